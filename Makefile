@@ -1,0 +1,154 @@
+# shmail: builds the programs and the tests into build/. `make help` lists what there is to make.
+# Sources, tests and manual pages are found by wildcard: a new one needs no line here.
+
+VERSION = 0.1.0
+PREFIX  = /usr/local
+MANDIR  = $(PREFIX)/share/man
+HOST    = 127.0.0.1
+PORT    = 8887
+
+# SANITIZE=1 builds with ASan and UBSan, in a tree of its own.
+BUILD := build$(if $(SANITIZE),/sanitize)
+
+# For packagers; WERROR= lets a newer compiler warn.
+CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
+WERROR  = -Werror
+
+STANDARD := -std=c11 -D_GNU_SOURCE -DSHMAIL_VERSION='"$(VERSION)"'
+WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
+HARDEN   := -fstack-protector-strong -fno-common -fPIE
+HARDEN   += $(if $(filter x86_64-% i%86-%,$(shell $(CC) -dumpmachine 2>&1)),-fcf-protection)
+ifneq ($(SANITIZE),)
+HARDEN   += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifneq ($(filter-out -O0,$(filter -O%,$(CFLAGS))),)
+HARDEN   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(WARNINGS) -Iinclude
+LINK      = $(CC) $(CFLAGS) $(HARDEN) -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
+
+# Each program is linked from the objects of its own rooms only, so that one that reaches into another room
+# does not link. The archives are for the tests: everything but the three files that hold main.
+objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1:%=%/*.c)))
+BASE     := $(call objects,src/base)
+STORE    := $(call objects,src/store)
+PROTOCOL := $(call objects,src/protocol)
+SERVER   := $(call objects,src/server)
+CTL      := $(call objects,src/ctl)
+CLIENT   := $(call objects,client)
+
+BIN      := $(if $(wildcard client/main.c),$(BUILD)/shmail)
+SBIN     := $(if $(wildcard src/server/main.c),$(BUILD)/shmaild)
+SBIN     += $(if $(wildcard src/ctl/main.c),$(BUILD)/shmailctl)
+TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
+TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
+BATS     := $(wildcard bats/*.bats)
+PAGES    := $(wildcard src/*/*.[178] client/*.[178])
+SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c)
+HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h tests/*.h)
+SCRIPTS  := $(wildcard contrib/bootstrap tests/run .ci/run contrib/bats/*.bash bats/*.bash) $(BATS)
+ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient
+
+all: $(BIN) $(SBIN) ## build the programs (the default)
+
+$(BUILD)/shmaild:   $(SERVER) $(PROTOCOL) $(STORE) $(BASE)
+$(BUILD)/shmailctl: $(CTL) $(STORE) $(BASE)
+$(BUILD)/shmail:    $(CLIENT) $(BASE)
+$(BUILD)/shmaild $(BUILD)/shmailctl $(TESTS) $(TOOLS): crypt = -lcrypt
+
+$(BIN) $(SBIN): $(BUILD)/sources
+	@echo '  LINK  $@'
+	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(crypt)
+
+$(BUILD)/libshmail.a: $(filter-out %/main.o,$(SERVER) $(PROTOCOL) $(STORE) $(BASE))
+$(BUILD)/libclient.a: $(filter-out %/main.o,$(CLIENT))
+$(BUILD)/libshmail.a $(BUILD)/libclient.a: $(BUILD)/sources
+	@echo '  AR    $@'
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/harness.o \
+                   $(BUILD)/libclient.a $(BUILD)/libshmail.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(LINK) -o $@ $^ $(crypt)
+
+# Tests may look into the rooms; the rooms see their own headers and the doors in include/.
+$(BUILD)/obj/tests/%.o: rooms = $(ROOMS)
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  CC    $<'
+	$(Q)$(COMPILE) $(rooms) -MMD -MP -c -o $@ $<
+
+-include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
+
+# Written only when what they hold has changed: other flags rebuild everything, a removed source relinks.
+$(BUILD)/flags:   export CONTENT = $(COMPILE) $(LINK)
+$(BUILD)/sources: export CONTENT = $(SOURCES)
+$(BUILD)/flags $(BUILD)/sources: FORCE
+	@mkdir -p $(@D)
+	@echo "$$CONTENT" | cmp -s - $@ || echo "$$CONTENT" >$@
+
+# V=1 shows whole commands.
+Q = $(if $(filter-out 0,$(V)),,@)
+
+run: all ## build, then serve a private store on HOST, PORT in the foreground
+	@printf '%s\n' "Try next, in another terminal:" \
+	    "    printf 'REGISTER alice secret\\n' | nc -N $(HOST) $(PORT)" \
+	    "    $(BUILD)/shmail $(HOST) $(PORT)"
+	@exec $(BUILD)/shmaild -e $(HOST) $(PORT)
+
+check: tests ## build and run every test
+	@SHMAIL_BUILD=$(BUILD) tests/run
+
+check-c: $(TESTS) $(TOOLS) ## the C tests alone
+	@SHMAIL_BUILD=$(BUILD) tests/run $(TESTS)
+
+check-bats: all $(TOOLS) ## the tests through the real programs alone
+	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
+
+tests: all $(TESTS) $(TOOLS) ## build the programs and the tests, and run nothing
+
+install: all ## install programs and manual pages (DESTDIR=, PREFIX=)
+	@set -e; for program in $(BIN); do \
+	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
+	@set -e; for program in $(SBIN); do \
+	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done
+	@set -e; for page in $(PAGES); do \
+	    install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+
+uninstall: ## remove what install has put there
+	@for program in $(BIN); do rm -f "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
+	@for program in $(SBIN); do rm -f "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done
+	@for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
+
+format: ## lay out every C file by .clang-format
+	clang-format -i $(SOURCES) $(HEADERS)
+
+format-check: ## say what format would change
+	clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
+
+LINT = $(STANDARD) -Iinclude $(ROOMS)
+
+# cppcheck 2.10 stumbles over compound literals: what it then takes for uninitialised, the compilers and
+# clang-tidy check.
+lint: ## clang-tidy, cppcheck, shellcheck and mandoc
+	@echo '  clang-tidy'
+	$(Q)printf '%s\n' $(SOURCES) | xargs -P "$$(nproc)" -I FILE clang-tidy --quiet FILE -- $(LINT)
+	@echo '  cppcheck'
+	$(Q)cppcheck -q -j "$$(nproc)" --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=internalAstError --suppress=legacyUninitvar --suppress=uninitStructMember \
+	    $(subst -std=,--std=,$(LINT)) $(SOURCES)
+	@echo '  shellcheck'
+	$(Q)shellcheck -x $(SCRIPTS)
+	@echo '  mandoc'
+	$(Q)$(if $(PAGES),mandoc -T lint -W warning $(PAGES))
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
+	    printf '    make %-14s%s\n' "$$target" "$$what"; done
+
+.PHONY: all run check check-c check-bats tests install uninstall format format-check lint clean help FORCE
+.DELETE_ON_ERROR:

@@ -1,0 +1,23 @@
+# helper.bash: what our own bats files load. Finds the built programs and the assertions; the rest is the
+# library that our users have too.
+# shellcheck shell=bash
+
+tree=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+
+# A relative SHMAIL_BUILD, as make gives it, is relative to the tree.
+SHMAIL_BUILD=${SHMAIL_BUILD:-build}
+[[ $SHMAIL_BUILD == /* ]] || SHMAIL_BUILD=$tree/$SHMAIL_BUILD
+PATH=$SHMAIL_BUILD:$PATH
+export SHMAIL_BUILD PATH
+
+for library in bats-support bats-assert; do
+    if [ ! -r "/usr/lib/bats/$library/load.bash" ]; then
+        echo "/usr/lib/bats/$library is missing: please install the package $library" >&2
+        exit 1
+    fi
+    load "/usr/lib/bats/$library/load.bash"
+done
+
+# shellcheck source=contrib/bats/shmail.bash
+. "$tree/contrib/bats/shmail.bash"
+unset tree library
