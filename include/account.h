@@ -1,0 +1,51 @@
+/* account.h: accounts (the seed's RA): a name, perhaps a password hash, one mailbox, one incoming queue.
+ *
+ * Names are given in canonical form (name.h): a local account is its user name, any other its full address.
+ * They are found without regard to ASCII case and kept as registered. */
+#ifndef SHMAIL_ACCOUNT_H
+#define SHMAIL_ACCOUNT_H
+
+#include "cookie.h"
+#include "store.h"
+
+/* STATUS_NO_ACCOUNT. */
+enum status account_find(struct store *, const char *name, size_t length, account_t *);
+
+/* Registers a name with the hash (password_hash; NULL: none, open entry only) and, where cookie is not NULL,
+ * opens its first session, all in one step. STATUS_TAKEN, STATUS_FULL_*. */
+enum status account_create(struct store *, const char *name, size_t length, const char *hash, account_t *,
+                           struct cookie *);
+
+/* What is needed to check a password outside every lock. revision changes with the password. */
+struct account_secret {
+    account_t account;
+    uint32_t revision;
+    char hash[HASH_MAX + 1]; /* empty: the account has no password */
+};
+
+/* STATUS_NO_ACCOUNT; *secret is then empty and may be checked all the same (password_matches). */
+enum status account_secret(struct store *, const char *name, size_t length, struct account_secret *secret);
+
+/* Opens a session; ends the oldest where there are too many. STATUS_GONE: the account was removed or its
+ * password changed since the secret was read. */
+enum status account_login(struct store *, const struct account_secret *, struct cookie *);
+
+/* Replaces the password hash; sessions stay. STATUS_GONE as above, STATUS_FULL_SEGMENT. */
+enum status account_change_hash(struct store *, const struct account_secret *, const char *hash);
+
+/* Removes account, mailbox, queue and sessions in one step. STATUS_GONE as above. */
+enum status account_remove(struct store *, const struct account_secret *);
+
+/* The name as registered, with its NUL; returns its length, 0 if the account is gone. */
+size_t account_name(struct store *, account_t, char name[static NAME_MAX_BYTES + 1]);
+
+/* Enters a name for this process's connection (Message entry): until account_leave, store_detach or this
+ * process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE, STATUS_GONE. */
+enum status account_enter(struct store *, account_t);
+void account_leave(struct store *);
+
+/* Calls visit for each account in order of registration, in steps that take the lock, until it returns false.
+ */
+void account_each(struct store *, bool (*visit)(void *context, account_t, const char *name), void *context);
+
+#endif

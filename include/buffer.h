@@ -1,0 +1,36 @@
+/* buffer.h: a growable run of bytes in private memory, with a hard cap.
+ *
+ * A failed append changes nothing and is remembered: a caller may append many times and look once. */
+#ifndef SHMAIL_BUFFER_H
+#define SHMAIL_BUFFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buffer {
+    char *bytes; /* may be NULL while length is 0; moves when the buffer grows */
+    size_t length;
+    size_t capacity;
+    size_t cap;  /* never grows beyond; 0: no cap but memory */
+    bool failed; /* something did not fit (cap or memory) since the last buffer_clear */
+};
+
+#define BUFFER_WITH_CAP(n) ((struct buffer){.cap = (n)})
+
+/* bytes never point into the buffer itself. */
+bool buffer_append(struct buffer *, const void *bytes, size_t length);
+bool buffer_append_text(struct buffer *, const char *text);
+bool buffer_append_byte(struct buffer *, char byte);
+__attribute__((format(printf, 2, 3))) bool buffer_print(struct buffer *, const char *format, ...);
+
+/* Makes room for length more bytes and returns where they go; the caller adds to ->length what it wrote.
+ * NULL: no room, and failed is set. */
+char *buffer_reserve(struct buffer *, size_t length);
+
+/* Drops the first length bytes; what remains moves to the front. */
+void buffer_consume(struct buffer *, size_t length);
+
+void buffer_clear(struct buffer *); /* keeps the memory */
+void buffer_free(struct buffer *);  /* leaves an empty buffer with the same cap */
+
+#endif

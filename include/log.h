@@ -1,0 +1,32 @@
+/* log.h: one line an event, to standard error or syslog, safe to read on a terminal.
+ *
+ * Control characters, what reorders text, and bytes that are not UTF-8 are written \xNN, a backslash is
+ * doubled. A line is written by one write(2), so lines of several processes never mix; it ends in "..." where
+ * it would be longer than 2 KiB. errno is kept. Callers never pass a password, hash or cookie. */
+#ifndef SHMAIL_LOG_H
+#define SHMAIL_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+
+/* name stands at the front of each line and must live for ever. to_syslog: openlog(3) instead of
+ * descriptor 2. */
+void log_open(const char *name, enum log_level most, bool to_syslog);
+
+__attribute__((format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);
+
+#define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/* log_line for the environment's failures, then exit(code). */
+__attribute__((format(printf, 2, 3), noreturn)) void die(int code, const char *format, ...);
+
+/* For our own failures: an invariant does not hold. Says where and aborts. */
+__attribute__((noreturn)) void bug_at(const char *file, int line, const char *what);
+#define bug(what) bug_at(__FILE__, __LINE__, what)
+
+#endif

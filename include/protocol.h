@@ -1,0 +1,39 @@
+/* protocol.h: what a protocol is to the server: a name, how to recognise it, and a function that serves one
+ * connection.
+ *
+ * A new protocol is a file (or two) and one row in the table of src/protocol/protocol.c. */
+#ifndef SHMAIL_PROTOCOL_H
+#define SHMAIL_PROTOCOL_H
+
+#include "store.h"
+#include "stream.h"
+
+/* What the operator decided and every protocol follows. */
+struct settings {
+    const char *domain;   /* the local domain: alice and alice@domain are one account */
+    size_t message_limit; /* bytes of text in one message */
+    bool open_entry;      /* Message entry of an unknown name without a password makes an account */
+    bool dump_allowed;    /* DUMP may print the post office on standard error */
+};
+
+struct connection {
+    struct store *store; /* attached */
+    struct stream *stream;
+    const struct settings *settings;
+};
+
+struct protocol {
+    const char *name;
+    bool (*recognise)(unsigned char first_byte);
+    /* Serves until the peer or the server ends it; replies are flushed when it returns. STATUS_HANGUP is the
+     * ordinary end, STATUS_OK one that the protocol decided (QUIT). */
+    enum status (*serve)(struct connection *);
+};
+
+/* Reads the first byte and serves by the protocol that recognises it. STATUS_MALFORMED: none does. */
+enum status protocol_serve(struct connection *);
+
+extern const struct protocol smsp_protocol;    /* smsp(7) */
+extern const struct protocol message_protocol; /* shmail-message(7) */
+
+#endif

@@ -1,0 +1,100 @@
+/* store.h: one post office in one shared memory segment, as a process sees it.
+ *
+ * A process opens the store (by name, or a private one), may fork, and then attaches: it claims a process
+ * slot, which is its identity towards locks, reservations and pins. All calls of account.h, cookie.h,
+ * mailbox.h, queue.h and password.h need an attached store. Each of them is atomic (seen whole or not at all,
+ * also when the caller is killed in it), takes and releases the locks that it needs, and never does I/O under
+ * one; none may be called from a signal handler. A store serves one thread. */
+#ifndef SHMAIL_STORE_H
+#define SHMAIL_STORE_H
+
+#include "limits.h"
+#include "status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct store;
+
+/* Names one account for ever: the handle of a removed account never means another one. All zero: none. */
+typedef struct account {
+    uint32_t index;
+    uint32_t generation;
+} account_t;
+
+#define ACCOUNT_NONE ((account_t){0, 0})
+
+struct store_options {
+    const char *name;       /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}; NULL: private, ends with its last process */
+    bool must_exist;        /* attach only: STATUS_SYSTEM with ENOENT where there is none */
+    uint64_t segment_bytes; /* address space of the segment; 0: 64 GiB for a new one, else what it has */
+    uint32_t accounts;      /* most accounts; 0: 1,000,000 for a new segment, else what it has */
+    uint32_t slots;         /* most processes at once; 0: 1,024 for a new segment, else what it has */
+    uint32_t sessions_per_account; /* a login over this ends the account's oldest session; 0: 1 */
+    int crypt_cost;                /* yescrypt cost of new hashes, 1 to 11; 0: the library's default */
+};
+
+/* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line.
+ * STATUS_MISMATCH: the segment is of another layout, or has other sizes than the options ask for. The
+ * descriptor and the mapping live until the process ends: closing them would release the slot of this process
+ * (fcntl locks), so there is no close. */
+enum status store_open(struct store **, const struct store_options *, char *why, size_t why_size);
+
+/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
+enum status store_serve(struct store *);
+
+/* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
+ * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
+enum status store_attach(struct store *, const char *peer);
+void store_describe(struct store *,
+                    const char *protocol); /* protocol lives for ever, at most 15 bytes count */
+
+/* Gives everything back: pins, reservations, the entered name, the slot. Before exit; a killed process is
+ * cleaned up after by others. */
+void store_detach(struct store *);
+
+/* Wakes whoever sleeps for a lock, so that the next one finds a dead owner at once, and notes the death so
+ * that the next process to attach reclaims what it left. Takes no lock: for the parent, which calls it when a
+ * child has ended otherwise than by store_detach. */
+void store_wake(struct store *);
+
+/* Wakes this process from mailbox_wait. Async-signal-safe: the only call a handler may make. */
+void store_interrupt(struct store *);
+
+/* Gives back what dead processes left and finishes what they began. Needs an attached store. Cheap when
+ * nobody died. */
+void store_reclaim(struct store *);
+
+/* Walks the whole segment under its lock and proves that every block is in exactly one place, every count
+ * true, every record sound. Calls report for each finding; returns how many there were. Needs an attached
+ * store. */
+size_t store_check(struct store *, void (*report)(void *context, const char *finding), void *context);
+
+/* Figures of the whole segment, read without a lock: each is true at some instant, not all at the same one.
+ */
+struct store_figures {
+    uint64_t segment_bytes, pages_used, pages_free; /* pages of 64 KiB */
+    uint32_t accounts, accounts_most, sessions, slots, slots_most;
+};
+void store_figures(struct store *, struct store_figures *);
+
+/* One process as its slot shows it. */
+struct store_process {
+    uint32_t slot;
+    pid_t pid;
+    int64_t since; /* Unix seconds */
+    char peer[PEER_MAX + 1];
+    char protocol[16];
+    char account[NAME_MAX_BYTES + 1]; /* empty: none yet */
+    bool waiting, alive;
+};
+
+/* Fills the first process at or after *slot and moves *slot beyond it; false: no more. */
+bool store_next_process(struct store *, uint32_t *slot, struct store_process *);
+
+/* Removes the name; processes that are attached go on with what they have. STATUS_IN_USE: a server lives. */
+enum status store_remove(const char *name, char *why, size_t why_size);
+
+#endif

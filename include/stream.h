@@ -1,0 +1,72 @@
+/* stream.h: the two ends of a connection as a protocol sees them: bytes that came in, replies that go out in
+ * batches.
+ *
+ * Knows deadlines and hang-ups, nothing of mail. Replies are gathered and leave by one writev(2) when the
+ * input is used up (stream_read flushes before it sleeps) or the batch is full. Signals are blocked but while
+ * it sleeps. */
+#ifndef SHMAIL_STREAM_H
+#define SHMAIL_STREAM_H
+
+#include "status.h"
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct stream;
+
+struct stream_options {
+    int in, out;                          /* may be one descriptor; sockets, pipes, terminals or files */
+    int idle_seconds;                     /* the longest sleep for one byte in or out; 0: for ever */
+    const sigset_t *sleep_mask;           /* while asleep, with SIGIO blocked; NULL: no change */
+    const volatile sig_atomic_t *closing; /* a signal handler's: end after what has been read; or NULL */
+};
+
+/* NULL: no memory. stream_close flushes nothing and closes no descriptor. */
+struct stream *stream_open(const struct stream_options *);
+void stream_close(struct stream *);
+
+/* What has come in and is not consumed. The pointer holds until the next stream_read. */
+const char *stream_data(const struct stream *);
+size_t stream_length(const struct stream *);
+void stream_consume(struct stream *, size_t length);
+
+/* Sends what is gathered, then waits for at least one more byte, however many come at once, while fewer than
+ * most are held. STATUS_TOO_LONG: most bytes are held already. STATUS_NO_MEMORY. STATUS_HANGUP: the peer has
+ * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT, STATUS_CLOSING
+ * (asked to end, and nothing is waiting to be read), STATUS_SYSTEM. */
+enum status stream_read(struct stream *, size_t most);
+
+/* Gathers a reply; copied, or referred to in place (the bytes must stay until the stream has been flushed;
+ * see stream_on_flush). When the batch is full it is sent at once. A failure is kept and returned by the next
+ * flush or read. */
+void stream_put(struct stream *, const void *bytes, size_t length);
+void stream_put_text(struct stream *, const char *text);
+void stream_put_number(struct stream *, uint64_t);
+void stream_refer(struct stream *, const void *bytes, size_t length);
+
+/* done(context) is called after each stream_flush, also the one in stream_read, successful or not: nothing
+ * that was referred to is needed any more. Sending a full batch does not call it, so a message may be
+ * referred to run by run. */
+void stream_on_flush(struct stream *, void (*done)(void *context), void *context);
+
+/* Sends what is gathered. STATUS_HANGUP, STATUS_TIMED_OUT, STATUS_SYSTEM, STATUS_CLOSING (told to end, and
+ * the peer does not read); after one of them nothing more is sent. */
+enum status stream_flush(struct stream *);
+
+/* True when the peer can no longer be answered, or the server was told to end. A peer that has only
+ * half-closed still waits for its replies. Does not sleep. For who sleeps elsewhere (mailbox_wait). */
+bool stream_gone(struct stream *);
+
+/* The mask for who sleeps elsewhere. From the first call on, where SIGIO has a handler, the socket sends this
+ * process SIGIO when the peer does anything, and the mask lets it in; the first one comes at once, for what
+ * was before. */
+const sigset_t *stream_sleep_mask(struct stream *);
+
+/* Says that no more will be sent, and discards what still comes until the peer closes, for a short while:
+ * closing a socket with unread input would make the kernel drop the last replies. For what is no socket it
+ * does nothing. */
+void stream_linger(struct stream *);
+
+#endif
