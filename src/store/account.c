@@ -1,0 +1,394 @@
+/* account.c: accounts: found by name, registered, changed, entered, removed.
+ *
+ * Name and hash lie in an identity block, which is replaced whole. A removed account is unreachable at once
+ * and stands on the dying list until its messages, sessions and identity are freed, step by step, by whoever
+ * sweeps. */
+#include "account.h"
+
+#include "account_record.h"
+#include "block.h"
+#include "index.h"
+#include "message.h"
+#include "process.h"
+#include "segment.h"
+#include "siphash.h"
+#include "transaction.h"
+
+#include <string.h>
+#include <sys/random.h>
+
+struct account_record *account_record(const struct store *store, account_t account)
+{
+    if (account.index == 0 || account.index > store->header->accounts_most)
+        return NULL;
+    struct account_record *record = &store->accounts[account.index];
+    return load32(&record->generation) == account.generation ? record : NULL;
+}
+
+static uint32_t hash_name(const struct store *store, const char *name, size_t length)
+{
+    return (uint32_t)siphash13_folded(store->header->hash_key, name, length);
+}
+
+static const struct identity *identity_of(const struct store *store, const struct account_record *record)
+{
+    return at(store, record->identity);
+}
+
+static const char *hash_of(const struct identity *identity)
+{
+    return identity->text + identity->name_length + 1;
+}
+
+/* Only ASCII case is folded, in every locale. */
+static bool same_name(const char *left, const char *right, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        unsigned char a = (unsigned char)left[i];
+        unsigned char b = (unsigned char)right[i];
+        a = a >= 'A' && a <= 'Z' ? (unsigned char)(a | 0x20) : a;
+        b = b >= 'A' && b <= 'Z' ? (unsigned char)(b | 0x20) : b;
+        if (a != b)
+            return false;
+    }
+    return true;
+}
+
+/* Within a transaction. */
+static uint32_t find(const struct store *store, const char *name, size_t length, uint32_t hash)
+{
+    const uint32_t *bucket = &store->name_buckets[hash & store->name_mask];
+    if (!segment_has(store, (uint64_t)((const char *)bucket - store->base)))
+        return 0;
+    for (uint32_t index = *bucket; index; index = store->accounts[index].chain) {
+        const struct account_record *record = &store->accounts[index];
+        if (record->name_hash != hash)
+            continue;
+        const struct identity *identity = identity_of(store, record);
+        if (identity->name_length == length && same_name(identity->text, name, length))
+            return index;
+    }
+    return 0;
+}
+
+static account_t handle(const struct store *store, uint32_t index)
+{
+    return (account_t){index, store->accounts[index].generation};
+}
+
+enum status account_find(struct store *store, const char *name, size_t length, account_t *account)
+{
+    enum status status = STATUS_OK;
+    uint32_t hash = hash_name(store, name, length);
+    do {
+        transaction_begin(store);
+        uint32_t index = find(store, name, length, hash);
+        *account = index ? handle(store, index) : ACCOUNT_NONE;
+    } while (!transaction_finish(store, &status));
+    return account->index ? STATUS_OK : STATUS_NO_ACCOUNT;
+}
+
+/* The block is free until the commit and unknown to others, so its text is written at once. */
+static enum status new_identity(struct store *store, const char *name, size_t length, const char *hash,
+                                block_t *block)
+{
+    size_t hash_length = strlen(hash);
+    enum status status = block_allocate(store, sizeof(struct identity) + length + hash_length + 2, block);
+    if (status != STATUS_OK)
+        return status;
+    struct identity *identity = at(store, *block);
+    identity->name_length = (uint16_t)length;
+    identity->hash_length = (uint16_t)hash_length;
+    memcpy(identity->text, name, length);
+    identity->text[length] = '\0';
+    memcpy(identity->text + length + 1, hash, hash_length + 1);
+    return STATUS_OK;
+}
+
+static enum status take_record(struct store *store, uint32_t *index)
+{
+    struct header *header = store->header;
+    *index = header->accounts_free;
+    if (*index) {
+        set32(store, &header->accounts_free, store->accounts[*index].chain);
+        return STATUS_OK;
+    }
+    *index = header->accounts_used + 1;
+    if (*index > header->accounts_most)
+        return STATUS_FULL_ACCOUNTS;
+    if (!segment_wants(store, &store->accounts[*index]))
+        return STATUS_FULL_SEGMENT;
+    set32(store, &header->accounts_used, *index);
+    return STATUS_OK;
+}
+
+static enum status insert(struct store *store, const char *name, size_t length, uint32_t name_hash,
+                          const char *hash, account_t *account)
+{
+    uint32_t *bucket = &store->name_buckets[name_hash & store->name_mask];
+    if (find(store, name, length, name_hash))
+        return STATUS_TAKEN;
+    if (!segment_wants(store, bucket))
+        return STATUS_FULL_SEGMENT;
+    uint32_t index;
+    enum status status = take_record(store, &index);
+    if (status != STATUS_OK)
+        return status;
+    block_t identity;
+    status = new_identity(store, name, length, hash, &identity);
+    if (status != STATUS_OK)
+        return status;
+    struct account_record *record = &store->accounts[index];
+    *account = (account_t){index, record->generation + 1};
+    set32(store, &record->generation, account->generation);
+    set32(store, &record->name_hash, name_hash);
+    set32(store, &record->identity, identity);
+    set32(store, &record->chain, *bucket);
+    set32(store, bucket, index);
+    set32(store, &store->header->accounts_live, store->header->accounts_live + 1);
+    return STATUS_OK;
+}
+
+enum status account_create(struct store *store, const char *name, size_t length, const char *hash,
+                           account_t *account, struct cookie *cookie)
+{
+    uint8_t random[COOKIE_BYTES];
+    uint32_t name_hash = hash_name(store, name, length);
+    enum status status;
+    if (length == 0 || length > NAME_MAX_BYTES || (hash && strlen(hash) > HASH_MAX))
+        return STATUS_MALFORMED;
+    if (cookie && getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return STATUS_SYSTEM;
+    do {
+        transaction_begin(store);
+        status = insert(store, name, length, name_hash, hash ? hash : "", account);
+        if (status == STATUS_OK && cookie)
+            status = session_open(store, *account, &store->accounts[account->index], random, cookie);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+enum status account_secret(struct store *store, const char *name, size_t length,
+                           struct account_secret *secret)
+{
+    uint32_t hash = hash_name(store, name, length);
+    enum status status = STATUS_OK;
+    *secret = (struct account_secret){.account = ACCOUNT_NONE};
+    do {
+        transaction_begin(store);
+        uint32_t index = find(store, name, length, hash);
+        if (index) {
+            const struct identity *identity = identity_of(store, &store->accounts[index]);
+            secret->account = handle(store, index);
+            secret->revision = store->accounts[index].revision;
+            memcpy(secret->hash, hash_of(identity), identity->hash_length + 1u);
+        }
+    } while (!transaction_finish(store, &status));
+    return secret->account.index ? STATUS_OK : STATUS_NO_ACCOUNT;
+}
+
+/* Within a transaction: the record, if nothing has changed since the secret was read. */
+static struct account_record *unchanged(const struct store *store, const struct account_secret *secret)
+{
+    struct account_record *record = account_record(store, secret->account);
+    return record && record->revision == secret->revision ? record : NULL;
+}
+
+enum status account_login(struct store *store, const struct account_secret *secret, struct cookie *cookie)
+{
+    uint8_t random[COOKIE_BYTES];
+    enum status status;
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return STATUS_SYSTEM;
+    do {
+        transaction_begin(store);
+        struct account_record *record = unchanged(store, secret);
+        status = record ? session_open(store, secret->account, record, random, cookie) : STATUS_GONE;
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+enum status account_change_hash(struct store *store, const struct account_secret *secret, const char *hash)
+{
+    enum status status;
+    if (strlen(hash) > HASH_MAX)
+        return STATUS_MALFORMED;
+    do {
+        transaction_begin(store);
+        struct account_record *record = unchanged(store, secret);
+        status = STATUS_GONE;
+        if (!record)
+            continue;
+        const struct identity *old = identity_of(store, record);
+        block_t identity;
+        status = new_identity(store, old->text, old->name_length, hash, &identity);
+        if (status != STATUS_OK)
+            continue;
+        block_free(store, record->identity);
+        set32(store, &record->identity, identity);
+        set32(store, &record->revision, record->revision + 1);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+static void unchain(struct store *store, uint32_t index)
+{
+    struct account_record *record = &store->accounts[index];
+    uint32_t *link = &store->name_buckets[record->name_hash & store->name_mask];
+    while (*link != index)
+        link = &store->accounts[*link].chain;
+    set32(store, link, record->chain);
+}
+
+enum status account_remove(struct store *store, const struct account_secret *secret)
+{
+    struct header *header = store->header;
+    bool waited = false;
+    enum status status;
+    do {
+        transaction_begin(store);
+        struct account_record *record = unchanged(store, secret);
+        status = record ? STATUS_OK : STATUS_GONE;
+        if (!record)
+            continue;
+        unchain(store, secret->account.index);
+        set32(store, &record->generation, record->generation + 1);
+        set32(store, &record->chain, header->accounts_dying);
+        set32(store, &header->accounts_dying, secret->account.index);
+        set32(store, &header->accounts_live, header->accounts_live - 1);
+        waited = record->waited != 0;
+    } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK) {
+        if (waited)
+            process_wake_waiters(store, secret->account);
+        account_sweep(store);
+    }
+    return status;
+}
+
+/* One step of freeing what the account has left; true when nothing is left but the record. */
+static bool strip(struct store *store, struct account_record *record)
+{
+    while (transaction_has_room(store, 40) && session_end_newest(store, record))
+        ;
+    while (transaction_has_room(store, 40) && get32(store, &record->queue)) {
+        struct message_record *message = at(store, get32(store, &record->queue));
+        block_t block = get32(store, &record->queue);
+        set32(store, &record->queue, get32(store, &message->link));
+        message_drop(store, block);
+    }
+    return transaction_has_room(store, 64) && index_dismantle(store, record, message_drop) &&
+           transaction_has_room(store, 40);
+}
+
+static void free_record(struct store *store, uint32_t index)
+{
+    struct header *header = store->header;
+    struct account_record *record = &store->accounts[index];
+    uint64_t *const words[] = {&record->queue_count, &record->newest, &record->base,   &record->first,
+                               &record->count,       &record->bytes,  &record->entered};
+    block_free(store, record->identity);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        set64(store, words[i], 0);
+    set32(store, &record->identity, 0);
+    set32(store, &record->waited, 0);
+    set32(store, &record->revision, record->revision + 1);
+    set32(store, &header->accounts_dying, record->chain);
+    set32(store, &record->chain, header->accounts_free);
+    set32(store, &header->accounts_free, index);
+}
+
+void account_sweep(struct store *store)
+{
+    while (load32(&store->header->accounts_dying)) {
+        enum status status = STATUS_OK;
+        do {
+            transaction_begin(store);
+            uint32_t index = store->header->accounts_dying;
+            if (index && strip(store, &store->accounts[index]))
+                free_record(store, index);
+        } while (!transaction_finish(store, &status));
+        message_sweep(store);
+    }
+}
+
+size_t account_name(struct store *store, account_t account, char name[static NAME_MAX_BYTES + 1])
+{
+    size_t length = 0;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        const struct account_record *record = account_record(store, account);
+        if (record) {
+            const struct identity *identity = identity_of(store, record);
+            length = identity->name_length;
+            memcpy(name, identity->text, length);
+        }
+    } while (!transaction_finish(store, &status));
+    name[length] = '\0';
+    return length;
+}
+
+/* One try: *holder is who has entered the name when it is neither free, nor ours, nor dead's. */
+static enum status enter(struct store *store, account_t account, uint64_t dead, uint64_t *holder)
+{
+    struct slot *slot = store->slot;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        struct account_record *record = account_record(store, account);
+        if (!record) {
+            status = STATUS_GONE;
+            continue;
+        }
+        *holder = record->entered;
+        if (*holder && *holder != store->me && *holder != dead) {
+            status = STATUS_IN_USE;
+            continue;
+        }
+        struct account_record *before = &store->accounts[slot->entered.index];
+        if (slot->entered.index && before != record && before->entered == store->me)
+            set64(store, &before->entered, 0);
+        set64(store, &record->entered, store->me);
+        set32(store, &slot->entered.index, account.index);
+        set32(store, &slot->entered.generation, account.generation);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+enum status account_enter(struct store *store, account_t account)
+{
+    uint64_t holder = 0;
+    enum status status = enter(store, account, 0, &holder);
+    if (status == STATUS_IN_USE && owner_is_dead(store, holder))
+        status = enter(store, account, holder, &holder);
+    if (status == STATUS_OK)
+        store->slot->account = account;
+    return status;
+}
+
+void account_leave(struct store *store)
+{
+    struct slot *slot = store->slot;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        if (!slot->entered.index)
+            continue;
+        struct account_record *record = &store->accounts[slot->entered.index];
+        if (record->entered == store->me)
+            set64(store, &record->entered, 0);
+        set32(store, &slot->entered.index, 0);
+    } while (!transaction_finish(store, &status));
+}
+
+void account_each(struct store *store, bool (*visit)(void *context, account_t, const char *name),
+                  void *context)
+{
+    char name[NAME_MAX_BYTES + 1];
+    for (uint32_t index = 1; index <= load32(&store->header->accounts_used); index++) {
+        account_t account = {index, load32(&store->accounts[index].generation)};
+        if (account.generation % 2 && account_name(store, account, name) && !visit(context, account, name))
+            return;
+    }
+}

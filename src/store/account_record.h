@@ -1,0 +1,24 @@
+/* account_record.h: accounts by handle, and their end. Private to src/store; within a transaction unless
+ * said. */
+#ifndef SHMAIL_ACCOUNT_RECORD_H
+#define SHMAIL_ACCOUNT_RECORD_H
+
+#include "layout.h"
+
+/* The record of a live account, or NULL. Also without a lock, for one load from it that is verified by a
+ * second call. */
+struct account_record *account_record(const struct store *, account_t);
+
+/* Without a transaction: frees step by step what removed accounts have left. */
+void account_sweep(struct store *);
+
+/* Ends the account's newest session (cookie.c); false: it has none. */
+bool session_end_newest(struct store *, struct account_record *);
+
+/* Opens a session for the account, ends its oldest one where there are too many, and writes the cookie.
+ * STATUS_FULL_SESSIONS, STATUS_FULL_SEGMENT. random: fresh random bytes for its secret. */
+struct cookie;
+enum status session_open(struct store *, account_t, struct account_record *, const uint8_t random[32],
+                         struct cookie *);
+
+#endif

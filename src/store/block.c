@@ -1,0 +1,196 @@
+/* block.c: size classes and the pages that they carve up.
+ *
+ * A page with room stands on its class's list, a page without any block in use on the free list (but for the
+ * last one of a class, lest a single block that comes and goes moves a page each time). Free blocks are
+ * chained by their first word, as index + 1 within the page; blocks that were never handed out lie above
+ * "fresh" and need no chain. */
+#include "block.h"
+
+#include "log.h"
+#include "segment.h"
+#include "transaction.h"
+
+/* Up to 512 bytes a class every 16; then sixteen a doubling up to 8 KiB, which wastes at most a sixteenth;
+ * then what divides a page well. */
+enum { FINE_MAX = 512, FINE_CLASSES = 31, COARSE_MAX = 8192, COARSE_CLASSES = 64 };
+
+static const uint32_t large_sizes[] = {9360, 10912, 13104, 16384};
+
+static_assert(FINE_CLASSES + COARSE_CLASSES + sizeof(large_sizes) / sizeof(large_sizes[0]) == CLASSES,
+              "layout.h counts the classes");
+
+static uint32_t class_of(size_t bytes)
+{
+    uint32_t size = (uint32_t)bytes;
+    if (size <= 32)
+        return 0;
+    if (size <= FINE_MAX)
+        return (size + 15) / 16 - 2;
+    if (size <= COARSE_MAX) {
+        uint32_t doubling =
+            31 - (uint32_t)__builtin_clz(size - 1); /* 2^doubling < size <= 2^(doubling + 1) */
+        uint32_t step = 1u << (doubling - 4);
+        return FINE_CLASSES + (doubling - 9) * 16 + (size - (1u << doubling) + step - 1) / step - 1;
+    }
+    uint32_t class = FINE_CLASSES + COARSE_CLASSES;
+    while (large_sizes[class - FINE_CLASSES - COARSE_CLASSES] < size)
+        class ++;
+    return class;
+}
+
+static uint32_t class_size(uint32_t class)
+{
+    if (class < FINE_CLASSES)
+        return 32 + class * 16;
+    class -= FINE_CLASSES;
+    if (class < COARSE_CLASSES) {
+        uint32_t doubling = 9 + class / 16;
+        return (1u << doubling) + (class % 16 + 1) * (1u << (doubling - 4));
+    }
+    return large_sizes[class - COARSE_CLASSES];
+}
+
+size_t block_class_size(size_t size)
+{
+    return class_size(class_of(size));
+}
+
+struct page_state {
+    uint32_t class, used, fresh, first_free;
+};
+
+static struct page_state unpack(uint64_t word)
+{
+    return (struct page_state){.class = (uint32_t)(word & 0xff) - 1,
+                               .used = word >> 8 & 0xffff,
+                               .fresh = word >> 24 & 0xffff,
+                               .first_free = word >> 40 & 0xffff};
+}
+
+static uint64_t packed(struct page_state state)
+{
+    return ((uint64_t)state.class + 1) | (uint64_t)state.used << 8 | (uint64_t)state.fresh << 24 |
+           (uint64_t)state.first_free << 40;
+}
+
+bool block_page_shape(uint64_t word, struct page_shape *shape)
+{
+    struct page_state state = unpack(word);
+    if (word == 0 || state.class >= CLASSES)
+        return false;
+    uint32_t size = class_size(state.class);
+    *shape = (struct page_shape){.size = size,
+                                 .blocks = PAGE / size,
+                                 .used = state.used,
+                                 .fresh = state.fresh,
+                                 .first_free = state.first_free};
+    return shape->fresh <= shape->blocks && shape->used <= shape->fresh && shape->first_free <= shape->fresh;
+}
+
+static uint32_t *free_link(const struct store *store, uint32_t page, uint32_t index, uint32_t size)
+{
+    return (uint32_t *)(void *)(store->base + store->arena + (uint64_t)page * PAGE + (uint64_t)index * size);
+}
+
+static void list_insert(struct store *store, uint32_t class, uint32_t page)
+{
+    uint32_t *head = &store->header->roomy[class];
+    uint32_t next = get32(store, head);
+    set32(store, &store->pages[page].next, next);
+    set32(store, &store->pages[page].prev, 0);
+    if (next)
+        set32(store, &store->pages[next - 1].prev, page + 1);
+    set32(store, head, page + 1);
+}
+
+static void list_remove(struct store *store, uint32_t class, uint32_t page)
+{
+    uint32_t next = get32(store, &store->pages[page].next);
+    uint32_t prev = get32(store, &store->pages[page].prev);
+    if (prev)
+        set32(store, &store->pages[prev - 1].next, next);
+    else
+        set32(store, &store->header->roomy[class], next);
+    if (next)
+        set32(store, &store->pages[next - 1].prev, prev);
+}
+
+/* Gives the class a page from the free list, or one that was never used. */
+static enum status take_page(struct store *store, uint32_t class, uint32_t *page)
+{
+    struct header *header = store->header;
+    uint32_t free = get32(store, &header->pages_free);
+    if (free) {
+        *page = free - 1;
+        set32(store, &header->pages_free, get32(store, &store->pages[*page].next));
+        set32(store, &header->pages_free_count, get32(store, &header->pages_free_count) - 1);
+    } else {
+        *page = get32(store, &header->pages_used);
+        if (*page == store->pages_most)
+            return STATUS_FULL_SEGMENT;
+        if (!segment_wants(store, &store->pages[*page]) ||
+            !segment_wants(store, free_link(store, *page, 0, 0)))
+            return STATUS_FULL_SEGMENT;
+        set32(store, &header->pages_used, *page + 1);
+    }
+    set64(store, &store->pages[*page].word, packed((struct page_state){.class = class}));
+    list_insert(store, class, *page);
+    return STATUS_OK;
+}
+
+enum status block_allocate(struct store *store, size_t bytes, block_t *block)
+{
+    uint32_t class = class_of(bytes);
+    uint32_t size = class_size(class);
+    uint32_t page = get32(store, &store->header->roomy[class]);
+    if (page) {
+        page--;
+    } else {
+        enum status status = take_page(store, class, &page);
+        if (status != STATUS_OK)
+            return status;
+    }
+    struct page_state state = unpack(get64(store, &store->pages[page].word));
+    uint32_t index;
+    if (state.first_free) {
+        index = state.first_free - 1;
+        state.first_free = get32(store, free_link(store, page, index, size));
+    } else {
+        index = state.fresh++;
+    }
+    state.used++;
+    set64(store, &store->pages[page].word, packed(state));
+    if (state.used == PAGE / size)
+        list_remove(store, class, page);
+    *block = (block_t)((store->arena + (uint64_t)page * PAGE + (uint64_t)index * size) / UNIT);
+    return STATUS_OK;
+}
+
+void block_free(struct store *store, block_t block)
+{
+    struct header *header = store->header;
+    uint64_t offset = (uint64_t)block * UNIT - store->arena;
+    uint32_t page = (uint32_t)(offset / PAGE);
+    struct page_state state = unpack(get64(store, &store->pages[page].word));
+    uint32_t size = class_size(state.class);
+    uint32_t index = (uint32_t)(offset % PAGE) / size;
+    if ((uint64_t)block * UNIT < store->arena || offset % PAGE % size != 0 || state.used == 0)
+        bug("what is freed is no block");
+    bool was_full = state.used == PAGE / size;
+    set32(store, free_link(store, page, index, size), state.first_free);
+    state.first_free = index + 1;
+    state.used--;
+    if (was_full)
+        list_insert(store, state.class, page);
+    bool is_last =
+        get32(store, &header->roomy[state.class]) == page + 1 && get32(store, &store->pages[page].next) == 0;
+    if (state.used > 0 || is_last) {
+        set64(store, &store->pages[page].word, packed(state));
+        return;
+    }
+    list_remove(store, state.class, page);
+    set64(store, &store->pages[page].word, 0);
+    set32(store, &store->pages[page].next, get32(store, &header->pages_free));
+    set32(store, &header->pages_free, page + 1);
+    set32(store, &header->pages_free_count, get32(store, &header->pages_free_count) + 1);
+}

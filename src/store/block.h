@@ -1,0 +1,22 @@
+/* block.h: the allocator: blocks of 99 sizes from pages of 64 KiB. Private to src/store; within a
+ * transaction. */
+#ifndef SHMAIL_BLOCK_H
+#define SHMAIL_BLOCK_H
+
+#include "layout.h"
+
+/* A block of at least size bytes (1..BLOCK_MAX). Its content is arbitrary; beyond its first word it may be
+ * written at once, since nobody reads a free block there. STATUS_FULL_SEGMENT. */
+enum status block_allocate(struct store *, size_t size, block_t *);
+
+void block_free(struct store *, block_t);
+
+/* What a page holds, for the check: false if the page is free or its word makes no sense. */
+struct page_shape {
+    uint32_t size, blocks, used, fresh, first_free; /* bytes; counts; index + 1 */
+};
+bool block_page_shape(uint64_t word, struct page_shape *);
+
+size_t block_class_size(size_t size); /* the bytes that a block for size takes */
+
+#endif

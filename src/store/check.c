@@ -1,0 +1,194 @@
+/* check.c: walks the whole segment under its lock and proves it sound; here: the frame, pages and blocks.
+ *
+ * Nothing is allocated and nothing printed while the lock is held. What it meets may be scribbled over, so
+ * each reference is verified before it is followed. */
+#include "check.h"
+
+#include "block.h"
+#include "lock.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void finding(struct check *check, const char *format, ...)
+{
+    size_t room = FINDINGS_TEXT - check->text_length;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vsnprintf(check->text + check->text_length, room, format, arguments);
+    va_end(arguments);
+    check->findings++;
+    if (length >= 0 && (size_t)length < room)
+        check->text_length += (size_t)length + 1;
+}
+
+static bool shape_of(const struct check *check, uint32_t page, struct page_shape *shape)
+{
+    return page < check->store->header->pages_used && block_page_shape(check->store->pages[page].word, shape);
+}
+
+static bool mark(struct check *check, uint32_t page, uint32_t index)
+{
+    uint64_t *word = &check->seen[(size_t)page * SEEN_WORDS + index / 64];
+    uint64_t bit = UINT64_C(1) << (index % 64);
+    bool fresh = !(*word & bit);
+    *word |= bit;
+    return fresh;
+}
+
+bool check_block(struct check *check, block_t block, size_t size, const char *what, uint32_t who)
+{
+    uint64_t offset = (uint64_t)block * UNIT;
+    struct page_shape shape;
+    uint32_t page = (uint32_t)((offset - check->store->arena) / PAGE);
+    if (offset < check->store->arena || !shape_of(check, page, &shape) || offset % PAGE % shape.size != 0 ||
+        offset % PAGE / shape.size >= shape.fresh || shape.size < size) {
+        finding(check, "%s of %u: reference %u is no block of %zu bytes", what, who, block, size);
+        return false;
+    }
+    if (!mark(check, page, (uint32_t)(offset % PAGE) / shape.size)) {
+        finding(check, "%s of %u: block %u is free or belongs to something else too", what, who, block);
+        return false;
+    }
+    return true;
+}
+
+/* Marks the free blocks of each page. */
+static void check_free_blocks(struct check *check)
+{
+    const struct store *store = check->store;
+    for (uint32_t page = 0; page < store->header->pages_used; page++) {
+        struct page_shape shape;
+        if (store->pages[page].word == 0)
+            continue;
+        if (!shape_of(check, page, &shape)) {
+            finding(check, "page %u: its word %llx makes no sense", page,
+                    (unsigned long long)store->pages[page].word);
+            continue;
+        }
+        const char *base = store->base + store->arena + (uint64_t)page * PAGE;
+        uint32_t free = 0;
+        for (uint32_t next = shape.first_free; next; free++) {
+            if (next > shape.fresh || !mark(check, page, next - 1)) {
+                finding(check, "page %u: its chain of free blocks is broken at %u", page, next - 1);
+                break;
+            }
+            memcpy(&next, base + (uint64_t)(next - 1) * shape.size, sizeof(next));
+        }
+        if (free + shape.used != shape.fresh)
+            finding(check, "page %u: %u free and %u used are not %u", page, free, shape.used, shape.fresh);
+    }
+}
+
+/* A page with room is on the list of its class, a page in no use on the free list, each once. */
+static void check_page_lists(struct check *check)
+{
+    const struct store *store = check->store;
+    const struct header *header = store->header;
+    uint64_t listed = 0;
+    uint64_t roomy = 0;
+    for (uint32_t class = 0; class < CLASSES; class ++) {
+        uint32_t before = 0;
+        for (uint32_t next = header->roomy[class]; next; next = store->pages[next - 1].next) {
+            struct page_shape shape;
+            uint32_t page = next - 1;
+            if (!shape_of(check, page, &shape) || shape.used == shape.blocks ||
+                (store->pages[page].word & 0xff) != class + 1 || store->pages[page].prev != before ||
+                ++listed > header->pages_used) {
+                finding(check, "class %u: its list of pages is broken at %u", class, page);
+                break;
+            }
+            before = next;
+        }
+    }
+    uint64_t unused = 0;
+    for (uint32_t next = header->pages_free; next; next = store->pages[next - 1].next) {
+        if (next > header->pages_used || store->pages[next - 1].word != 0 || ++unused > header->pages_used) {
+            finding(check, "the list of free pages is broken at %u", next - 1);
+            break;
+        }
+    }
+    uint64_t empty = 0;
+    for (uint32_t page = 0; page < header->pages_used; page++) {
+        struct page_shape shape;
+        if (store->pages[page].word == 0)
+            empty++;
+        else if (shape_of(check, page, &shape) && shape.used < shape.blocks)
+            roomy++;
+    }
+    if (listed != roomy)
+        finding(check, "%llu pages have room, %llu are listed", (unsigned long long)roomy,
+                (unsigned long long)listed);
+    if (unused != empty || unused != header->pages_free_count)
+        finding(check, "%llu pages are free, %llu are listed, %u are counted", (unsigned long long)empty,
+                (unsigned long long)unused, header->pages_free_count);
+}
+
+/* After all has been marked: what is allocated but marked by nobody is lost. */
+static void check_leaks(struct check *check)
+{
+    for (uint32_t page = 0; page < check->store->header->pages_used; page++) {
+        struct page_shape shape;
+        if (!shape_of(check, page, &shape))
+            continue;
+        for (uint32_t index = 0; index < shape.fresh; index++)
+            if (mark(check, page, index))
+                finding(check, "page %u: block %u of %u bytes belongs to nothing", page, index, shape.size);
+    }
+}
+
+static bool make_room(struct check *check)
+{
+    const struct header *header = check->store->header;
+    check->pages = load32(&header->pages_used) + 64;
+    check->seen = calloc((size_t)check->pages * SEEN_WORDS, sizeof(uint64_t));
+    check->pinned = calloc((size_t)header->slots_most * PINS_MAX, sizeof(block_t));
+    check->text = malloc(FINDINGS_TEXT);
+    return check->seen && check->pinned && check->text;
+}
+
+static void free_room(struct check *check)
+{
+    free(check->seen);
+    free(check->pinned);
+    free(check->text);
+}
+
+/* False: the segment has outgrown the room that was made. */
+static bool walk(struct store *store, struct check *check)
+{
+    lock_take(store);
+    bool fits = store->header->pages_used <= check->pages;
+    if (fits) {
+        check_free_blocks(check);
+        check_page_lists(check);
+        check_accounts(check);
+        check_sessions(check);
+        check_limbo(check);
+        check_slots(check);
+        check_leaks(check);
+    }
+    lock_release(store);
+    return fits;
+}
+
+size_t store_check(struct store *store, void (*report)(void *context, const char *finding), void *context)
+{
+    for (;;) {
+        struct check check = {.store = store};
+        bool done = make_room(&check);
+        if (!done) {
+            report(context, "there is no memory for a check");
+            check.findings = 1;
+        } else {
+            done = walk(store, &check);
+        }
+        for (size_t i = 0; done && i < check.text_length; i += strlen(check.text + i) + 1)
+            report(context, check.text + i);
+        free_room(&check);
+        if (done || check.findings)
+            return check.findings;
+    }
+}

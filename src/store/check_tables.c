@@ -1,0 +1,240 @@
+/* check_tables.c: the check of accounts, mailboxes, queues, sessions, slots and the limbo list. */
+#include "check.h"
+
+#include "message.h"
+#include "process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Marks head and pieces; false if the head cannot be looked into. */
+static bool check_message(struct check *check, block_t block, const char *where, uint32_t who)
+{
+    const struct store *store = check->store;
+    if (!check_block(check, block, sizeof(struct message_record), where, who))
+        return false;
+    const struct message_record *message = at(store, block);
+    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
+    size_t held = message_head_text(fixed, message->body_length) - fixed;
+    block_t piece = message->pieces;
+    check->pins += message->pins;
+    for (; piece && check_block(check, piece, sizeof(struct piece), "piece", who);
+         held += sizeof(((struct piece *)0)->text))
+        piece = ((const struct piece *)at(store, piece))->link;
+    if (held < message->body_length && message_state(message->shape) != MESSAGE_DELETED)
+        finding(check, "%s of %u: block %u lacks pieces", where, who, block);
+    return true;
+}
+
+struct walk {
+    struct check *check;
+    const struct account_record *record;
+    uint32_t who;
+    uint64_t count, bytes, last;
+};
+
+static void check_listed(struct walk *walk, block_t block, uint64_t id)
+{
+    if (!check_message(walk->check, block, "message", walk->who))
+        return;
+    const struct message_record *message = at(walk->check->store, block);
+    if (message->id != id || message->owner != walk->who || message_state(message->shape) != MESSAGE_LISTED)
+        finding(walk->check, "mailbox %u: message %llu is another one", walk->who, (unsigned long long)id);
+    if (walk->count == 0 && id != walk->record->first)
+        finding(walk->check, "mailbox %u: its first message is %llu, not %llu", walk->who,
+                (unsigned long long)id, (unsigned long long)walk->record->first);
+    walk->count++;
+    walk->bytes += message_bytes(message);
+    walk->last = id;
+}
+
+/* The height bounds the depth of this recursion: it was checked to be at most 11. */
+static void check_node(struct walk *walk, block_t block, uint32_t level, uint64_t position)
+{
+    if (!check_block(walk->check, block, sizeof(struct node), "index node", walk->who))
+        return;
+    const struct node *node = at(walk->check->store, block);
+    if (node->present == 0 && walk->record->height != 1)
+        finding(walk->check, "mailbox %u: an index node is empty", walk->who);
+    for (uint32_t entry = 0; entry < NODE_ENTRIES; entry++) {
+        if (!(node->present >> entry & 1))
+            continue;
+        uint64_t below = position * NODE_ENTRIES + entry;
+        if (level == 0)
+            check_listed(walk, node->entry[entry], walk->record->base + below);
+        else
+            check_node(walk, node->entry[entry], level - 1, below);
+    }
+}
+
+static uint64_t check_queue(struct check *check, const struct account_record *record, uint32_t who)
+{
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    for (block_t block = record->queue; block && check_message(check, block, "queued message", who);
+         count++) {
+        const struct message_record *message = at(check->store, block);
+        if (message->owner != who || message_state(message->shape) != MESSAGE_QUEUED)
+            finding(check, "queue %u: block %u is no message of it", who, block);
+        bytes += message_bytes(message);
+        block = message->link;
+    }
+    return count == record->queue_count ? bytes : UINT64_MAX;
+}
+
+/* What an account owns, whether it lives or is dying. */
+static void check_content(struct check *check, uint32_t who, bool alive)
+{
+    const struct account_record *record = &check->store->accounts[who];
+    struct walk walk = {.check = check, .record = record, .who = who};
+    if (record->height > 11)
+        finding(check, "mailbox %u: height %u", who, record->height);
+    else if (record->height > 0)
+        check_node(&walk, record->root, record->height - 1, 0);
+    uint64_t queued = check_queue(check, record, who);
+    if (record->identity)
+        check_block(check, record->identity, sizeof(struct identity), "identity", who);
+    uint32_t sessions = 0;
+    for (uint32_t i = record->session; i; i = check->store->sessions[i].older) {
+        if (i > check->store->header->sessions_used || check->store->sessions[i].account.index != who ||
+            ++sessions > record->sessions) {
+            finding(check, "account %u: its chain of sessions is broken at %u", who, i);
+            break;
+        }
+    }
+    check->sessions += sessions;
+    if (!alive)
+        return; /* its counts stood still when it was removed */
+    if (walk.count != record->count || walk.last > record->newest)
+        finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
+                (unsigned long long)walk.count, (unsigned long long)walk.last,
+                (unsigned long long)record->count, (unsigned long long)record->newest);
+    if (queued == UINT64_MAX || walk.bytes + queued != record->bytes)
+        finding(check, "account %u: its messages or bytes are miscounted", who);
+    if (sessions != record->sessions || !record->identity)
+        finding(check, "account %u: its sessions or its name are missing", who);
+}
+
+/* Every record in use is in its bucket, once; every other one on one of two lists. */
+void check_accounts(struct check *check)
+{
+    const struct store *store = check->store;
+    const struct header *header = store->header;
+    uint64_t live = 0;
+    for (uint32_t i = 1; i <= header->accounts_used; i++) {
+        const struct account_record *record = &store->accounts[i];
+        if (record->generation % 2 == 0)
+            continue;
+        live++;
+        check_content(check, i, true);
+        uint64_t steps = 0;
+        uint32_t next = store->name_buckets[record->name_hash & store->name_mask];
+        while (next && next != i && next <= header->accounts_used && ++steps <= header->accounts_used)
+            next = store->accounts[next].chain;
+        if (next != i)
+            finding(check, "account %u cannot be found by its name", i);
+    }
+    uint64_t idle = 0;
+    for (uint32_t i = header->accounts_free; i && i <= header->accounts_used; i = store->accounts[i].chain)
+        if (store->accounts[i].generation % 2 || ++idle > header->accounts_used) {
+            finding(check, "the list of free accounts is broken at %u", i);
+            break;
+        }
+    for (uint32_t i = header->accounts_dying; i && i <= header->accounts_used; i = store->accounts[i].chain) {
+        if (store->accounts[i].generation % 2 || ++idle > header->accounts_used) {
+            finding(check, "the list of removed accounts is broken at %u", i);
+            break;
+        }
+        check_content(check, i, false);
+    }
+    if (live != header->accounts_live || live + idle != header->accounts_used)
+        finding(check, "%llu accounts live and %llu do not, counted %u of %u", (unsigned long long)live,
+                (unsigned long long)idle, header->accounts_live, header->accounts_used);
+}
+
+void check_sessions(struct check *check)
+{
+    const struct store *store = check->store;
+    const struct header *header = store->header;
+    uint64_t live = 0;
+    for (uint32_t i = 1; i <= header->sessions_used; i++) {
+        const struct session_record *session = &store->sessions[i];
+        if (session->generation % 2 == 0)
+            continue;
+        live++;
+        uint32_t hash;
+        memcpy(&hash, session->secret, sizeof(hash));
+        uint64_t steps = 0;
+        uint32_t next = store->cookie_buckets[hash & store->cookie_mask];
+        while (next && next != i && next <= header->sessions_used && ++steps <= header->sessions_used)
+            next = store->sessions[next].chain;
+        if (next != i)
+            finding(check, "session %u cannot be found by its cookie", i);
+    }
+    uint64_t idle = 0;
+    for (uint32_t i = header->sessions_free; i && i <= header->sessions_used; i = store->sessions[i].chain)
+        if (store->sessions[i].generation % 2 || ++idle > header->sessions_used) {
+            finding(check, "the list of free sessions is broken at %u", i);
+            break;
+        }
+    if (live != header->sessions_live || live != check->sessions || live + idle != header->sessions_used)
+        finding(check, "%llu sessions live and %llu do not, accounts have %llu, counted %u of %u",
+                (unsigned long long)live, (unsigned long long)idle, (unsigned long long)check->sessions,
+                header->sessions_live, header->sessions_used);
+}
+
+void check_limbo(struct check *check)
+{
+    block_t block = check->store->header->limbo;
+    while (block && check_message(check, block, "message in limbo", 0))
+        block = ((const struct message_record *)at(check->store, block))->link;
+}
+
+static int compare_blocks(const void *left, const void *right)
+{
+    block_t a = *(const block_t *)left;
+    block_t b = *(const block_t *)right;
+    return (a > b) - (a < b);
+}
+
+/* A message has as many pins as slots say; one that is deleted belongs to them. */
+static void check_pins(struct check *check)
+{
+    qsort(check->pinned, check->pinned_count, sizeof(block_t), compare_blocks);
+    for (size_t i = 0, next; i < check->pinned_count; i = next) {
+        block_t block = check->pinned[i];
+        const struct message_record *message = at(check->store, block);
+        for (next = i; next < check->pinned_count && check->pinned[next] == block; next++)
+            ;
+        if (message_state(message->shape) == MESSAGE_DELETED)
+            check_message(check, block, "deleted message", 0);
+        if (message->pins != next - i)
+            finding(check, "message %u: %u pins are counted, %zu are there", block, message->pins, next - i);
+    }
+    if (check->pins != check->pinned_count)
+        finding(check, "%llu pins are counted, %zu are there", (unsigned long long)check->pins,
+                check->pinned_count);
+}
+
+void check_slots(struct check *check)
+{
+    const struct store *store = check->store;
+    for (uint32_t i = 0; i < store->header->slots_most; i++) {
+        const struct slot *slot = &store->slots[i];
+        if (!process_has_slot(store, i))
+            continue;
+        if (slot->redo_count || slot->pins > PINS_MAX)
+            finding(check, "slot %u: a transaction is not completed, or %u pins", i, slot->pins);
+        else if (slot->life % 2 == 0 && (slot->draft || slot->pins))
+            finding(check, "slot %u is free and owes blocks", i);
+        for (block_t block = slot->draft; block && check_block(check, block, sizeof(block_t), "draft", i);)
+            block = *(const block_t *)at(store, block);
+        for (uint32_t pin = 0; pin < slot->pins && pin < PINS_MAX; pin++)
+            if (slot->pinned[pin] >= store->arena / UNIT &&
+                slot->pinned[pin] < (store->arena + (uint64_t)store->header->pages_used * PAGE) / UNIT)
+                check->pinned[check->pinned_count++] = slot->pinned[pin];
+            else
+                finding(check, "slot %u: pin %u is no block", i, pin);
+    }
+    check_pins(check);
+}

@@ -1,0 +1,186 @@
+/* cookie.c: sessions: opened with fresh random bytes, found by them, ended.
+ *
+ * The secret is random, so its first bytes serve as its hash. Ended records are wiped. */
+#include "cookie.h"
+
+#include "account_record.h"
+#include "base64.h"
+#include "clock.h"
+#include "segment.h"
+#include "transaction.h"
+
+#include <string.h>
+
+static bool equal_in_constant_time(const void *left, const void *right, size_t length)
+{
+    const unsigned char *a = left;
+    const unsigned char *b = right;
+    unsigned char difference = 0;
+    for (size_t i = 0; i < length; i++)
+        difference |= a[i] ^ b[i];
+    return difference == 0;
+}
+
+static uint32_t *bucket_of(const struct store *store, const uint8_t *secret)
+{
+    uint32_t hash;
+    memcpy(&hash, secret, sizeof(hash));
+    return &store->cookie_buckets[hash & store->cookie_mask];
+}
+
+/* Within a transaction. NULL: there is none. */
+static struct session_record *find(const struct store *store, const uint8_t *secret)
+{
+    const uint32_t *bucket = bucket_of(store, secret);
+    if (!segment_has(store, (uint64_t)((const char *)bucket - store->base)))
+        return NULL;
+    for (uint32_t index = get32(store, bucket); index; index = get32(store, &store->sessions[index].chain))
+        if (equal_in_constant_time(store->sessions[index].secret, secret, COOKIE_BYTES))
+            return &store->sessions[index];
+    return NULL;
+}
+
+/* Takes a value out of a chain that starts at *link; next is where a record keeps its successor. */
+static void unchain(struct store *store, uint32_t *link, uint32_t index, size_t next)
+{
+    while (get32(store, link) != index)
+        link = (uint32_t *)(void *)((char *)&store->sessions[get32(store, link)] + next);
+    const char *record = (const char *)&store->sessions[index];
+    set32(store, link, get32(store, (const uint32_t *)(const void *)(record + next)));
+}
+
+static void end(struct store *store, struct account_record *account, uint32_t index)
+{
+    struct header *header = store->header;
+    struct session_record *session = &store->sessions[index];
+    unchain(store, bucket_of(store, session->secret), index, offsetof(struct session_record, chain));
+    unchain(store, &account->session, index, offsetof(struct session_record, older));
+    set32(store, &account->sessions, get32(store, &account->sessions) - 1);
+    set32(store, &session->generation, get32(store, &session->generation) + 1);
+    for (size_t i = 0; i < COOKIE_BYTES; i += sizeof(uint64_t))
+        set64(store, (uint64_t *)(void *)(session->secret + i), 0);
+    set32(store, &session->chain, get32(store, &header->sessions_free));
+    set32(store, &header->sessions_free, index);
+    set32(store, &header->sessions_live, get32(store, &header->sessions_live) - 1);
+}
+
+bool session_end_newest(struct store *store, struct account_record *account)
+{
+    uint32_t newest = get32(store, &account->session);
+    if (newest)
+        end(store, account, newest);
+    return newest != 0;
+}
+
+static void end_oldest(struct store *store, struct account_record *account)
+{
+    uint32_t oldest = get32(store, &account->session);
+    for (uint32_t older = oldest; older; older = get32(store, &store->sessions[older].older))
+        oldest = older;
+    end(store, account, oldest);
+}
+
+static enum status take_record(struct store *store, uint32_t *index)
+{
+    struct header *header = store->header;
+    *index = get32(store, &header->sessions_free);
+    if (*index) {
+        set32(store, &header->sessions_free, get32(store, &store->sessions[*index].chain));
+        return STATUS_OK;
+    }
+    *index = get32(store, &header->sessions_used) + 1;
+    if (*index > header->sessions_most)
+        return STATUS_FULL_SESSIONS;
+    if (!segment_wants(store, &store->sessions[*index]) ||
+        !segment_wants(store, (const char *)&store->sessions[*index + 1] - 1))
+        return STATUS_FULL_SEGMENT;
+    set32(store, &header->sessions_used, *index);
+    return STATUS_OK;
+}
+
+enum status session_open(struct store *store, account_t owner, struct account_record *account,
+                         const uint8_t random[static COOKIE_BYTES], struct cookie *cookie)
+{
+    uint32_t *bucket = bucket_of(store, random);
+    if (!segment_wants(store, bucket))
+        return STATUS_FULL_SEGMENT;
+    /* The seed's AC list: a cookie that was assigned is not assigned again. With 256 bits only a broken
+     * generator comes here. */
+    if (find(store, random))
+        return STATUS_SYSTEM;
+    if (get32(store, &account->sessions) >= store->sessions_per_account)
+        end_oldest(store, account);
+    uint32_t index;
+    enum status status = take_record(store, &index);
+    if (status != STATUS_OK)
+        return status;
+    struct session_record *session = &store->sessions[index];
+    for (size_t i = 0; i < COOKIE_BYTES; i += sizeof(uint64_t)) {
+        uint64_t word;
+        memcpy(&word, random + i, sizeof(word));
+        set64(store, (uint64_t *)(void *)(session->secret + i), word);
+    }
+    set32(store, &session->generation, get32(store, &session->generation) + 1);
+    set32(store, &session->account.index, owner.index);
+    set32(store, &session->account.generation, owner.generation);
+    set32(store, &session->older, get32(store, &account->session));
+    set32(store, &account->session, index);
+    set32(store, &account->sessions, get32(store, &account->sessions) + 1);
+    set32(store, &session->chain, get32(store, bucket));
+    set32(store, bucket, index);
+    set64(store, (uint64_t *)&session->opened, (uint64_t)clock_unix());
+    set64(store, (uint64_t *)&session->used, (uint64_t)clock_unix());
+    set32(store, &store->header->sessions_live, get32(store, &store->header->sessions_live) + 1);
+    base64_encode(random, COOKIE_BYTES, cookie->text);
+    cookie->text[COOKIE_TEXT] = '\0';
+    return STATUS_OK;
+}
+
+bool session_alive(struct store *store, const struct session *session)
+{
+    return session->index && load32(&store->sessions[session->index].generation) == session->generation &&
+           account_record(store, session->account);
+}
+
+enum status cookie_verify(struct store *store, const char *text, size_t length, struct session *session)
+{
+    uint8_t secret[COOKIE_BYTES];
+    if (length == COOKIE_TEXT && session->index && equal_in_constant_time(text, session->text, COOKIE_TEXT) &&
+        session_alive(store, session))
+        return STATUS_OK;
+    *session = (struct session){0};
+    if (length != COOKIE_TEXT || !base64_decode(text, length, secret, sizeof(secret)))
+        return STATUS_NO_SESSION;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        const struct session_record *found = find(store, secret);
+        if (!found || !account_record(store, found->account)) {
+            status = STATUS_NO_SESSION;
+            continue;
+        }
+        session->index = (uint32_t)(found - store->sessions);
+        session->generation = found->generation;
+        session->account = found->account;
+    } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK) {
+        memcpy(session->text, text, COOKIE_TEXT);
+        store->slot->account = session->account;
+    }
+    return status;
+}
+
+enum status cookie_end(struct store *store, struct session *session)
+{
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        struct account_record *account = account_record(store, session->account);
+        if (account && session_alive(store, session))
+            end(store, account, session->index);
+        else
+            status = STATUS_NO_SESSION;
+    } while (!transaction_finish(store, &status));
+    *session = (struct session){0};
+    return status;
+}

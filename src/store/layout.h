@@ -1,0 +1,227 @@
+/* layout.h: what lies where in the segment, and what one process knows of it. Private to src/store.
+ *
+ * The segment is a header, tables of fixed maximal size, and an arena of 64 KiB pages that are carved into
+ * blocks. Everything refers by index or by block reference (offset / 16), never by pointer; 0 is "none"
+ * everywhere. Fields are changed by transactions (transaction.h) unless their comment names another rule. See
+ * README.md for the invariants. */
+#ifndef SHMAIL_LAYOUT_H
+#define SHMAIL_LAYOUT_H
+
+#include "limits.h"
+#include "store.h"
+
+#include <assert.h>
+#include <semaphore.h>
+#include <stdalign.h>
+
+#define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
+#define LAYOUT_VERSION 1u
+
+enum {
+    UNIT = 16,           /* bytes: what a block reference counts */
+    PAGE = 65536,        /* bytes: what a class takes from the arena; the step in which memory is reserved */
+    BLOCK_MAX = 16384,   /* bytes: the largest size class; longer texts are chains */
+    CLASSES = 99,        /* size classes (block.c) */
+    REDO_MAX = 128,      /* writes in one transaction; an append to the highest index takes about 70 */
+    STEP_BLOCKS = 16,    /* blocks that one transaction reserves or frees, so that it stays within that */
+    SLOTS_LIMIT = 65536, /* processes: the header holds a bit for each */
+    SESSIONS_LIMIT = 16, /* sessions per account */
+    TOKENS_MAX = 64,     /* processors that may hash passwords at once */
+    NODE_BITS = 6,
+    NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
+};
+
+typedef uint32_t block_t; /* offset / UNIT of a block */
+
+/* ---- records ---- */
+
+struct redo_entry {
+    uint64_t where; /* offset of the field; bit 0 set: eight bytes, else four */
+    uint64_t value;
+};
+
+/* A process. life: generation * 2 + 1 while in use; written by who holds the slot's fcntl byte (process.c).
+ * Everything above draft is written by its process alone, without a transaction. */
+struct slot {
+    alignas(64) uint64_t life;
+    pid_t pid;
+    uint32_t unused;
+    int64_t since;
+    account_t account; /* whose session or entry was used last */
+    char peer[PEER_MAX + 1];
+    char protocol[16];
+    sem_t wake;    /* mailbox_wait sleeps here */
+    block_t draft; /* reserved blocks, chained by their link */
+    uint32_t pins; /* how many of pinned[] count */
+    account_t entered;
+    block_t pinned[PINS_MAX]; /* those at or above pins are scratch */
+    uint64_t
+        redo_count; /* 0: nothing to do; else a committed transaction of so many entries (transaction.c) */
+    struct redo_entry redo[REDO_MAX];
+};
+
+/* generation is odd while the account lives. The record of a removed account keeps its content while it
+ * stands on the dying list, and goes to the free list empty. */
+struct account_record {
+    uint32_t generation;
+    uint32_t chain; /* next in the bucket, on the dying list or on the free list */
+    uint32_t name_hash;
+    uint32_t revision; /* of the password */
+    block_t identity;
+    block_t queue; /* newest queued message; older ones by link */
+    uint64_t queue_count;
+    uint64_t newest; /* the last id that was given */
+    uint64_t base;   /* the id at position 0 of the index */
+    uint64_t first;  /* the smallest id; meaningless while count is 0 */
+    uint64_t count;
+    uint64_t bytes;   /* of all texts in mailbox and queue */
+    block_t root;     /* of the index by id */
+    uint32_t height;  /* levels of it; 0: no root */
+    uint32_t session; /* newest session; older ones by older */
+    uint32_t sessions;
+    uint64_t entered; /* owner word of the process that has entered the name */
+    uint32_t waited;  /* 1: somebody may sleep for this mailbox */
+    uint32_t unused[7];
+};
+static_assert(sizeof(struct account_record) == 128, "two cache lines an account");
+
+/* generation is odd while the session lives. */
+struct session_record {
+    uint8_t secret[32];
+    uint32_t generation;
+    uint32_t chain; /* next in the bucket or on the free list */
+    account_t account;
+    uint32_t older;
+    uint32_t unused;
+    int64_t opened; /* Unix seconds */
+    int64_t used;
+};
+static_assert(sizeof(struct session_record) == 72, "no padding");
+
+/* word: class + 1 (8 bits), used (16), fresh (16), first free block's index + 1 (16); 0 while the page is
+ * free. */
+struct page_record {
+    uint64_t word;
+    uint32_t next,
+        prev; /* page number + 1, on its class's list of pages with room; next alone on the free list */
+};
+
+/* ---- blocks: the first word of a block that is in use is its link; of a free one the next free index + 1
+ * ---- */
+
+struct identity {
+    block_t link;
+    uint16_t name_length, hash_length;
+    char text[]; /* the name, a NUL, the hash, a NUL */
+};
+
+enum message_state { MESSAGE_DRAFT, MESSAGE_LISTED, MESSAGE_QUEUED, MESSAGE_DELETED };
+
+/* The head of a message: then sender, subject and the start of the body; the rest lies in pieces. After
+ * publication only link, id, received, owner, pins and the state within shape change. */
+struct message_record {
+    block_t link;   /* of the queue, the limbo list or the draft */
+    block_t pieces; /* the first piece */
+    uint64_t id;
+    int64_t received;
+    uint32_t owner; /* account index */
+    uint32_t pins;
+    uint32_t body_length;
+    uint32_t shape; /* state (8 bits), sender length (8), subject length (16) */
+    char text[];
+};
+static_assert(sizeof(struct message_record) == 40, "the memory targets count on it");
+
+struct piece {
+    block_t link;
+    uint32_t unused[3];
+    char text[BLOCK_MAX - 16];
+};
+static_assert(sizeof(struct piece) == BLOCK_MAX, "four pieces a page");
+
+struct node {
+    block_t link;
+    uint32_t unused;
+    uint64_t present; /* bit i: entry i counts */
+    uint32_t entry[NODE_ENTRIES];
+};
+static_assert(sizeof(struct node) == 272, "an exact size class");
+
+/* ---- the header ---- */
+
+struct header {
+    uint64_t magic; /* set last: without it the segment is unfinished */
+    uint32_t version;
+    uint32_t records; /* hash of the record sizes */
+    uint64_t segment_bytes;
+    uint32_t accounts_most, sessions_most, slots_most, tokens;
+    uint8_t hash_key[16]; /* of names */
+    char boot_id[40];
+    int64_t created;
+    uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
+    uint64_t deaths_seen;                /* atomic: how many of them a reclaim has looked after */
+    uint64_t slot_map[SLOTS_LIMIT / 64]; /* atomic hints: the slot is probably in use */
+
+    alignas(64) uint64_t owner; /* the lock (lock.c) */
+    alignas(64) sem_t sleepers;
+    alignas(64) uint64_t token[TOKENS_MAX]; /* owner words of who hashes a password (password.c) */
+    sem_t token_sleepers;
+
+    alignas(64) uint32_t accounts_used; /* records ever handed out; the highest index */
+    uint32_t accounts_free, accounts_live, accounts_dying;
+    uint32_t sessions_used, sessions_free, sessions_live;
+    block_t limbo;       /* deleted messages whose blocks are freed step by step */
+    uint32_t pages_used; /* pages ever handed out */
+    uint32_t pages_free, pages_free_count;
+    uint32_t roomy[CLASSES]; /* page number + 1: the first page of the class with room */
+};
+
+/* ---- one process's view ---- */
+
+struct store {
+    char *base;
+    int fd;
+    pid_t opener;
+    struct header *header;
+    uint64_t *reserved; /* atomic bit per 64 KiB of the segment: memory is behind it */
+    uint64_t *waits;    /* atomic word per slot: the account (packed) whose mailbox it waits for */
+    struct slot *slots;
+    uint32_t *name_buckets, *cookie_buckets;
+    uint32_t name_mask, cookie_mask;
+    struct account_record *accounts; /* [1..accounts_most] */
+    struct session_record *sessions; /* [1..sessions_most] */
+    struct page_record *pages;
+    uint32_t pages_most;
+    uint64_t arena; /* offset, a multiple of PAGE */
+
+    uint32_t sessions_per_account;
+    int crypt_cost;
+
+    struct slot *slot; /* NULL: not attached */
+    uint64_t me;       /* owner word */
+    uint32_t redo_count;
+    uint64_t redo_filter; /* a field that is not in it has not been written in this transaction */
+    uint64_t wanted;      /* offset that has no memory behind it yet; 0: none (segment.h) */
+};
+
+static inline void *at(const struct store *store, block_t block)
+{
+    return store->base + (uint64_t)block * UNIT;
+}
+
+static inline uint64_t pack(account_t account)
+{
+    return (uint64_t)account.index << 32 | account.generation;
+}
+
+static inline uint32_t load32(const uint32_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+static inline uint64_t load64(const uint64_t *field)
+{
+    return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+#endif

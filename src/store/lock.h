@@ -1,0 +1,20 @@
+/* lock.h: the one lock of the store: an owner word to take, a semaphore to sleep on. Private to src/store.
+ *
+ * Order of locks: a password token (password.c) may be held while the lock is taken, never the other way
+ * round. */
+#ifndef SHMAIL_LOCK_H
+#define SHMAIL_LOCK_H
+
+#include "layout.h"
+
+/* Set while somebody may sleep for the lock; the rest of the word is an owner word (process.h). */
+#define LOCK_WAITERS (UINT64_C(1) << 63)
+
+/* Takes the lock, from a dead owner too; what that one had committed is then completed (transaction_recover).
+ */
+void lock_take(struct store *);
+
+/* Aborts the process if the lock is not its own. */
+void lock_release(struct store *);
+
+#endif

@@ -1,0 +1,226 @@
+/* mailbox.c: the FIFO of one account: append, look, delete, list, wait. Each is one transaction. */
+#include "mailbox.h"
+
+#include "account_record.h"
+#include "clock.h"
+#include "index.h"
+#include "mailbox_record.h"
+#include "message.h"
+#include "process.h"
+#include "transaction.h"
+
+#include <pthread.h>
+
+/* How long a waiter sleeps at most: only a deliverer that is killed between its commit and its wake-up lets
+ * it come to that. */
+enum { WAIT_NANOSECONDS = 1000000000 };
+
+enum status mailbox_put(struct store *store, account_t account, block_t block, bool *waited, message_id *id)
+{
+    struct account_record *record = account_record(store, account);
+    if (!record)
+        return STATUS_GONE;
+    struct message_record *message = at(store, block);
+    uint64_t count = get64(store, &record->count);
+    *id = get64(store, &record->newest) + 1;
+    if (count == 0) {
+        set64(store, &record->base, *id);
+        set64(store, &record->first, *id);
+    }
+    enum status status = index_append(store, record, *id, block);
+    if (status != STATUS_OK)
+        return status;
+    set64(store, &record->newest, *id);
+    set64(store, &record->count, count + 1);
+    set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
+    set32(store, &message->link, 0);
+    set64(store, &message->id, *id);
+    set32(store, &message->owner, account.index);
+    set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
+    *waited = record->waited != 0;
+    if (*waited)
+        set32(store, &record->waited, 0);
+    return STATUS_OK;
+}
+
+enum status mailbox_append(struct store *store, account_t account, message_id *id)
+{
+    int64_t now = clock_unix();
+    bool waited = false;
+    enum status status;
+    do {
+        transaction_begin(store);
+        struct message_record *message = at(store, store->slot->draft);
+        status = mailbox_put(store, account, store->slot->draft, &waited, id);
+        set64(store, (uint64_t *)&message->received, (uint64_t)now);
+        set32(store, &store->slot->draft, 0);
+    } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK && waited)
+        process_wake_waiters(store, account);
+    return status;
+}
+
+/* The generation is looked at again after the load: the record may have become another account's in between.
+ */
+uint64_t mailbox_count(struct store *store, account_t account)
+{
+    const struct account_record *record = account_record(store, account);
+    uint64_t count = record ? load64(&record->count) : 0;
+    return account_record(store, account) ? count : 0;
+}
+
+message_id mailbox_newest(struct store *store, account_t account)
+{
+    const struct account_record *record = account_record(store, account);
+    uint64_t newest = record ? load64(&record->newest) : 0;
+    return account_record(store, account) ? newest : 0;
+}
+
+/* id 0 stands for the first message. */
+static enum status look(const struct store *store, account_t account, message_id id,
+                        struct account_record **record, block_t *block)
+{
+    *record = account_record(store, account);
+    if (!*record)
+        return STATUS_GONE;
+    if ((*record)->count == 0)
+        return STATUS_NO_MESSAGE;
+    *block = index_find(store, *record, id ? id : (*record)->first);
+    return *block ? STATUS_OK : STATUS_NO_MESSAGE;
+}
+
+static enum status pin(struct store *store, account_t account, message_id id, struct message *message)
+{
+    struct account_record *record;
+    block_t block;
+    enum status status;
+    do {
+        transaction_begin(store);
+        status = look(store, account, id, &record, &block);
+        if (status == STATUS_OK)
+            status = message_pin(store, block, message);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+enum status mailbox_first(struct store *store, account_t account, struct message *message)
+{
+    return pin(store, account, 0, message);
+}
+
+enum status mailbox_open(struct store *store, account_t account, message_id id, struct message *message)
+{
+    return id ? pin(store, account, id, message) : STATUS_NO_MESSAGE;
+}
+
+enum status mailbox_list(struct store *store, account_t account, message_id after, message_id newest,
+                         struct message *messages, size_t most, size_t *count)
+{
+    enum status status;
+    do {
+        *count = 0;
+        transaction_begin(store);
+        struct account_record *record = account_record(store, account);
+        status = record ? STATUS_OK : STATUS_GONE;
+        uint64_t id = after;
+        block_t block;
+        while (status == STATUS_OK && *count < most && transaction_has_room(store, 3) &&
+               index_next(store, record, id + 1, &id, &block) && id <= newest) {
+            status = message_pin(store, block, &messages[*count]);
+            if (status == STATUS_OK)
+                ++*count;
+        }
+        if (*count > 0)
+            status = STATUS_OK; /* PINS_MAX ends a chunk like any other */
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+void mailbox_take_out(struct store *store, struct account_record *record, uint64_t id, block_t block)
+{
+    uint64_t count = get64(store, &record->count) - 1;
+    uint64_t first = get64(store, &record->first);
+    block_t next;
+    index_remove(store, record, id);
+    set64(store, &record->count, count);
+    set64(store, &record->bytes, get64(store, &record->bytes) - message_bytes(at(store, block)));
+    if (count > 0 && id == first && index_next(store, record, id + 1, &first, &next))
+        set64(store, &record->first, first);
+    message_drop(store, block);
+}
+
+/* id 0 stands for the first message. */
+static enum status delete (struct store *store, account_t account, message_id id) {
+    struct account_record *record; block_t block; enum status status;
+    do {transaction_begin(store); status = look(store, account, id, &record, &block);
+        if (status == STATUS_OK) mailbox_take_out(store, record, id ? id : record->first, block);}
+while (!transaction_finish(store, &status));
+message_sweep(store);
+return status;
+}
+
+enum status mailbox_delete_first(struct store *store, account_t account)
+{
+    return delete (store, account, 0);
+}
+
+enum status mailbox_delete(struct store *store, account_t account, message_id id)
+{
+    return id ? delete (store, account, id) : STATUS_NO_MESSAGE;
+}
+
+/* Says that this process waits, unless there is no need to. From here on every deliverer posts its semaphore.
+ */
+static enum status register_waiter(struct store *store, account_t account, uint64_t count, uint64_t *held)
+{
+    uint64_t *word = &store->waits[slot_index(store, store->slot)];
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        struct account_record *record = account_record(store, account);
+        if (!record) {
+            status = STATUS_GONE;
+            continue;
+        }
+        *held = record->count;
+        if (*held < count) {
+            __atomic_store_n(word, pack(account), __ATOMIC_RELEASE);
+            set32(store, &record->waited, 1);
+        }
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+/* A signal that comes before the sleep posts the semaphore, so nothing is lost between unblocking and
+ * sleeping. */
+static void sleep_until(struct store *store, int64_t deadline, const sigset_t *mask)
+{
+    struct timespec until = deadline_at(deadline);
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, mask, &before);
+    (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+enum status mailbox_wait(struct store *store, account_t account, uint64_t count, int64_t deadline,
+                         const sigset_t *sleep_mask, bool (*interrupted)(void *context), void *context,
+                         uint64_t *held)
+{
+    uint64_t *word = &store->waits[slot_index(store, store->slot)];
+    enum status status;
+    *held = 0;
+    while ((status = register_waiter(store, account, count, held)) == STATUS_OK && *held < count) {
+        int64_t now = clock_now();
+        if (now >= deadline) {
+            status = STATUS_TIMED_OUT;
+            break;
+        }
+        sleep_until(store, deadline - now > WAIT_NANOSECONDS ? now + WAIT_NANOSECONDS : deadline, sleep_mask);
+        if (interrupted(context)) {
+            status = STATUS_HANGUP;
+            break;
+        }
+    }
+    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+    return status;
+}

@@ -1,0 +1,281 @@
+/* message.c: a message's blocks, from draft to limbo.
+ *
+ * A draft is written outside every lock into blocks that only this process's slot refers to. A message that
+ * is deleted while pinned belongs to its pins; one of many blocks is freed from the limbo list in several
+ * steps. */
+#include "message.h"
+
+#include "log.h"
+#include "segment.h"
+#include "transaction.h"
+
+#include <string.h>
+
+enum {
+    HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
+    PIECE_TEXT = sizeof(((struct piece *)0)->text)
+};
+
+size_t message_head_text(size_t fixed, size_t body)
+{
+    size_t total = fixed + body;
+    if (total <= HEAD_TEXT_MAX)
+        return total;
+    size_t pieces = (total - HEAD_TEXT_MAX + PIECE_TEXT - 1) / PIECE_TEXT;
+    size_t in_pieces = pieces * PIECE_TEXT;
+    size_t rest = total > in_pieces ? total - in_pieces : 0;
+    return rest > fixed ? rest : fixed;
+}
+
+static size_t fixed_text(uint32_t shape)
+{
+    return message_sender_length(shape) + message_subject_length(shape);
+}
+
+uint64_t message_bytes(const struct message_record *message)
+{
+    return fixed_text(message->shape) + (uint64_t)message->body_length;
+}
+
+/* Reserves one block in front of the draft's chain. */
+static enum status reserve(struct store *store, size_t size)
+{
+    block_t block;
+    enum status status = block_allocate(store, size, &block);
+    if (status != STATUS_OK)
+        return status;
+    set32(store, at(store, block), get32(store, &store->slot->draft));
+    set32(store, &store->slot->draft, block);
+    return STATUS_OK;
+}
+
+/* The pieces first, the head last, so that the chain runs from the head through the pieces in order. */
+static enum status reserve_all(struct store *store, size_t head, size_t pieces)
+{
+    enum status status;
+    bool with_head = false;
+    while (!with_head) {
+        size_t left = pieces;
+        do {
+            transaction_begin(store);
+            status = STATUS_OK;
+            left = pieces;
+            for (int i = 0; status == STATUS_OK && left > 0 && i < STEP_BLOCKS; i++, left--)
+                status = reserve(store, BLOCK_MAX);
+            with_head = status == STATUS_OK && left == 0 && transaction_has_room(store, 16);
+            if (with_head)
+                status = reserve(store, head);
+        } while (!transaction_finish(store, &status));
+        if (status != STATUS_OK)
+            return status;
+        pieces = left;
+    }
+    return STATUS_OK;
+}
+
+enum status draft_write(struct store *store, const struct letter *letter)
+{
+    if (letter->sender_length > NAME_MAX_BYTES || letter->subject_length > SUBJECT_MAX ||
+        letter->body_length > MESSAGE_LIMIT_MAX)
+        return STATUS_TOO_LONG;
+    draft_drop(store);
+    size_t fixed = letter->sender_length + letter->subject_length;
+    size_t in_head = message_head_text(fixed, letter->body_length) - fixed;
+    size_t pieces = (letter->body_length - in_head + PIECE_TEXT - 1) / PIECE_TEXT;
+    enum status status = reserve_all(store, sizeof(struct message_record) + fixed + in_head, pieces);
+    if (status != STATUS_OK) {
+        draft_drop(store);
+        return status;
+    }
+    struct message_record *message = at(store, store->slot->draft);
+    message->pieces = pieces ? message->link : 0;
+    message->id = 0;
+    message->received = 0;
+    message->owner = 0;
+    message->pins = 0;
+    message->body_length = (uint32_t)letter->body_length;
+    message->shape = message_shape(MESSAGE_DRAFT, letter->sender_length, letter->subject_length);
+    if (letter->sender_length)
+        memcpy(message->text, letter->sender, letter->sender_length);
+    if (letter->subject_length)
+        memcpy(message->text + letter->sender_length, letter->subject, letter->subject_length);
+    if (in_head)
+        memcpy(message->text + fixed, letter->body, in_head);
+    size_t done = in_head;
+    for (block_t block = message->pieces; block; block = ((struct piece *)at(store, block))->link) {
+        struct piece *piece = at(store, block);
+        size_t length = letter->body_length - done < PIECE_TEXT ? letter->body_length - done : PIECE_TEXT;
+        memcpy(piece->text, letter->body + done, length);
+        done += length;
+    }
+    return STATUS_OK;
+}
+
+bool draft_drop_step(struct store *store, struct slot *slot)
+{
+    block_t block = get32(store, &slot->draft);
+    for (int i = 0; block && i < STEP_BLOCKS; i++) {
+        block_t next = get32(store, at(store, block));
+        block_free(store, block);
+        block = next;
+    }
+    if (block != get32(store, &slot->draft))
+        set32(store, &slot->draft, block);
+    return block == 0;
+}
+
+void draft_drop(struct store *store)
+{
+    bool done = store->slot->draft == 0;
+    while (!done) {
+        enum status status = STATUS_OK;
+        do {
+            transaction_begin(store);
+            done = draft_drop_step(store, store->slot);
+        } while (!transaction_finish(store, &status));
+    }
+}
+
+enum status message_pin(struct store *store, block_t block, struct message *message)
+{
+    struct slot *slot = store->slot;
+    uint32_t pins = get32(store, &slot->pins);
+    if (pins == PINS_MAX)
+        return STATUS_NO_MEMORY;
+    struct message_record *record = at(store, block);
+    slot->pinned[pins] = block;
+    set32(store, &slot->pins, pins + 1);
+    set32(store, &record->pins, get32(store, &record->pins) + 1);
+    *message = (struct message){
+        .id = record->id,
+        .received = record->received,
+        .sender = record->text,
+        .sender_length = message_sender_length(record->shape),
+        .subject = record->text + message_sender_length(record->shape),
+        .subject_length = message_subject_length(record->shape),
+        .body_length = record->body_length,
+        .reference = block,
+    };
+    return STATUS_OK;
+}
+
+static void unpin(struct store *store, block_t block)
+{
+    struct message_record *record = at(store, block);
+    uint32_t pins = get32(store, &record->pins) - 1;
+    set32(store, &record->pins, pins);
+    if (pins == 0 && message_state(get32(store, &record->shape)) == MESSAGE_DELETED)
+        message_drop(store, block);
+}
+
+void message_unpin_last(struct store *store, struct slot *slot)
+{
+    uint32_t pins = get32(store, &slot->pins) - 1;
+    set32(store, &slot->pins, pins);
+    unpin(store, get32(store, &slot->pinned[pins]));
+}
+
+void message_drop(struct store *store, block_t block)
+{
+    struct message_record *record = at(store, block);
+    set32(store, &record->shape, message_with_state(get32(store, &record->shape), MESSAGE_DELETED));
+    if (get32(store, &record->pins) > 0)
+        return;
+    if (record->pieces == 0) {
+        block_free(store, block);
+    } else {
+        set32(store, &record->link, get32(store, &store->header->limbo));
+        set32(store, &store->header->limbo, block);
+    }
+}
+
+void message_sweep(struct store *store)
+{
+    while (load32(&store->header->limbo)) {
+        enum status status = STATUS_OK;
+        do {
+            transaction_begin(store);
+            block_t block = get32(store, &store->header->limbo);
+            if (!block)
+                continue;
+            struct message_record *record = at(store, block);
+            block_t piece = get32(store, &record->pieces);
+            for (int i = 0; piece && i < STEP_BLOCKS; i++) {
+                block_t next = get32(store, at(store, piece));
+                block_free(store, piece);
+                piece = next;
+            }
+            set32(store, &record->pieces, piece);
+            if (!piece) {
+                set32(store, &store->header->limbo, get32(store, &record->link));
+                block_free(store, block);
+            }
+        } while (!transaction_finish(store, &status));
+    }
+}
+
+void message_release(struct store *store, struct message *message)
+{
+    struct slot *slot = store->slot;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        uint32_t last = slot->pins - 1;
+        uint32_t i = 0;
+        while (i < last && slot->pinned[i] != message->reference)
+            i++;
+        if (slot->pinned[i] != message->reference)
+            bug("a message is released that is not pinned");
+        if (i != last) {
+            set32(store, &slot->pinned[i], slot->pinned[last]);
+            set32(store, &slot->pinned[last], message->reference);
+        }
+        message_unpin_last(store, slot);
+    } while (!transaction_finish(store, &status));
+    message_sweep(store);
+}
+
+void message_release_all(struct store *store)
+{
+    struct slot *slot = store->slot;
+    if (slot->pins == 0)
+        return;
+    while (slot->pins > 0) {
+        enum status status = STATUS_OK;
+        do {
+            transaction_begin(store);
+            while (get32(store, &slot->pins) > 0 && transaction_has_room(store, 16))
+                message_unpin_last(store, slot);
+        } while (!transaction_finish(store, &status));
+    }
+    message_sweep(store);
+}
+
+size_t message_pins(const struct store *store)
+{
+    return store->slot->pins;
+}
+
+bool message_next(struct store *store, const struct message *message, struct message_cursor *cursor,
+                  const char **bytes, size_t *length)
+{
+    const struct message_record *record = at(store, message->reference);
+    size_t fixed = message->sender_length + message->subject_length;
+    if (cursor->done == 0 && cursor->piece == 0) {
+        cursor->piece = record->pieces;
+        *length = message_head_text(fixed, message->body_length) - fixed;
+        *bytes = record->text + fixed;
+        cursor->done = *length;
+        if (*length > 0)
+            return true;
+    }
+    if (cursor->done == message->body_length)
+        return false;
+    const struct piece *piece = at(store, cursor->piece);
+    size_t left = message->body_length - cursor->done;
+    *bytes = piece->text;
+    *length = left < PIECE_TEXT ? left : PIECE_TEXT;
+    cursor->done += *length;
+    cursor->piece = piece->link;
+    return true;
+}

@@ -1,0 +1,55 @@
+/* message.h: messages as blocks: drafts, pins, and their end. Private to src/store; within a transaction
+ * unless said. */
+#ifndef SHMAIL_MESSAGE_H
+#define SHMAIL_MESSAGE_H
+
+#include "block.h"
+#include "mailbox.h"
+
+static inline enum message_state message_state(uint32_t shape)
+{
+    return (enum message_state)(shape >> 24);
+}
+
+static inline uint32_t message_shape(enum message_state state, size_t sender, size_t subject)
+{
+    return (uint32_t)state << 24 | (uint32_t)sender << 16 | (uint32_t)subject;
+}
+
+static inline uint32_t message_with_state(uint32_t shape, enum message_state state)
+{
+    return (shape & 0xffffffu) | (uint32_t)state << 24;
+}
+
+static inline size_t message_sender_length(uint32_t shape)
+{
+    return shape >> 16 & 0xff;
+}
+
+static inline size_t message_subject_length(uint32_t shape)
+{
+    return shape & 0xffff;
+}
+
+/* Bytes of text (sender, subject, body) in the head; the rest is in pieces. */
+size_t message_head_text(size_t sender_and_subject, size_t body);
+
+/* Bytes that count against a mailbox. */
+uint64_t message_bytes(const struct message_record *);
+
+/* Pins for this process and describes it. STATUS_NO_MEMORY: PINS_MAX are pinned already. */
+enum status message_pin(struct store *, block_t, struct message *);
+
+/* Takes this slot's last pin away. */
+void message_unpin_last(struct store *, struct slot *);
+
+/* The message belongs to nothing any more: frees it, or leaves it to its pins or to the limbo list. */
+void message_drop(struct store *, block_t);
+
+/* Gives back up to STEP_BLOCKS of the slot's draft; true when none is left. */
+bool draft_drop_step(struct store *, struct slot *);
+
+/* Without a transaction: frees what stands on the limbo list. */
+void message_sweep(struct store *);
+
+#endif

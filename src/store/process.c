@@ -1,0 +1,252 @@
+/* process.c: process slots: claimed, given back, and reclaimed from the dead.
+ *
+ * A slot belongs to the process that holds its fcntl byte; the kernel releases that at any death. Who takes
+ * the byte of a slot that is still in use has outlived its owner: it first begins a new life of the slot, so
+ * that every owner word of the old one is known as dead, and then gives back in transactions what the old one
+ * owed (a draft, pins, an entered name). If it dies in this, the next one does the same. */
+#include "process.h"
+
+#include "account.h"
+#include "account_record.h"
+#include "clock.h"
+#include "lock.h"
+#include "message.h"
+#include "segment.h"
+#include "transaction.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#define IN_USE UINT64_C(1)
+
+static uint64_t offset_of(const struct store *store, const void *field)
+{
+    return (uint64_t)((const char *)field - store->base);
+}
+
+bool process_has_slot(const struct store *store, uint32_t index)
+{
+    const struct slot *slot = &store->slots[index];
+    return segment_has(store, offset_of(store, &store->waits[index])) &&
+           segment_has(store, offset_of(store, slot)) && segment_has(store, offset_of(store, slot + 1) - 1);
+}
+
+bool owner_is_dead(const struct store *store, uint64_t owner)
+{
+    owner &= ~LOCK_WAITERS;
+    uint32_t index = owner_slot(owner);
+    if (owner == store->me)
+        return false;
+    return owner != owner_word(index, load64(&store->slots[index].life)) ||
+           !segment_byte_is_held(store, BYTE_SLOTS + index);
+}
+
+/* Begins a new life of a slot whose byte this process holds. */
+static uint64_t begin_life(struct slot *slot)
+{
+    uint64_t life = ((load64(&slot->life) & ~IN_USE) + 2) | IN_USE;
+    __atomic_store_n(&slot->life, life, __ATOMIC_RELEASE);
+    return life;
+}
+
+static void clear_map(struct store *store, uint32_t index)
+{
+    __atomic_fetch_and(&store->header->slot_map[index / 64], ~(UINT64_C(1) << (index % 64)),
+                       __ATOMIC_RELAXED);
+}
+
+static void set_map(struct store *store, uint32_t index)
+{
+    __atomic_fetch_or(&store->header->slot_map[index / 64], UINT64_C(1) << (index % 64), __ATOMIC_RELAXED);
+}
+
+/* One transaction of giving back what a slot owes from an earlier life, or from this one; true when nothing
+ * is left. */
+static bool settle_step(struct store *store, struct slot *slot)
+{
+    bool done;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        done = draft_drop_step(store, slot);
+        while (done && get32(store, &slot->pins) > 0) {
+            done = transaction_has_room(store, 16);
+            if (done)
+                message_unpin_last(store, slot);
+        }
+        if (done && slot->entered.index) {
+            struct account_record *record = &store->accounts[slot->entered.index];
+            uint64_t entered = get64(store, &record->entered);
+            if (entered && owner_slot(entered) == slot_index(store, slot))
+                set64(store, &record->entered, 0);
+            set32(store, &slot->entered.index, 0);
+        }
+    } while (!transaction_finish(store, &status));
+    return done;
+}
+
+static void settle(struct store *store, struct slot *slot)
+{
+    while (!settle_step(store, slot))
+        ;
+    message_sweep(store);
+}
+
+/* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. */
+static enum status claim(struct store *store, uint32_t index, const char *peer)
+{
+    struct slot *slot = &store->slots[index];
+    enum status status = segment_reserve(store, offset_of(store, slot), sizeof(*slot));
+    if (status == STATUS_OK)
+        status = segment_reserve(store, offset_of(store, &store->waits[index]), sizeof(uint64_t));
+    if (status != STATUS_OK)
+        return status;
+    if (!segment_try_byte(store, BYTE_SLOTS + index))
+        return STATUS_FULL_SLOTS;
+    uint64_t before = load64(&slot->life);
+    if (before == 0 && sem_init(&slot->wake, 1, 0) != 0)
+        return STATUS_SYSTEM;
+    slot->pid = getpid();
+    slot->since = clock_unix();
+    slot->account = ACCOUNT_NONE;
+    snprintf(slot->peer, sizeof(slot->peer), "%s", peer);
+    slot->protocol[0] = '\0';
+    __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
+    store->slot = slot;
+    store->me = owner_word(index, begin_life(slot));
+    set_map(store, index);
+    if (before & IN_USE)
+        settle(store, slot);
+    return STATUS_OK;
+}
+
+/* By the map, which keeps the slots in use dense and the search short. */
+static enum status claim_by_map(struct store *store, const char *peer)
+{
+    uint32_t most = store->header->slots_most;
+    for (uint32_t first = 0; first < most; first += 64) {
+        uint64_t *map = &store->header->slot_map[first / 64];
+        uint32_t bit;
+        for (uint64_t taken = load64(map); ~taken != 0; taken |= UINT64_C(1) << bit) {
+            bit = (uint32_t)__builtin_ctzll(~taken);
+            if (first + bit >= most)
+                break;
+            if (__atomic_fetch_or(map, UINT64_C(1) << bit, __ATOMIC_RELAXED) >> bit & 1)
+                continue;
+            enum status status = claim(store, first + bit, peer);
+            if (status != STATUS_FULL_SLOTS)
+                return status;
+        }
+    }
+    return STATUS_FULL_SLOTS;
+}
+
+enum status store_attach(struct store *store, const char *peer)
+{
+    struct header *header = store->header;
+    enum status status = claim_by_map(store, peer);
+    /* The map only hints: those whom it calls taken may be dead. */
+    for (uint32_t index = 0; status == STATUS_FULL_SLOTS && index < header->slots_most; index++)
+        status = claim(store, index, peer);
+    if (status != STATUS_OK)
+        return status;
+    /* A forked child trusts its parent to have noticed deaths; a process on its own looks for itself. */
+    if (store->opener == getpid() || load64(&header->deaths) != load64(&header->deaths_seen))
+        store_reclaim(store);
+    return STATUS_OK;
+}
+
+void store_detach(struct store *store)
+{
+    struct slot *slot = store->slot;
+    if (!slot)
+        return;
+    if (slot->draft || slot->pins || slot->entered.index)
+        settle(store, slot);
+    store->slot = NULL;
+    store->me = 0;
+    __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
+    segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
+    clear_map(store, slot_index(store, slot));
+}
+
+static void reclaim_slot(struct store *store, uint32_t index)
+{
+    struct slot *slot = &store->slots[index];
+    if (slot == store->slot || !segment_try_byte(store, BYTE_SLOTS + index))
+        return;
+    if (process_has_slot(store, index) && load64(&slot->life) & IN_USE) {
+        begin_life(slot);
+        settle(store, slot);
+        __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
+    }
+    segment_free_byte(store, BYTE_SLOTS + index);
+    clear_map(store, index);
+}
+
+/* A slot in use that the map does not show is settled by whoever claims it next. */
+void store_reclaim(struct store *store)
+{
+    struct header *header = store->header;
+    uint64_t deaths = load64(&header->deaths);
+    for (uint32_t first = 0; first < header->slots_most; first += 64) {
+        uint64_t taken = load64(&header->slot_map[first / 64]);
+        for (; taken; taken &= taken - 1)
+            reclaim_slot(store, first + (uint32_t)__builtin_ctzll(taken));
+    }
+    message_sweep(store);
+    account_sweep(store);
+    __atomic_store_n(&header->deaths_seen, deaths, __ATOMIC_RELAXED);
+}
+
+void store_describe(struct store *store, const char *protocol)
+{
+    snprintf(store->slot->protocol, sizeof(store->slot->protocol), "%s", protocol);
+}
+
+void store_wake(struct store *store)
+{
+    __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
+    sem_post(&store->header->sleepers);
+}
+
+void store_interrupt(struct store *store)
+{
+    if (store->slot)
+        sem_post(&store->slot->wake);
+}
+
+void process_wake_waiters(struct store *store, account_t account)
+{
+    uint64_t wanted = pack(account);
+    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
+        uint64_t taken = load64(&store->header->slot_map[first / 64]);
+        for (; taken; taken &= taken - 1) {
+            uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
+            if (process_has_slot(store, index) && load64(&store->waits[index]) == wanted)
+                sem_post(&store->slots[index].wake);
+        }
+    }
+}
+
+bool store_next_process(struct store *store, uint32_t *index, struct store_process *process)
+{
+    for (; *index < store->header->slots_most; (*index)++) {
+        const struct slot *slot = &store->slots[*index];
+        if (!process_has_slot(store, *index) || !(load64(&slot->life) & IN_USE))
+            continue;
+        *process = (struct store_process){.slot = *index,
+                                          .pid = slot->pid,
+                                          .since = slot->since,
+                                          .waiting = load64(&store->waits[*index]) != 0,
+                                          .alive = slot == store->slot ||
+                                                   segment_byte_is_held(store, BYTE_SLOTS + *index)};
+        snprintf(process->peer, sizeof(process->peer), "%.*s", PEER_MAX, slot->peer);
+        snprintf(process->protocol, sizeof(process->protocol), "%.15s", slot->protocol);
+        if (slot->account.index && slot->account.index <= store->header->accounts_most)
+            account_name(store, slot->account, process->account);
+        (*index)++;
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,33 @@
+/* process.h: process slots beyond what store.h shows. Private to src/store. */
+#ifndef SHMAIL_PROCESS_H
+#define SHMAIL_PROCESS_H
+
+#include "layout.h"
+
+/* Wakes every process that waits for this mailbox. Without a lock. */
+void process_wake_waiters(struct store *, account_t);
+
+/* False while no process ever had this slot: no memory stands behind it. */
+bool process_has_slot(const struct store *, uint32_t index);
+
+/* An owner word names one life of a slot: (slot index + 1) << 32 | generation. */
+static inline uint64_t owner_word(uint32_t index, uint64_t life)
+{
+    return ((uint64_t)index + 1) << 32 | (life >> 1 & 0x7fffffffu);
+}
+
+static inline uint32_t owner_slot(uint64_t owner)
+{
+    return (uint32_t)(owner >> 32 & 0x7fffffffu) - 1;
+}
+
+/* True if the life that the word names has ended; the mark LOCK_WAITERS does not matter. A system call: not
+ * for the inside of the lock. */
+bool owner_is_dead(const struct store *, uint64_t owner);
+
+static inline uint32_t slot_index(const struct store *store, const struct slot *slot)
+{
+    return (uint32_t)(slot - store->slots);
+}
+
+#endif

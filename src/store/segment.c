@@ -1,0 +1,348 @@
+/* segment.c: creates, checks and maps the segment, and reserves memory behind it.
+ *
+ * Of the tables it knows only where they lie. A creator that dies leaves a segment without its magic, which
+ * the next one begins again. */
+#include "segment.h"
+
+#include "clock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ACCOUNTS_DEFAULT = 1000000, SLOTS_DEFAULT = 1024 };
+
+static const char segment_prefix[] = "/shmail-";
+
+static uint64_t round_up(uint64_t value, uint64_t step)
+{
+    return (value + step - 1) / step * step;
+}
+
+static uint32_t buckets_for(uint32_t records)
+{
+    uint32_t buckets = 1024;
+    while (buckets < records)
+        buckets *= 2;
+    return buckets;
+}
+
+/* FNV-1a over the sizes: another compiler or another struct is another layout. */
+static uint32_t records_hash(void)
+{
+    const size_t sizes[] = {sizeof(struct header), sizeof(struct slot),        sizeof(struct account_record),
+                            sizeof(sem_t),         sizeof(struct page_record), sizeof(struct session_record),
+                            sizeof(struct node),   sizeof(struct identity),    sizeof(struct message_record)};
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        hash = (hash ^ (uint32_t)sizes[i]) * 16777619u;
+    return hash;
+}
+
+/* Lays the tables out one after the other, each at a 64 KiB boundary so that none shares a unit of
+ * reservation. Returns the bytes of everything before the arena. */
+static uint64_t lay_out(struct store *store, const struct header *sizes)
+{
+    uint64_t offset = round_up(sizeof(struct header), PAGE);
+    uint64_t units = sizes->segment_bytes / PAGE;
+    store->reserved = (uint64_t *)(void *)(store->base + offset);
+    offset += round_up(units / 8 + 8, PAGE);
+    store->waits = (uint64_t *)(void *)(store->base + offset);
+    offset += round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
+    store->slots = (struct slot *)(void *)(store->base + offset);
+    offset += round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
+    uint32_t buckets = buckets_for(sizes->accounts_most);
+    store->name_buckets = (uint32_t *)(void *)(store->base + offset);
+    store->name_mask = buckets - 1;
+    offset += round_up((uint64_t)buckets * sizeof(uint32_t), PAGE);
+    buckets = buckets_for(sizes->sessions_most);
+    store->cookie_buckets = (uint32_t *)(void *)(store->base + offset);
+    store->cookie_mask = buckets - 1;
+    offset += round_up((uint64_t)buckets * sizeof(uint32_t), PAGE);
+    store->accounts = (struct account_record *)(void *)(store->base + offset);
+    offset += round_up(((uint64_t)sizes->accounts_most + 1) * sizeof(struct account_record), PAGE);
+    store->sessions = (struct session_record *)(void *)(store->base + offset);
+    offset += round_up(((uint64_t)sizes->sessions_most + 1) * sizeof(struct session_record), PAGE);
+    store->pages = (struct page_record *)(void *)(store->base + offset);
+    offset += round_up(units * sizeof(struct page_record), PAGE);
+    store->arena = offset;
+    store->pages_most =
+        offset < sizes->segment_bytes ? (uint32_t)((sizes->segment_bytes - offset) / PAGE) : 0;
+    return offset;
+}
+
+static int allocate(int fd, uint64_t offset, uint64_t length)
+{
+    int error;
+    do
+        error = posix_fallocate(fd, (off_t)offset, (off_t)length);
+    while (error == EINTR);
+    return error;
+}
+
+enum status segment_reserve(struct store *store, uint64_t offset, uint64_t length)
+{
+    uint64_t first = offset / PAGE;
+    uint64_t last = (offset + length - 1) / PAGE;
+    if (offset + length > store->header->segment_bytes)
+        return STATUS_FULL_SEGMENT;
+    for (uint64_t unit = first; unit <= last; unit++) {
+        if (segment_has(store, unit * PAGE))
+            continue;
+        int error = allocate(store->fd, unit * PAGE, PAGE);
+        if (error) {
+            errno = error;
+            return STATUS_FULL_SEGMENT;
+        }
+        __atomic_fetch_or(&store->reserved[unit / 64], UINT64_C(1) << (unit % 64), __ATOMIC_RELEASE);
+    }
+    return STATUS_OK;
+}
+
+static struct flock byte_lock(const struct store *store, uint64_t which, short type)
+{
+    return (struct flock){.l_type = type,
+                          .l_whence = SEEK_SET,
+                          .l_start = (off_t)(store->header->segment_bytes + which),
+                          .l_len = 1};
+}
+
+bool segment_try_byte(const struct store *store, uint64_t which)
+{
+    struct flock lock = byte_lock(store, which, F_WRLCK);
+    return fcntl(store->fd, F_SETLK, &lock) == 0;
+}
+
+bool segment_byte_is_held(const struct store *store, uint64_t which)
+{
+    struct flock lock = byte_lock(store, which, F_WRLCK);
+    /* When the question itself fails nobody may be declared dead. */
+    return fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+void segment_free_byte(const struct store *store, uint64_t which)
+{
+    struct flock lock = byte_lock(store, which, F_UNLCK);
+    fcntl(store->fd, F_SETLK, &lock);
+}
+
+/* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
+static bool creation_lock(int fd, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
+    int result;
+    do
+        result = fcntl(fd, F_SETLKW, &lock);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+static void read_boot_id(char out[40])
+{
+    memset(out, 0, 40);
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t got = read(fd, out, 36);
+    if (got < 0)
+        out[0] = '\0';
+    close(fd);
+}
+
+static void sizes_from_options(struct header *sizes, const struct store_options *options)
+{
+    *sizes = (struct header){
+        .version = LAYOUT_VERSION,
+        .records = records_hash(),
+        .segment_bytes = options->segment_bytes ? options->segment_bytes / PAGE * PAGE : SEGMENT_BYTES_MAX,
+        .accounts_most = options->accounts ? options->accounts : ACCOUNTS_DEFAULT,
+        .slots_most = options->slots ? options->slots : SLOTS_DEFAULT,
+        .created = clock_unix(),
+    };
+    sizes->sessions_most = sizes->accounts_most;
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    sizes->tokens = processors < 1 ? 1 : processors > TOKENS_MAX ? TOKENS_MAX : (uint32_t)processors;
+}
+
+static enum status map(struct store *store, uint64_t bytes, char *why, size_t why_size)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, store->fd, 0);
+    if (base == MAP_FAILED) {
+        snprintf(why, why_size, "cannot map %llu bytes of address space: %s; a smaller --segment-size may do",
+                 (unsigned long long)bytes, strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    store->base = base;
+    store->header = base;
+    return STATUS_OK;
+}
+
+static enum status create(struct store *store, const struct store_options *options, char *why,
+                          size_t why_size)
+{
+    struct header sizes;
+    sizes_from_options(&sizes, options);
+    struct store trial = {.base = NULL};
+    uint64_t tables = lay_out(&trial, &sizes);
+    if (sizes.segment_bytes > SEGMENT_BYTES_MAX || tables + PAGE > sizes.segment_bytes) {
+        snprintf(why, why_size,
+                 "a segment for %u accounts and %u processes needs between %llu and %llu bytes",
+                 sizes.accounts_most, sizes.slots_most, (unsigned long long)(tables + PAGE),
+                 (unsigned long long)SEGMENT_BYTES_MAX);
+        return STATUS_MALFORMED;
+    }
+    /* The header and the map of what is reserved; all else is reserved by and by. */
+    uint64_t first = (uint64_t)((char *)trial.waits - (char *)trial.base);
+    int error = 0;
+    if (ftruncate(store->fd, 0) != 0 || ftruncate(store->fd, (off_t)sizes.segment_bytes) != 0)
+        error = errno;
+    if (!error)
+        error = allocate(store->fd, 0, first);
+    if (error) {
+        snprintf(why, why_size, "cannot create a segment of %llu bytes: %s",
+                 (unsigned long long)sizes.segment_bytes, strerror(error));
+        errno = error;
+        return STATUS_SYSTEM;
+    }
+    enum status status = map(store, sizes.segment_bytes, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    lay_out(store, &sizes);
+    *store->header = sizes;
+    read_boot_id(store->header->boot_id);
+    if (getrandom(store->header->hash_key, sizeof(store->header->hash_key), 0) !=
+            (ssize_t)sizeof(store->header->hash_key) ||
+        sem_init(&store->header->sleepers, 1, 0) != 0 ||
+        sem_init(&store->header->token_sleepers, 1, 0) != 0) {
+        snprintf(why, why_size, "cannot initialise the segment: %s", strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    for (uint64_t unit = 0; unit < first / PAGE; unit++)
+        store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
+    __atomic_store_n(&store->header->magic, SEGMENT_MAGIC, __ATOMIC_RELEASE);
+    return STATUS_OK;
+}
+
+static enum status attach(struct store *store, uint64_t bytes, const struct store_options *options, char *why,
+                          size_t why_size)
+{
+    enum status status = map(store, bytes, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    const struct header *header = store->header;
+    if (header->version != LAYOUT_VERSION || header->records != records_hash() ||
+        header->segment_bytes != bytes) {
+        snprintf(
+            why, why_size,
+            "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
+            "and remove it with 'shmailctl rm %s', or use the version that made it",
+            options->name, header->version, LAYOUT_VERSION, options->name);
+        return STATUS_MISMATCH;
+    }
+    if ((options->accounts && options->accounts != header->accounts_most) ||
+        (options->slots && options->slots != header->slots_most) ||
+        (options->segment_bytes && options->segment_bytes / PAGE * PAGE != header->segment_bytes)) {
+        snprintf(
+            why, why_size,
+            "post office %s was made with --accounts %u --slots %u --segment-size %llu, which cannot be changed: "
+            "leave these options out, or remove it with 'shmailctl rm %s'",
+            options->name, header->accounts_most, header->slots_most,
+            (unsigned long long)header->segment_bytes, options->name);
+        return STATUS_MISMATCH;
+    }
+    lay_out(store, header);
+    return STATUS_OK;
+}
+
+/* True if the object was begun but never finished. Needs the creation lock. */
+static bool is_unfinished(int fd, uint64_t bytes)
+{
+    uint64_t magic = 0;
+    return bytes < sizeof(struct header) ||
+           pread(fd, &magic, sizeof(magic), offsetof(struct header, magic)) != (ssize_t)sizeof(magic) ||
+           magic == 0;
+}
+
+static enum status open_named(struct store *store, const struct store_options *options, char *why,
+                              size_t why_size)
+{
+    char path[sizeof(segment_prefix) + POST_OFFICE_MAX];
+    snprintf(path, sizeof(path), "%s%s", segment_prefix, options->name);
+    store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
+    struct stat about;
+    if (store->fd < 0 || fstat(store->fd, &about) != 0) {
+        snprintf(why, why_size, "cannot open the shared memory of post office %s: %s", options->name,
+                 strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    if (about.st_uid != geteuid() || (about.st_mode & 077) != 0) {
+        snprintf(why, why_size,
+                 "the shared memory of post office %s belongs to somebody else or is open to others",
+                 options->name);
+        return STATUS_MISMATCH;
+    }
+    if (!creation_lock(store->fd, F_WRLCK) || fstat(store->fd, &about) != 0) {
+        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
+                 strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    uint64_t bytes = (uint64_t)about.st_size;
+    enum status status;
+    if (!is_unfinished(store->fd, bytes)) {
+        status = attach(store, bytes, options, why, why_size);
+    } else if (options->must_exist) {
+        snprintf(why, why_size, "post office %s was never finished: start shmaild on it", options->name);
+        status = STATUS_MISMATCH;
+    } else {
+        status = create(store, options, why, why_size);
+        if (status != STATUS_OK)
+            shm_unlink(path);
+    }
+    creation_lock(store->fd, F_UNLCK);
+    return status;
+}
+
+enum status segment_open(struct store *store, const struct store_options *options, char *why, size_t why_size)
+{
+    if (options->name)
+        return open_named(store, options, why, why_size);
+    store->fd = memfd_create("shmail", MFD_CLOEXEC);
+    if (store->fd < 0) {
+        snprintf(why, why_size, "cannot create private shared memory: %s", strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    return create(store, options, why, why_size);
+}
+
+enum status store_remove(const char *name, char *why, size_t why_size)
+{
+    char path[sizeof(segment_prefix) + POST_OFFICE_MAX];
+    if (strlen(name) > POST_OFFICE_MAX) {
+        snprintf(why, why_size, "the name of a post office has at most %d bytes", POST_OFFICE_MAX);
+        return STATUS_MALFORMED;
+    }
+    snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
+    int fd = shm_open(path, O_RDWR, 0);
+    struct stat about;
+    if (fd < 0 || fstat(fd, &about) != 0) {
+        snprintf(why, why_size, "there is no post office %s: %s", name, strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = about.st_size + BYTE_SERVER, .l_len = 1};
+    enum status status = STATUS_OK;
+    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+        snprintf(why, why_size, "process %ld serves post office %s: end it first", (long)lock.l_pid, name);
+        status = STATUS_IN_USE;
+    } else if (shm_unlink(path) != 0) {
+        snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
+        status = STATUS_SYSTEM;
+    }
+    close(fd);
+    return status;
+}

@@ -1,0 +1,40 @@
+/* segment.h: the shared memory object: created or attached, its memory reserved before use. Private to
+ * src/store. */
+#ifndef SHMAIL_SEGMENT_H
+#define SHMAIL_SEGMENT_H
+
+#include "layout.h"
+
+/* fcntl bytes beyond the segment's end. */
+enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS };
+
+/* True if memory stands behind the 64 KiB around offset. What is not reserved reads as zero and must not be
+ * touched: the kernel would have to find a page, and kills with SIGBUS where there is none. */
+static inline bool segment_has(const struct store *store, uint64_t offset)
+{
+    uint64_t unit = offset / PAGE;
+    return load64(&store->reserved[unit / 64]) >> (unit % 64) & 1;
+}
+
+/* Reserves memory behind the range; call it without a lock. STATUS_FULL_SEGMENT: there is none. */
+enum status segment_reserve(struct store *, uint64_t offset, uint64_t length);
+
+/* In a transaction: true if the field has memory; otherwise notes it in store->wanted, and the operation ends
+ * with STATUS_FULL_SEGMENT, upon which transaction_finish reserves it and has the operation begin again. */
+static inline bool segment_wants(struct store *store, const void *field)
+{
+    uint64_t offset = (uint64_t)((const char *)field - store->base);
+    if (segment_has(store, offset))
+        return true;
+    store->wanted = offset;
+    return false;
+}
+
+/* The fcntl byte locks; which counts from the end of the segment. False: another process holds it. */
+bool segment_try_byte(const struct store *, uint64_t which);
+bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
+void segment_free_byte(const struct store *, uint64_t which);
+
+enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,75 @@
+/* store.c: opens a post office, makes a process its server, and counts what is in it. */
+#include "store.h"
+
+#include "layout.h"
+#include "segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool is_name(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 0 && length <= POST_OFFICE_MAX && name[0] != '.' &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
+}
+
+enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
+{
+    *result = NULL;
+    if (options->name && !is_name(options->name)) {
+        snprintf(why, why_size,
+                 "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
+                 POST_OFFICE_MAX);
+        return STATUS_MALFORMED;
+    }
+    if (options->slots > SLOTS_LIMIT || options->sessions_per_account > SESSIONS_LIMIT) {
+        snprintf(why, why_size, "at most %d processes and %d sessions an account are possible", SLOTS_LIMIT,
+                 SESSIONS_LIMIT);
+        return STATUS_MALFORMED;
+    }
+    struct store *store = calloc(1, sizeof(*store));
+    if (!store) {
+        snprintf(why, why_size, "no memory");
+        return STATUS_NO_MEMORY;
+    }
+    store->fd = -1;
+    store->opener = getpid();
+    store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
+    store->crypt_cost = options->crypt_cost;
+    enum status status = segment_open(store, options, why, why_size);
+    if (status != STATUS_OK) {
+        int error = errno;
+        if (store->fd >= 0)
+            close(store->fd);
+        free(store);
+        errno = error;
+        return status;
+    }
+    *result = store;
+    return STATUS_OK;
+}
+
+enum status store_serve(struct store *store)
+{
+    return segment_try_byte(store, BYTE_SERVER) ? STATUS_OK : STATUS_IN_USE;
+}
+
+void store_figures(struct store *store, struct store_figures *figures)
+{
+    const struct header *header = store->header;
+    *figures = (struct store_figures){
+        .segment_bytes = header->segment_bytes,
+        .pages_used = load32(&header->pages_used),
+        .pages_free = load32(&header->pages_free_count),
+        .accounts = load32(&header->accounts_live),
+        .accounts_most = header->accounts_most,
+        .sessions = load32(&header->sessions_live),
+        .slots_most = header->slots_most,
+    };
+    for (uint32_t i = 0; i < header->slots_most; i += 64)
+        figures->slots += (uint32_t)__builtin_popcountll(load64(&header->slot_map[i / 64]));
+}

@@ -1,0 +1,118 @@
+/* transaction.c: the redo record of a slot: filled, committed by one store, applied, and completed for the
+ * dead.
+ *
+ * Entries hold absolute values, so applying a record once more changes nothing, and a recoverer may die as
+ * well. */
+#include "transaction.h"
+
+#include "lock.h"
+#include "log.h"
+#include "process.h"
+#include "segment.h"
+
+#define EIGHT_BYTES UINT64_C(1)
+
+static uint64_t filter_bit(uint64_t where)
+{
+    return UINT64_C(1) << ((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+}
+
+static struct redo_entry *find(const struct store *store, uint64_t where)
+{
+    if (!(store->redo_filter & filter_bit(where)))
+        return NULL;
+    for (uint32_t i = store->redo_count; i-- > 0;)
+        if (store->slot->redo[i].where == where)
+            return &store->slot->redo[i];
+    return NULL;
+}
+
+static void set(struct store *store, uint64_t where, uint64_t value)
+{
+    struct redo_entry *entry = find(store, where);
+    if (!entry) {
+        if (store->redo_count == REDO_MAX)
+            bug("a transaction is too long");
+        store->redo_filter |= filter_bit(where);
+        entry = &store->slot->redo[store->redo_count++];
+        entry->where = where;
+    }
+    entry->value = value;
+}
+
+static uint64_t offset_of(const struct store *store, const void *field)
+{
+    return (uint64_t)((const char *)field - store->base);
+}
+
+void set32(struct store *store, uint32_t *field, uint32_t value)
+{
+    set(store, offset_of(store, field), value);
+}
+
+void set64(struct store *store, uint64_t *field, uint64_t value)
+{
+    set(store, offset_of(store, field) | EIGHT_BYTES, value);
+}
+
+uint32_t get32(const struct store *store, const uint32_t *field)
+{
+    const struct redo_entry *entry = find(store, offset_of(store, field));
+    return entry ? (uint32_t)entry->value : *field;
+}
+
+uint64_t get64(const struct store *store, const uint64_t *field)
+{
+    const struct redo_entry *entry = find(store, offset_of(store, field) | EIGHT_BYTES);
+    return entry ? entry->value : *field;
+}
+
+void transaction_begin(struct store *store)
+{
+    lock_take(store);
+    store->redo_count = 0;
+    store->redo_filter = 0;
+    store->wanted = 0;
+}
+
+void transaction_seal(struct store *store)
+{
+    __atomic_store_n(&store->slot->redo_count, store->redo_count, __ATOMIC_RELEASE);
+}
+
+void transaction_apply(struct store *store, struct slot *slot)
+{
+    uint64_t count = load64(&slot->redo_count);
+    for (uint64_t i = 0; i < count; i++) {
+        void *field = store->base + (slot->redo[i].where & ~EIGHT_BYTES);
+        if (slot->redo[i].where & EIGHT_BYTES)
+            __atomic_store_n((uint64_t *)field, slot->redo[i].value, __ATOMIC_RELEASE);
+        else
+            __atomic_store_n((uint32_t *)field, (uint32_t)slot->redo[i].value, __ATOMIC_RELEASE);
+    }
+    __atomic_store_n(&slot->redo_count, 0, __ATOMIC_RELEASE);
+}
+
+bool transaction_finish(struct store *store, enum status *status)
+{
+    if (*status == STATUS_OK && store->redo_count) {
+        transaction_seal(store);
+        transaction_apply(store, store->slot);
+    }
+    lock_release(store);
+    if (*status != STATUS_FULL_SEGMENT || !store->wanted)
+        return true;
+    return segment_reserve(store, store->wanted, 1) != STATUS_OK;
+}
+
+/* Only the lock's owner has a committed record, so at most one stands: the dead owner's, or that of one whose
+ * recoverer has died. A death is noted, so that the slot is reclaimed by whoever attaches next. */
+void transaction_recover(struct store *store)
+{
+    for (uint32_t i = 0; i < store->header->slots_most; i++) {
+        struct slot *slot = &store->slots[i];
+        if (process_has_slot(store, i) && slot != store->slot && load64(&slot->redo_count))
+            transaction_apply(store, slot);
+    }
+    __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,42 @@
+/* transaction.h: changes to the segment that a crash cannot tear. Private to src/store.
+ *
+ * Between transaction_begin and transaction_finish the process holds the lock. Its writes go to the slot's
+ * redo record, not to the fields: what it may have written itself it reads back with get32 and get64. The
+ * commit is one store; whoever takes the lock from a dead owner completes a committed record and ignores any
+ * other. */
+#ifndef SHMAIL_TRANSACTION_H
+#define SHMAIL_TRANSACTION_H
+
+#include "layout.h"
+
+void transaction_begin(struct store *);
+
+/* Ends the transaction: commits on STATUS_OK, else drops it. Returns false if it has to begin again: it had
+ * failed with STATUS_FULL_SEGMENT for want of memory (segment_wants) that has been reserved meanwhile.
+ *
+ *     do {
+ *         transaction_begin(store);
+ *         status = ...;
+ *     } while (!transaction_finish(store, &status));
+ */
+bool transaction_finish(struct store *, enum status *);
+
+void set32(struct store *, uint32_t *field, uint32_t value);
+void set64(struct store *, uint64_t *field, uint64_t value);
+uint32_t get32(const struct store *, const uint32_t *field);
+uint64_t get64(const struct store *, const uint64_t *field);
+
+/* True if that many more writes fit: for operations that go on in another transaction otherwise. */
+static inline bool transaction_has_room(const struct store *store, uint32_t writes)
+{
+    return store->redo_count + writes <= REDO_MAX;
+}
+
+/* The two halves of a commit, apart for the tests that kill a process between them. */
+void transaction_seal(struct store *);
+void transaction_apply(struct store *, struct slot *);
+
+/* Completes what a dead owner had committed. The caller holds the lock that it has taken from it. */
+void transaction_recover(struct store *);
+
+#endif
