@@ -18,6 +18,8 @@ enum status {
     STATUS_IN_USE,         /* the name is entered on another live connection; the post office has a server */
     STATUS_GONE,           /* the account was removed meanwhile */
     STATUS_FULL_SEGMENT,   /* no block left in the segment, or no memory behind it */
+    STATUS_FULL_JOURNAL,   /* no room in the journal: no disk space for it */
+    STATUS_READ_ONLY,      /* the journal failed: nothing can be made durable until a restart */
     STATUS_FULL_ACCOUNTS,  /* every account record is in use */
     STATUS_FULL_SESSIONS,  /* every session record is in use */
     STATUS_FULL_SLOTS,     /* every process slot is in use */

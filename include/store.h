@@ -11,6 +11,7 @@
 #include "limits.h"
 #include "status.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +27,13 @@ typedef struct account {
 
 #define ACCOUNT_NONE ((account_t){0, 0})
 
+/* When a change is on disk: before it is acknowledged; whenever the system likes; every so many seconds. */
+enum store_sync { STORE_SYNC_ALWAYS, STORE_SYNC_NEVER, STORE_SYNC_TIMED };
+
 struct store_options {
+    const char *directory; /* of the journal (shmail-journal(5)); NULL: none. Made where it is missing */
+    enum store_sync sync;
+    uint64_t journal_bytes; /* of a journal file at least; 0: 64 MiB */
     const char *name;       /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}; NULL: private, ends with its last process */
     bool must_exist;        /* attach only: STATUS_SYSTEM with ENOENT where there is none */
     uint64_t segment_bytes; /* address space of the segment; 0: 64 GiB for a new one, else what it has */
@@ -62,6 +69,16 @@ void store_wake(struct store *);
 
 /* Wakes this process from mailbox_wait. Async-signal-safe: the only call a handler may make. */
 void store_interrupt(struct store *);
+
+/* Waits until all that this process has done or seen since the last call is durable: before a reply leaves.
+ * At once where there is no journal, or its policy is another than STORE_SYNC_ALWAYS. STATUS_READ_ONLY: it
+ * never will be. */
+enum status store_settle(struct store *);
+
+/* Keeps the journal until *stop: timed syncs, space ahead, checkpoints. For one process beside the others,
+ * with the file system at hand; returns at once where there is no journal, or another keeper lives. */
+void store_keep(struct store *, int sync_seconds, const volatile sig_atomic_t *stop,
+                const sigset_t *sleep_mask);
 
 /* Gives back what dead processes left and finishes what they began. Needs an attached store. Cheap when
  * nobody died. */

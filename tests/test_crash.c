@@ -196,7 +196,8 @@ static void prepare_append(void)
     EXPECT_EQ(mailbox_delete(store, alice, id), STATUS_OK);
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     transaction_begin(store);
-    EXPECT_EQ(mailbox_put(store, alice, store->slot->draft, &waited, &id), STATUS_OK);
+    EXPECT_EQ(mailbox_put(store, alice, &store->accounts[alice.index], store->slot->draft, id + 1, &waited),
+              STATUS_OK);
     set32(store, &store->slot->draft, 0);
 }
 

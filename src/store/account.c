@@ -8,6 +8,7 @@
 #include "account_record.h"
 #include "block.h"
 #include "index.h"
+#include "journal.h"
 #include "message.h"
 #include "process.h"
 #include "segment.h"
@@ -71,6 +72,15 @@ static uint32_t find(const struct store *store, const char *name, size_t length,
     return 0;
 }
 
+/* Within a transaction: whoever learns that an account is there or not has seen its last change, or any. */
+static void observe(struct store *store, uint32_t index)
+{
+    if (index)
+        journal_observe(store, store->accounts[index].changed);
+    else
+        journal_observe_all(store);
+}
+
 static account_t handle(const struct store *store, uint32_t index)
 {
     return (account_t){index, store->accounts[index].generation};
@@ -83,6 +93,7 @@ enum status account_find(struct store *store, const char *name, size_t length, a
     do {
         transaction_begin(store);
         uint32_t index = find(store, name, length, hash);
+        observe(store, index);
         *account = index ? handle(store, index) : ACCOUNT_NONE;
     } while (!transaction_finish(store, &status));
     return account->index ? STATUS_OK : STATUS_NO_ACCOUNT;
@@ -105,6 +116,18 @@ static enum status new_identity(struct store *store, const char *name, size_t le
     return STATUS_OK;
 }
 
+/* The journal gets a copy of its own: the account's may be replaced before it is written. */
+static enum status note_identity(struct store *store, enum journal_type type, uint32_t account,
+                                 const char *name, size_t length, const char *hash, uint64_t *sequence)
+{
+    struct journal_note note = {.type = (uint16_t)type, .account = account};
+    *sequence = 0;
+    if (!journal_is_on(store))
+        return STATUS_OK;
+    enum status status = new_identity(store, name, length, hash, &note.text);
+    return status == STATUS_OK ? journal_note(store, &note, sequence) : status;
+}
+
 static enum status take_record(struct store *store, uint32_t *index)
 {
     struct header *header = store->header;
@@ -122,23 +145,27 @@ static enum status take_record(struct store *store, uint32_t *index)
     return STATUS_OK;
 }
 
-static enum status insert(struct store *store, const char *name, size_t length, uint32_t name_hash,
-                          const char *hash, account_t *account)
+/* index: a certain record, which must be free; 0: any. */
+static enum status insert(struct store *store, uint32_t index, const char *name, size_t length,
+                          uint32_t name_hash, const char *hash, account_t *account)
 {
     uint32_t *bucket = &store->name_buckets[name_hash & store->name_mask];
     if (find(store, name, length, name_hash))
         return STATUS_TAKEN;
     if (!segment_wants(store, bucket))
         return STATUS_FULL_SEGMENT;
-    uint32_t index;
-    enum status status = take_record(store, &index);
+    enum status status = index ? STATUS_OK : take_record(store, &index);
     if (status != STATUS_OK)
         return status;
     block_t identity;
+    uint64_t sequence;
     status = new_identity(store, name, length, hash, &identity);
+    if (status == STATUS_OK)
+        status = note_identity(store, RECORD_ACCOUNT, index, name, length, hash, &sequence);
     if (status != STATUS_OK)
         return status;
     struct account_record *record = &store->accounts[index];
+    set64(store, &record->changed, sequence);
     *account = (account_t){index, record->generation + 1};
     set32(store, &record->generation, account->generation);
     set32(store, &record->name_hash, name_hash);
@@ -161,9 +188,29 @@ enum status account_create(struct store *store, const char *name, size_t length,
         return STATUS_SYSTEM;
     do {
         transaction_begin(store);
-        status = insert(store, name, length, name_hash, hash ? hash : "", account);
+        status = insert(store, 0, name, length, name_hash, hash ? hash : "", account);
         if (status == STATUS_OK && cookie)
             status = session_open(store, *account, &store->accounts[account->index], random, cookie);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+enum status account_restore(struct store *store, uint32_t index, const char *name, size_t length,
+                            const char *hash)
+{
+    uint32_t used = store->header->accounts_used;
+    uint64_t offset = (uint64_t)((char *)&store->accounts[used + 1] - store->base);
+    account_t account;
+    enum status status = STATUS_OK;
+    if (index > used)
+        status = segment_reserve(store, offset, (uint64_t)(index - used) * sizeof(struct account_record));
+    if (status != STATUS_OK)
+        return status;
+    do {
+        transaction_begin(store);
+        if (index > used)
+            set32(store, &store->header->accounts_used, index);
+        status = insert(store, index, name, length, hash_name(store, name, length), hash, &account);
     } while (!transaction_finish(store, &status));
     return status;
 }
@@ -177,6 +224,7 @@ enum status account_secret(struct store *store, const char *name, size_t length,
     do {
         transaction_begin(store);
         uint32_t index = find(store, name, length, hash);
+        observe(store, index);
         if (index) {
             const struct identity *identity = identity_of(store, &store->accounts[index]);
             secret->account = handle(store, index);
@@ -221,9 +269,14 @@ enum status account_change_hash(struct store *store, const struct account_secret
             continue;
         const struct identity *old = identity_of(store, record);
         block_t identity;
+        uint64_t sequence;
         status = new_identity(store, old->text, old->name_length, hash, &identity);
+        if (status == STATUS_OK)
+            status = note_identity(store, RECORD_PASSWORD, secret->account.index, old->text, old->name_length,
+                                   hash, &sequence);
         if (status != STATUS_OK)
             continue;
+        set64(store, &record->changed, sequence);
         block_free(store, record->identity);
         set32(store, &record->identity, identity);
         set32(store, &record->revision, record->revision + 1);
@@ -249,7 +302,11 @@ enum status account_remove(struct store *store, const struct account_secret *sec
         transaction_begin(store);
         struct account_record *record = unchanged(store, secret);
         status = record ? STATUS_OK : STATUS_GONE;
-        if (!record)
+        uint64_t sequence;
+        struct journal_note note = {.type = RECORD_REMOVE, .account = secret->account.index};
+        if (record)
+            status = journal_note(store, &note, &sequence);
+        if (status != STATUS_OK)
             continue;
         unchain(store, secret->account.index);
         set32(store, &record->generation, record->generation + 1);
@@ -285,8 +342,9 @@ static void free_record(struct store *store, uint32_t index)
 {
     struct header *header = store->header;
     struct account_record *record = &store->accounts[index];
-    uint64_t *const words[] = {&record->queue_count, &record->newest, &record->base,   &record->first,
-                               &record->count,       &record->bytes,  &record->entered};
+    uint64_t *const words[] = {&record->queue_count, &record->newest,       &record->base,
+                               &record->first,       &record->count,        &record->bytes,
+                               &record->entered,     &record->queue_newest, &record->changed};
     block_free(store, record->identity);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         set64(store, words[i], 0);
@@ -294,6 +352,8 @@ static void free_record(struct store *store, uint32_t index)
     set32(store, &record->waited, 0);
     set32(store, &record->revision, record->revision + 1);
     set32(store, &header->accounts_dying, record->chain);
+    if (store->recovering)
+        return; /* journal_recover lists what is free when it knows */
     set32(store, &record->chain, header->accounts_free);
     set32(store, &header->accounts_free, index);
 }

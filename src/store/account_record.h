@@ -12,6 +12,11 @@ struct account_record *account_record(const struct store *, account_t);
 /* Without a transaction: frees step by step what removed accounts have left. */
 void account_sweep(struct store *);
 
+/* Without a transaction: registers an account at a certain index, which is free, while the store is
+ * recovering. */
+enum status account_restore(struct store *, uint32_t index, const char *name, size_t length,
+                            const char *hash);
+
 /* Ends the account's newest session (cookie.c); false: it has none. */
 bool session_end_newest(struct store *, struct account_record *);
 

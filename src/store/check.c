@@ -144,7 +144,7 @@ static bool make_room(struct check *check)
     const struct header *header = check->store->header;
     check->pages = load32(&header->pages_used) + 64;
     check->seen = calloc((size_t)check->pages * SEEN_WORDS, sizeof(uint64_t));
-    check->pinned = calloc((size_t)header->slots_most * PINS_MAX, sizeof(block_t));
+    check->pinned = calloc((size_t)header->slots_most * PINS_MAX + RING, sizeof(block_t));
     check->text = malloc(FINDINGS_TEXT);
     return check->seen && check->pinned && check->text;
 }

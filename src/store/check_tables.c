@@ -216,6 +216,26 @@ static void check_pins(struct check *check)
                 check->pinned_count);
 }
 
+/* What the journal has not yet written holds messages and texts. */
+static void check_ring(struct check *check)
+{
+    const struct journal_segment *journal = &check->store->header->journal;
+    if (!journal->on)
+        return;
+    if (journal->written > journal->assigned || journal->assigned - journal->written > RING ||
+        journal->tail > journal->end) {
+        finding(check, "the marks of the journal make no sense");
+        return;
+    }
+    for (uint64_t i = journal->written + 1; i <= journal->assigned; i++) {
+        const struct journal_note *note = &check->store->ring[i % RING];
+        if (note->text)
+            check_block(check, note->text, sizeof(struct identity), "text for the journal", note->account);
+        if (note->message)
+            check->pinned[check->pinned_count++] = note->message;
+    }
+}
+
 void check_slots(struct check *check)
 {
     const struct store *store = check->store;
@@ -236,5 +256,6 @@ void check_slots(struct check *check)
             else
                 finding(check, "slot %u: pin %u is no block", i, pin);
     }
+    check_ring(check);
     check_pins(check);
 }

@@ -15,7 +15,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 1u
+#define LAYOUT_VERSION 2u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -24,6 +24,7 @@ enum {
     CLASSES = 99,        /* size classes (block.c) */
     REDO_MAX = 128,      /* writes in one transaction; an append to the highest index takes about 70 */
     STEP_BLOCKS = 16,    /* blocks that one transaction reserves or frees, so that it stays within that */
+    RING = 4096,         /* journal records that wait to be written */
     SLOTS_LIMIT = 65536, /* processes: the header holds a bit for each */
     SESSIONS_LIMIT = 16, /* sessions per account */
     TOKENS_MAX = 64,     /* processors that may hash passwords at once */
@@ -55,8 +56,8 @@ struct slot {
     uint32_t pins; /* how many of pinned[] count */
     account_t entered;
     block_t pinned[PINS_MAX]; /* those at or above pins are scratch */
-    uint64_t
-        redo_count; /* 0: nothing to do; else a committed transaction of so many entries (transaction.c) */
+    uint64_t settling;        /* atomic: the journal sequence that its process waits for; 0: none */
+    uint64_t redo_count;      /* of a committed transaction that is being applied; 0: nothing to do */
     struct redo_entry redo[REDO_MAX];
 };
 
@@ -81,7 +82,10 @@ struct account_record {
     uint32_t sessions;
     uint64_t entered; /* owner word of the process that has entered the name */
     uint32_t waited;  /* 1: somebody may sleep for this mailbox */
-    uint32_t unused[7];
+    uint32_t unused;
+    uint64_t queue_newest; /* the last id that was given in the queue */
+    uint64_t changed;      /* sequence of the last journal record about it */
+    uint64_t spare;
 };
 static_assert(sizeof(struct account_record) == 128, "two cache lines an account");
 
@@ -147,6 +151,43 @@ struct node {
 };
 static_assert(sizeof(struct node) == 272, "an exact size class");
 
+/* ---- the journal's part ---- */
+
+/* What a transaction tells the journal, until it is written: a record without its texts, which are taken from
+ * block. */
+struct journal_note {
+    uint16_t type, unused;
+    uint32_t account, second;
+    uint32_t body_length;
+    uint64_t id, other;
+    int64_t received;
+    block_t message; /* pinned until it is written; 0: none */
+    block_t text;    /* an identity block that belongs to the journal; 0: none */
+};
+static_assert(sizeof(struct journal_note) == 48, "three units");
+
+struct journal_segment {
+    uint32_t on;
+    uint32_t failure; /* atomic: errno of what went wrong; 0: nothing */
+    uint32_t sync;    /* enum store_sync */
+    uint32_t file;    /* the active one: 0 or 1 */
+    uint8_t id[16];
+    uint64_t generation, epoch;
+    uint64_t assigned;           /* the last sequence that was given */
+    uint64_t written;            /* up to here the file has it */
+    uint64_t synced;             /* up to here the disk has it */
+    uint64_t tail;               /* offset behind record written */
+    uint64_t end;                /* offset behind record assigned */
+    uint64_t capacity;           /* bytes of the active file that need no more space */
+    uint64_t log_bytes;          /* since the last checkpoint */
+    uint8_t segment_id[16];      /* what the directory's lock file says while this segment has it */
+    uint64_t checkpoint;         /* atomic: 1 while one runs: RECORD_STORE then carries the message */
+    alignas(64) uint64_t leader; /* owner word */
+    uint64_t keeper;             /* owner word */
+    sem_t keeper_wake;
+    char directory[256]; /* for messages; id tells */
+};
+
 /* ---- the header ---- */
 
 struct header {
@@ -174,6 +215,8 @@ struct header {
     uint32_t pages_used; /* pages ever handed out */
     uint32_t pages_free, pages_free_count;
     uint32_t roomy[CLASSES]; /* page number + 1: the first page of the class with room */
+
+    alignas(64) struct journal_segment journal;
 };
 
 /* ---- one process's view ---- */
@@ -183,8 +226,9 @@ struct store {
     int fd;
     pid_t opener;
     struct header *header;
-    uint64_t *reserved; /* atomic bit per 64 KiB of the segment: memory is behind it */
-    uint64_t *waits;    /* atomic word per slot: the account (packed) whose mailbox it waits for */
+    uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
+    uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
+    struct journal_note *ring; /* [sequence % RING] */
     struct slot *slots;
     uint32_t *name_buckets, *cookie_buckets;
     uint32_t name_mask, cookie_mask;
@@ -196,11 +240,19 @@ struct store {
 
     uint32_t sessions_per_account;
     int crypt_cost;
+    int directory; /* descriptor of the journal's directory, or -1; its lock lives as long */
+    int lock_file;
+    int files[2];
+    uint64_t journal_bytes;
+    enum store_sync sync;
+    bool recovering; /* free account records are not listed until the end */
 
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint64_t redo_filter; /* a field that is not in it has not been written in this transaction */
+    uint64_t observed;    /* the latest journal record that an answer may depend on */
+    bool wants_flush;     /* the ring is full */
     uint64_t wanted;      /* offset that has no memory behind it yet; 0: none (segment.h) */
 };
 

@@ -4,6 +4,7 @@
 #include "account_record.h"
 #include "clock.h"
 #include "index.h"
+#include "journal.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
@@ -15,32 +16,54 @@
  * it come to that. */
 enum { WAIT_NANOSECONDS = 1000000000 };
 
-enum status mailbox_put(struct store *store, account_t account, block_t block, bool *waited, message_id *id)
+enum status mailbox_put(struct store *store, account_t account, struct account_record *record, block_t block,
+                        message_id id, bool *waited)
 {
-    struct account_record *record = account_record(store, account);
-    if (!record)
-        return STATUS_GONE;
     struct message_record *message = at(store, block);
     uint64_t count = get64(store, &record->count);
-    *id = get64(store, &record->newest) + 1;
     if (count == 0) {
-        set64(store, &record->base, *id);
-        set64(store, &record->first, *id);
+        set64(store, &record->base, id);
+        set64(store, &record->first, id);
     }
-    enum status status = index_append(store, record, *id, block);
+    enum status status = index_append(store, record, id, block);
     if (status != STATUS_OK)
         return status;
-    set64(store, &record->newest, *id);
+    set64(store, &record->newest, id);
     set64(store, &record->count, count + 1);
     set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
     set32(store, &message->link, 0);
-    set64(store, &message->id, *id);
+    set64(store, &message->id, id);
     set32(store, &message->owner, account.index);
     set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
     *waited = record->waited != 0;
     if (*waited)
         set32(store, &record->waited, 0);
     return STATUS_OK;
+}
+
+static enum status append_draft(struct store *store, account_t account, int64_t now, bool *waited,
+                                message_id *id)
+{
+    struct account_record *record = account_record(store, account);
+    block_t draft = store->slot->draft;
+    struct message_record *message = at(store, draft);
+    uint64_t sequence;
+    if (!record)
+        return STATUS_GONE;
+    *id = record->newest + 1;
+    struct journal_note note = {.type = RECORD_MESSAGE,
+                                .account = account.index,
+                                .id = *id,
+                                .received = now,
+                                .body_length = message->body_length,
+                                .message = draft};
+    enum status status = journal_note(store, &note, &sequence);
+    if (status != STATUS_OK)
+        return status;
+    set64(store, &record->changed, sequence);
+    set64(store, (uint64_t *)&message->received, (uint64_t)now);
+    set32(store, &store->slot->draft, 0);
+    return mailbox_put(store, account, record, draft, *id, waited);
 }
 
 enum status mailbox_append(struct store *store, account_t account, message_id *id)
@@ -50,10 +73,7 @@ enum status mailbox_append(struct store *store, account_t account, message_id *i
     enum status status;
     do {
         transaction_begin(store);
-        struct message_record *message = at(store, store->slot->draft);
-        status = mailbox_put(store, account, store->slot->draft, &waited, id);
-        set64(store, (uint64_t *)&message->received, (uint64_t)now);
-        set32(store, &store->slot->draft, 0);
+        status = append_draft(store, account, now, &waited, id);
     } while (!transaction_finish(store, &status));
     if (status == STATUS_OK && waited)
         process_wake_waiters(store, account);
@@ -66,6 +86,8 @@ uint64_t mailbox_count(struct store *store, account_t account)
 {
     const struct account_record *record = account_record(store, account);
     uint64_t count = record ? load64(&record->count) : 0;
+    if (record)
+        journal_observe(store, load64(&record->changed));
     return account_record(store, account) ? count : 0;
 }
 
@@ -77,12 +99,13 @@ message_id mailbox_newest(struct store *store, account_t account)
 }
 
 /* id 0 stands for the first message. */
-static enum status look(const struct store *store, account_t account, message_id id,
-                        struct account_record **record, block_t *block)
+static enum status look(struct store *store, account_t account, message_id id, struct account_record **record,
+                        block_t *block)
 {
     *record = account_record(store, account);
     if (!*record)
         return STATUS_GONE;
+    journal_observe(store, (*record)->changed);
     if ((*record)->count == 0)
         return STATUS_NO_MESSAGE;
     *block = index_find(store, *record, id ? id : (*record)->first);
@@ -122,6 +145,7 @@ enum status mailbox_list(struct store *store, account_t account, message_id afte
         transaction_begin(store);
         struct account_record *record = account_record(store, account);
         status = record ? STATUS_OK : STATUS_GONE;
+        journal_observe(store, record ? record->changed : 0);
         uint64_t id = after;
         block_t block;
         while (status == STATUS_OK && *count < most && transaction_has_room(store, 3) &&
@@ -149,24 +173,43 @@ void mailbox_take_out(struct store *store, struct account_record *record, uint64
     message_drop(store, block);
 }
 
+static enum status note_and_take_out(struct store *store, account_t account, struct account_record *record,
+                                     message_id id, block_t block)
+{
+    uint64_t sequence;
+    struct journal_note note = {.type = RECORD_DELETE, .account = account.index, .id = id};
+    enum status status = journal_note(store, &note, &sequence);
+    if (status == STATUS_OK) {
+        set64(store, &record->changed, sequence);
+        mailbox_take_out(store, record, id, block);
+    }
+    return status;
+}
+
 /* id 0 stands for the first message. */
-static enum status delete (struct store *store, account_t account, message_id id) {
-    struct account_record *record; block_t block; enum status status;
-    do {transaction_begin(store); status = look(store, account, id, &record, &block);
-        if (status == STATUS_OK) mailbox_take_out(store, record, id ? id : record->first, block);}
-while (!transaction_finish(store, &status));
-message_sweep(store);
-return status;
+static enum status delete_message(struct store *store, account_t account, message_id id)
+{
+    struct account_record *record;
+    block_t block;
+    enum status status;
+    do {
+        transaction_begin(store);
+        status = look(store, account, id, &record, &block);
+        if (status == STATUS_OK)
+            status = note_and_take_out(store, account, record, id ? id : record->first, block);
+    } while (!transaction_finish(store, &status));
+    message_sweep(store);
+    return status;
 }
 
 enum status mailbox_delete_first(struct store *store, account_t account)
 {
-    return delete (store, account, 0);
+    return delete_message(store, account, 0);
 }
 
 enum status mailbox_delete(struct store *store, account_t account, message_id id)
 {
-    return id ? delete (store, account, id) : STATUS_NO_MESSAGE;
+    return id ? delete_message(store, account, id) : STATUS_NO_MESSAGE;
 }
 
 /* Says that this process waits, unless there is no need to. From here on every deliverer posts its semaphore.
@@ -183,6 +226,7 @@ static enum status register_waiter(struct store *store, account_t account, uint6
             continue;
         }
         *held = record->count;
+        journal_observe(store, record->changed);
         if (*held < count) {
             __atomic_store_n(word, pack(account), __ATOMIC_RELEASE);
             set32(store, &record->waited, 1);

@@ -5,11 +5,19 @@
 #include "layout.h"
 #include "mailbox.h"
 
-/* Puts a block that stands nowhere else at the end. *waited: process_wake_waiters is due after the commit.
- * STATUS_GONE, STATUS_FULL_SEGMENT. */
-enum status mailbox_put(struct store *, account_t, block_t, bool *waited, message_id *id);
+/* Puts a block that stands nowhere else at the end, under an id that is greater than any before. True in
+ * *waited: process_wake_waiters is due after the commit. STATUS_FULL_SEGMENT. */
+enum status mailbox_put(struct store *, account_t, struct account_record *, block_t, message_id id,
+                        bool *waited);
 
 /* Takes the message out and drops it. */
 void mailbox_take_out(struct store *, struct account_record *, uint64_t id, block_t);
+
+/* Without a transaction: queue_list of the messages whose id is smaller. */
+enum status queue_list_below(struct store *, account_t sender, uint64_t below, struct message *, size_t most,
+                             size_t *count);
+
+/* Without a transaction: drops the newest message of a queue that has one. */
+enum status queue_drop(struct store *, account_t sender);
 
 #endif

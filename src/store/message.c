@@ -159,7 +159,7 @@ enum status message_pin(struct store *store, block_t block, struct message *mess
     return STATUS_OK;
 }
 
-static void unpin(struct store *store, block_t block)
+void message_unpin(struct store *store, block_t block)
 {
     struct message_record *record = at(store, block);
     uint32_t pins = get32(store, &record->pins) - 1;
@@ -172,7 +172,7 @@ void message_unpin_last(struct store *store, struct slot *slot)
 {
     uint32_t pins = get32(store, &slot->pins) - 1;
     set32(store, &slot->pins, pins);
-    unpin(store, get32(store, &slot->pinned[pins]));
+    message_unpin(store, get32(store, &slot->pinned[pins]));
 }
 
 void message_drop(struct store *store, block_t block)

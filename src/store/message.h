@@ -40,6 +40,9 @@ uint64_t message_bytes(const struct message_record *);
 /* Pins for this process and describes it. STATUS_NO_MEMORY: PINS_MAX are pinned already. */
 enum status message_pin(struct store *, block_t, struct message *);
 
+/* Takes one pin of a message away, and frees it where that was the last one of a deleted message. */
+void message_unpin(struct store *, block_t);
+
 /* Takes this slot's last pin away. */
 void message_unpin_last(struct store *, struct slot *);
 

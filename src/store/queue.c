@@ -3,31 +3,51 @@
 
 #include "account_record.h"
 #include "clock.h"
+#include "journal.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
 #include "transaction.h"
 
+static enum status push_draft(struct store *store, account_t sender, int64_t now)
+{
+    struct account_record *record = account_record(store, sender);
+    block_t draft = store->slot->draft;
+    struct message_record *message = at(store, draft);
+    uint64_t sequence;
+    if (!record)
+        return STATUS_GONE;
+    uint64_t id = record->queue_newest + 1;
+    struct journal_note note = {.type = RECORD_QUEUE,
+                                .account = sender.index,
+                                .id = id,
+                                .received = now,
+                                .body_length = message->body_length,
+                                .message = draft};
+    enum status status = journal_note(store, &note, &sequence);
+    if (status != STATUS_OK)
+        return status;
+    set64(store, &record->changed, sequence);
+    set64(store, &record->queue_newest, id);
+    set32(store, &message->link, record->queue);
+    set64(store, &message->id, id);
+    set64(store, (uint64_t *)&message->received, (uint64_t)now);
+    set32(store, &message->owner, sender.index);
+    set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
+    set32(store, &record->queue, draft);
+    set64(store, &record->queue_count, record->queue_count + 1);
+    set64(store, &record->bytes, record->bytes + message_bytes(message));
+    set32(store, &store->slot->draft, 0);
+    return STATUS_OK;
+}
+
 enum status queue_push(struct store *store, account_t sender)
 {
     int64_t now = clock_unix();
-    enum status status = STATUS_OK;
+    enum status status;
     do {
         transaction_begin(store);
-        struct account_record *record = account_record(store, sender);
-        if (!record) {
-            status = STATUS_GONE;
-            continue;
-        }
-        struct message_record *message = at(store, store->slot->draft);
-        set32(store, &message->link, record->queue);
-        set64(store, (uint64_t *)&message->received, (uint64_t)now);
-        set32(store, &message->owner, sender.index);
-        set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
-        set32(store, &record->queue, store->slot->draft);
-        set64(store, &record->queue_count, record->queue_count + 1);
-        set64(store, &record->bytes, record->bytes + message_bytes(message));
-        set32(store, &store->slot->draft, 0);
+        status = push_draft(store, sender, now);
     } while (!transaction_finish(store, &status));
     return status;
 }
@@ -36,16 +56,54 @@ static enum status move(struct store *store, account_t sender, account_t recipie
                         message_id *id)
 {
     struct account_record *from = account_record(store, sender);
-    if (!from || !account_record(store, recipient))
+    struct account_record *to = account_record(store, recipient);
+    uint64_t sequence;
+    if (!from || !to)
         return STATUS_GONE;
+    journal_observe(store, from->changed);
     block_t block = from->queue;
     if (!block)
         return STATUS_NOTHING_QUEUED;
     struct message_record *message = at(store, block);
+    /* While a checkpoint runs it may have one account before this and the other after it: then the record has
+     * to bring the message along. */
+    bool whole = load64(&store->header->journal.checkpoint) != 0;
+    struct journal_note note = {.type = RECORD_STORE,
+                                .account = sender.index,
+                                .second = recipient.index,
+                                .id = message->id,
+                                .other = to->newest + 1,
+                                .received = message->received,
+                                .body_length = whole ? message->body_length : 0,
+                                .message = whole ? block : 0};
+    enum status status = journal_note(store, &note, &sequence);
+    if (status != STATUS_OK)
+        return status;
+    *id = note.other;
+    set64(store, &from->changed, sequence);
+    set64(store, &to->changed, sequence);
     set32(store, &from->queue, message->link);
     set64(store, &from->queue_count, from->queue_count - 1);
     set64(store, &from->bytes, from->bytes - message_bytes(message));
-    return mailbox_put(store, recipient, block, waited, id);
+    return mailbox_put(store, recipient, to, block, *id, waited);
+}
+
+/* For a journal's sake: the newest message has gone where it is known already. */
+enum status queue_drop(struct store *store, account_t sender)
+{
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        struct account_record *from = account_record(store, sender);
+        block_t block = from->queue;
+        struct message_record *message = at(store, block);
+        set32(store, &from->queue, message->link);
+        set64(store, &from->queue_count, from->queue_count - 1);
+        set64(store, &from->bytes, from->bytes - message_bytes(message));
+        message_drop(store, block);
+    } while (!transaction_finish(store, &status));
+    message_sweep(store);
+    return status;
 }
 
 enum status queue_store(struct store *store, account_t sender, account_t recipient, message_id *id)
@@ -71,18 +129,27 @@ uint64_t queue_count(struct store *store, account_t sender)
 enum status queue_list(struct store *store, account_t sender, struct message *messages, size_t most,
                        size_t *count)
 {
+    return queue_list_below(store, sender, UINT64_MAX, messages, most, count);
+}
+
+enum status queue_list_below(struct store *store, account_t sender, uint64_t below, struct message *messages,
+                             size_t most, size_t *count)
+{
     enum status status;
     do {
         *count = 0;
         transaction_begin(store);
         struct account_record *record = account_record(store, sender);
         status = record ? STATUS_OK : STATUS_GONE;
+        journal_observe(store, record ? record->changed : 0);
         block_t block = record ? record->queue : 0;
         while (status == STATUS_OK && block && *count < most && transaction_has_room(store, 3)) {
-            status = message_pin(store, block, &messages[*count]);
-            if (status == STATUS_OK)
+            const struct message_record *message = at(store, block);
+            if (message->id < below)
+                status = message_pin(store, block, &messages[*count]);
+            if (message->id < below && status == STATUS_OK)
                 ++*count;
-            block = ((struct message_record *)at(store, block))->link;
+            block = message->link;
         }
         if (*count > 0)
             status = STATUS_OK;

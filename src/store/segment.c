@@ -5,6 +5,7 @@
 #include "segment.h"
 
 #include "clock.h"
+#include "journal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,9 +36,11 @@ static uint32_t buckets_for(uint32_t records)
 /* FNV-1a over the sizes: another compiler or another struct is another layout. */
 static uint32_t records_hash(void)
 {
-    const size_t sizes[] = {sizeof(struct header), sizeof(struct slot),        sizeof(struct account_record),
-                            sizeof(sem_t),         sizeof(struct page_record), sizeof(struct session_record),
-                            sizeof(struct node),   sizeof(struct identity),    sizeof(struct message_record)};
+    const size_t sizes[] = {sizeof(struct header),         sizeof(struct slot),
+                            sizeof(struct account_record), sizeof(sem_t),
+                            sizeof(struct page_record),    sizeof(struct session_record),
+                            sizeof(struct node),           sizeof(struct identity),
+                            sizeof(struct message_record), sizeof(struct journal_note)};
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         hash = (hash ^ (uint32_t)sizes[i]) * 16777619u;
@@ -54,6 +57,8 @@ static uint64_t lay_out(struct store *store, const struct header *sizes)
     offset += round_up(units / 8 + 8, PAGE);
     store->waits = (uint64_t *)(void *)(store->base + offset);
     offset += round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
+    store->ring = (struct journal_note *)(void *)(store->base + offset);
+    offset += round_up(RING * sizeof(struct journal_note), PAGE);
     store->slots = (struct slot *)(void *)(store->base + offset);
     offset += round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
     uint32_t buckets = buckets_for(sizes->accounts_most);
@@ -224,8 +229,10 @@ static enum status create(struct store *store, const struct store_options *optio
     }
     for (uint64_t unit = 0; unit < first / PAGE; unit++)
         store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
-    __atomic_store_n(&store->header->magic, SEGMENT_MAGIC, __ATOMIC_RELEASE);
-    return STATUS_OK;
+    status = options->directory ? journal_create(store, options, why, why_size) : STATUS_OK;
+    if (status == STATUS_OK)
+        __atomic_store_n(&store->header->magic, SEGMENT_MAGIC, __ATOMIC_RELEASE);
+    return status;
 }
 
 static enum status attach(struct store *store, uint64_t bytes, const struct store_options *options, char *why,
@@ -256,7 +263,7 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
         return STATUS_MISMATCH;
     }
     lay_out(store, header);
-    return STATUS_OK;
+    return journal_attach(store, options, why, why_size);
 }
 
 /* True if the object was begun but never finished. Needs the creation lock. */

@@ -36,15 +36,18 @@ enum status store_open(struct store **result, const struct store_options *option
         snprintf(why, why_size, "no memory");
         return STATUS_NO_MEMORY;
     }
-    store->fd = -1;
+    store->fd = store->directory = store->lock_file = store->files[0] = store->files[1] = -1;
     store->opener = getpid();
     store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
     store->crypt_cost = options->crypt_cost;
+    store->sync = options->sync;
     enum status status = segment_open(store, options, why, why_size);
     if (status != STATUS_OK) {
         int error = errno;
-        if (store->fd >= 0)
-            close(store->fd);
+        const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
+        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+            if (files[i] >= 0)
+                close(files[i]);
         free(store);
         errno = error;
         return status;
@@ -55,7 +58,14 @@ enum status store_open(struct store **result, const struct store_options *option
 
 enum status store_serve(struct store *store)
 {
-    return segment_try_byte(store, BYTE_SERVER) ? STATUS_OK : STATUS_IN_USE;
+    struct journal_segment *journal = &store->header->journal;
+    if (!segment_try_byte(store, BYTE_SERVER))
+        return STATUS_IN_USE;
+    /* A new server means that somebody has looked after the disk: what was not synced is written again and
+     * synced. */
+    __atomic_store_n(&journal->failure, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&journal->sync, (uint32_t)store->sync, __ATOMIC_RELEASE);
+    return STATUS_OK;
 }
 
 void store_figures(struct store *store, struct store_figures *figures)

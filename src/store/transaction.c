@@ -5,6 +5,7 @@
  * well. */
 #include "transaction.h"
 
+#include "journal.h"
 #include "lock.h"
 #include "log.h"
 #include "process.h"
@@ -73,6 +74,7 @@ void transaction_begin(struct store *store)
     store->redo_count = 0;
     store->redo_filter = 0;
     store->wanted = 0;
+    store->wants_flush = false;
 }
 
 void transaction_seal(struct store *store)
@@ -100,18 +102,23 @@ bool transaction_finish(struct store *store, enum status *status)
         transaction_apply(store, store->slot);
     }
     lock_release(store);
-    if (*status != STATUS_FULL_SEGMENT || !store->wanted)
+    if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
         return true;
-    return segment_reserve(store, store->wanted, 1) != STATUS_OK;
+    if (store->wants_flush)
+        *status = journal_flush(store, store->header->journal.sync == STORE_SYNC_ALWAYS);
+    else
+        *status = segment_reserve(store, store->wanted, 1);
+    return *status != STATUS_OK;
 }
 
 /* Only the lock's owner has a committed record, so at most one stands: the dead owner's, or that of one whose
- * recoverer has died. A death is noted, so that the slot is reclaimed by whoever attaches next. */
+ * recoverer has died; it may be in the very slot that this process has claimed from the dead. A death is
+ * noted, so that the slot is reclaimed by whoever attaches next. */
 void transaction_recover(struct store *store)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++) {
         struct slot *slot = &store->slots[i];
-        if (process_has_slot(store, i) && slot != store->slot && load64(&slot->redo_count))
+        if (process_has_slot(store, i) && load64(&slot->redo_count))
             transaction_apply(store, slot);
     }
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);

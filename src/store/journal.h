@@ -1,0 +1,75 @@
+/* journal.h: the journal of a post office as the store's other files use it. Private to src/store.
+ *
+ * A transaction notes what it does (journal_note) in the segment's ring of pending records; one process at a
+ * time, the leader, writes what is pending to the active file and syncs it for all who wait (journal_settle).
+ * The record's bytes follow from the ring and from messages that it pins, so a dead leader's successor writes
+ * the same ones again. shmail-journal(5) is the format. */
+#ifndef SHMAIL_JOURNAL_H
+#define SHMAIL_JOURNAL_H
+
+#include "journal_format.h"
+#include "layout.h"
+
+static inline bool journal_is_on(const struct store *store)
+{
+    return store->header->journal.on != 0;
+}
+
+/* Within a transaction, before anything is set: notes one record. message: a block to write texts from,
+ * pinned until then; text: a block with the texts, which then belongs to the journal; else 0. Sets *sequence;
+ * 0 where there is no journal. STATUS_FULL_JOURNAL, STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with
+ * store->wants_flush. */
+enum status journal_note(struct store *, const struct journal_note *, uint64_t *sequence);
+
+/* This process has seen or done what that record says: journal_settle waits for it. */
+static inline void journal_observe(struct store *store, uint64_t sequence)
+{
+    if (sequence > store->observed)
+        store->observed = sequence;
+}
+
+/* All that has happened so far: for answers that depend on what is not there. */
+static inline void journal_observe_all(struct store *store)
+{
+    if (journal_is_on(store))
+        journal_observe(store, load64(&store->header->journal.assigned));
+}
+
+/* Writes everything pending, and with sync also syncs it, whatever the policy. STATUS_READ_ONLY: it failed.
+ */
+enum status journal_flush(struct store *, bool sync);
+
+/* The leader's role: an owner word, taken from the dead as a lock is, but without a redo record: a leader
+ * changes nothing but by transactions. */
+void journal_lead(struct store *);
+void journal_follow(struct store *);
+
+/* As the leader: writes and syncs one group of pending records. *more: there were more than fit. */
+enum status journal_write_group(struct store *, bool sync, bool *more);
+
+/* The file's bytes are gone or uncertain: nothing is acknowledged any more until a restart. */
+void journal_fail(struct store *, int error, const char *what);
+
+/* Before anybody else is attached: reads the directory's active file into the empty segment, or begins a new
+ * journal there, with files of at least so many bytes. why: what to do, where it is refused. */
+enum status journal_recover(struct store *, uint64_t bytes, char *why, size_t why_size);
+
+/* For who creates a segment, and for who attaches to one: the directory that the options name, or none, is
+ * the segment's. The creator recovers what is in it. */
+enum status journal_create(struct store *, const struct store_options *, char *why, size_t why_size);
+enum status journal_attach(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* Opens the directory and takes its lock. */
+enum status journal_open_directory(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* Writes the file's header in one synced write. */
+enum status journal_write_header(const struct store *, uint32_t file, const struct journal_header *);
+
+/* Fills a file with zeros up to size, so that no write to it will need space. */
+enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size);
+
+/* Writes the whole state into the inactive file, with room for so many bytes of log, and makes that the
+ * active one. For the keeper. */
+enum status journal_checkpoint(struct store *, uint64_t bytes);
+
+#endif

@@ -1,0 +1,317 @@
+/* journal_checkpoint.c: the state as a snapshot in the inactive file, then the log since, then that file is
+ * the active one.
+ *
+ * The store serves meanwhile. Each account is captured at a moment of its own, which its record names; its
+ * messages follow in chunks, bounded by the newest id of that moment. What changes in between stands in the
+ * log, which is copied from the sequence at which the snapshot began. */
+#include "journal.h"
+
+#include "account_record.h"
+#include "buffer.h"
+#include "crc32c.h"
+#include "log.h"
+#include "mailbox_record.h"
+#include "message.h"
+#include "transaction.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    OUT_BYTES = 1 << 20, /* gathered before a write */
+    LAST_COPY = 1 << 20, /* bytes of log that may be left to copy while nobody writes */
+};
+
+struct checkpoint {
+    struct store *store;
+    uint32_t file;   /* the inactive one */
+    uint64_t offset; /* where out goes */
+    uint64_t filled; /* up to here the file is zeros or written */
+    struct buffer out;
+    uint64_t records;
+    uint64_t start,
+        start_offset; /* the log's first record that is copied comes after that sequence, at that offset */
+    enum status status;
+};
+
+static void flush_out(struct checkpoint *checkpoint)
+{
+    size_t done = 0;
+    while (checkpoint->status == STATUS_OK && done < checkpoint->out.length) {
+        ssize_t written = pwrite(checkpoint->store->files[checkpoint->file], checkpoint->out.bytes + done,
+                                 checkpoint->out.length - done, (off_t)checkpoint->offset);
+        if (written <= 0 && errno != EINTR)
+            checkpoint->status = STATUS_FULL_JOURNAL;
+        if (written > 0) {
+            done += (size_t)written;
+            checkpoint->offset += (uint64_t)written;
+        }
+    }
+    buffer_clear(&checkpoint->out);
+}
+
+static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)
+{
+    if (checkpoint->out.length + length > OUT_BYTES)
+        flush_out(checkpoint);
+    if (!buffer_append(&checkpoint->out, bytes, length))
+        checkpoint->status = STATUS_NO_MEMORY;
+}
+
+/* The checksum goes before the texts, so they are read twice; the second time to be written. message may be
+ * NULL: then texts are the first and second text. */
+static void put_record(struct checkpoint *checkpoint, struct journal_record *record, const char *texts,
+                       const struct message *message)
+{
+    static const char zeros[8];
+    struct message_cursor cursor = {0};
+    const char *run;
+    size_t length;
+    record->magic = RECORD_MAGIC;
+    record->flags = RECORD_SNAPSHOT;
+    record->sequence = ++checkpoint->records;
+    record->epoch = checkpoint->store->header->journal.epoch;
+    size_t fixed = (size_t)record->sender_length + record->subject_length;
+    uint32_t crc = crc32c(journal_crc_begin(record), texts, fixed);
+    while (message && message_next(checkpoint->store, message, &cursor, &run, &length))
+        crc = crc32c(crc, run, length);
+    record->crc = journal_crc_end(record, crc);
+    put(checkpoint, record, sizeof(*record));
+    put(checkpoint, texts, fixed);
+    cursor = (struct message_cursor){0};
+    while (message && message_next(checkpoint->store, message, &cursor, &run, &length))
+        put(checkpoint, run, length);
+    put(checkpoint, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
+}
+
+static void put_message(struct checkpoint *checkpoint, enum journal_type type, uint32_t account,
+                        const struct message *message)
+{
+    struct journal_record record = {.type = (uint16_t)type,
+                                    .body_length = (uint32_t)message->body_length,
+                                    .account = account,
+                                    .id = message->id,
+                                    .received = message->received,
+                                    .subject_length = (uint16_t)message->subject_length,
+                                    .sender_length = (uint8_t)message->sender_length};
+    put_record(checkpoint, &record, message->sender, message);
+}
+
+struct captured {
+    account_t account;
+    message_id newest, queue_newest;
+    uint64_t as_of;
+    uint8_t name_length;
+    uint16_t hash_length;
+    char texts[NAME_MAX_BYTES + HASH_MAX];
+};
+
+/* False: no account has that index now. */
+static bool capture(struct store *store, uint32_t index, struct captured *captured)
+{
+    enum status status = STATUS_OK;
+    const struct account_record *record = &store->accounts[index];
+    do {
+        transaction_begin(store);
+        captured->as_of = store->header->journal.assigned;
+        captured->account = (account_t){index, record->generation};
+        if (record->generation % 2 == 0)
+            continue;
+        const struct identity *identity = at(store, record->identity);
+        captured->newest = record->newest;
+        captured->queue_newest = record->queue_newest;
+        captured->name_length = (uint8_t)identity->name_length;
+        captured->hash_length = identity->hash_length;
+        memcpy(captured->texts, identity->text, identity->name_length);
+        memcpy(captured->texts + identity->name_length, identity->text + identity->name_length + 1,
+               identity->hash_length);
+    } while (!transaction_finish(store, &status));
+    return captured->account.generation % 2 == 1;
+}
+
+static void put_mailbox(struct checkpoint *checkpoint, const struct captured *captured)
+{
+    struct message messages[PINS_MAX];
+    message_id after = 0;
+    size_t count;
+    while (checkpoint->status == STATUS_OK &&
+           mailbox_list(checkpoint->store, captured->account, after, captured->newest, messages, PINS_MAX,
+                        &count) == STATUS_OK &&
+           count > 0) {
+        for (size_t i = 0; i < count; i++)
+            put_message(checkpoint, RECORD_MESSAGE, captured->account.index, &messages[i]);
+        after = messages[count - 1].id;
+        message_release_all(checkpoint->store);
+    }
+}
+
+/* Newest first: the next chunk is found from the newest one down, since any of the last chunk may have gone.
+ */
+static void put_queue(struct checkpoint *checkpoint, const struct captured *captured)
+{
+    struct message messages[PINS_MAX];
+    uint64_t below = captured->queue_newest + 1;
+    size_t count;
+    while (checkpoint->status == STATUS_OK &&
+           queue_list_below(checkpoint->store, captured->account, below, messages, PINS_MAX, &count) ==
+               STATUS_OK &&
+           count > 0) {
+        for (size_t i = 0; i < count; i++)
+            put_message(checkpoint, RECORD_QUEUE, captured->account.index, &messages[i]);
+        below = messages[count - 1].id;
+        message_release_all(checkpoint->store);
+    }
+}
+
+static void put_account(struct checkpoint *checkpoint, uint32_t index)
+{
+    struct captured captured;
+    bool lives = capture(checkpoint->store, index, &captured);
+    struct journal_record record = {.type = lives ? RECORD_ACCOUNT : RECORD_REMOVE,
+                                    .account = index,
+                                    .received = (int64_t)captured.as_of};
+    if (lives) {
+        record.id = captured.newest;
+        record.other = captured.queue_newest;
+        record.sender_length = captured.name_length;
+        record.subject_length = captured.hash_length;
+    }
+    put_record(checkpoint, &record, captured.texts, NULL);
+    if (lives) {
+        put_mailbox(checkpoint, &captured);
+        put_queue(checkpoint, &captured);
+    }
+}
+
+/* From here on every record that moves a message brings it along, and the log is copied from here on. */
+static enum status mark_start(struct checkpoint *checkpoint, bool running)
+{
+    struct store *store = checkpoint->store;
+    struct journal_segment *journal = &store->header->journal;
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        set64(store, &journal->checkpoint, running);
+    } while (!transaction_finish(store, &status));
+    if (!running)
+        return STATUS_OK;
+    bool more = true;
+    journal_lead(store);
+    while (more && status == STATUS_OK)
+        status = journal_write_group(store, false, &more);
+    checkpoint->start = journal->written;
+    checkpoint->start_offset = journal->tail;
+    journal_follow(store);
+    return status;
+}
+
+/* Copies the active file's log from *from up to its tail. */
+static void copy_log(struct checkpoint *checkpoint, uint64_t *from)
+{
+    struct store *store = checkpoint->store;
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t tail = load64(&journal->tail);
+    while (*from < tail && checkpoint->status == STATUS_OK) {
+        flush_out(checkpoint);
+        size_t length = tail - *from < OUT_BYTES ? (size_t)(tail - *from) : OUT_BYTES;
+        char *room = buffer_reserve(&checkpoint->out, length);
+        ssize_t got = room ? pread(store->files[journal->file], room, length, (off_t)*from) : -1;
+        if (got <= 0) {
+            checkpoint->status = room ? STATUS_SYSTEM : STATUS_NO_MEMORY;
+            return;
+        }
+        checkpoint->out.length += (size_t)got;
+        *from += (uint64_t)got;
+    }
+    flush_out(checkpoint);
+}
+
+/* As the leader, with everything copied: one synced write makes the file the active one. */
+static void activate(struct checkpoint *checkpoint, const struct journal_header *header, uint64_t capacity)
+{
+    struct store *store = checkpoint->store;
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_header old = *header;
+    uint32_t old_file = journal->file;
+    if (fsync(store->files[checkpoint->file]) != 0 ||
+        journal_write_header(store, checkpoint->file, header) != STATUS_OK) {
+        checkpoint->status = STATUS_SYSTEM;
+        return;
+    }
+    enum status status = STATUS_OK;
+    do {
+        transaction_begin(store);
+        uint64_t pending = journal->end - journal->tail;
+        set32(store, &journal->file, checkpoint->file);
+        set64(store, &journal->generation, header->generation);
+        set64(store, &journal->synced, journal->written);
+        set64(store, &journal->tail, checkpoint->offset);
+        set64(store, &journal->end, checkpoint->offset + pending);
+        set64(store, &journal->capacity, capacity);
+        set64(store, &journal->log_bytes, 0);
+    } while (!transaction_finish(store, &status));
+    /* So that damage to the new header can never make the old file look like the last word. */
+    old.generation--;
+    old.state = JOURNAL_SUPERSEDED;
+    (void)journal_write_header(store, old_file, &old);
+}
+
+static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacity)
+{
+    struct store *store = checkpoint->store;
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_header header = {.magic = JOURNAL_MAGIC,
+                                    .version = JOURNAL_VERSION,
+                                    .generation = journal->generation + 1,
+                                    .epoch = journal->epoch,
+                                    .first = checkpoint->start,
+                                    .log = log,
+                                    .state = JOURNAL_ACTIVE};
+    uint64_t from = checkpoint->start_offset;
+    memcpy(header.id, journal->id, sizeof(header.id));
+    while (checkpoint->status == STATUS_OK && load64(&journal->tail) - from > LAST_COPY)
+        copy_log(checkpoint, &from);
+    bool more = true;
+    journal_lead(store);
+    while (more && checkpoint->status == STATUS_OK)
+        checkpoint->status = journal_write_group(store, false, &more);
+    copy_log(checkpoint, &from);
+    uint64_t rest = journal->end - journal->tail;
+    if (checkpoint->status == STATUS_OK && checkpoint->offset + rest > capacity)
+        checkpoint->status = STATUS_FULL_JOURNAL;
+    if (checkpoint->status == STATUS_OK)
+        activate(checkpoint, &header, capacity);
+    journal_follow(store);
+}
+
+enum status journal_checkpoint(struct store *store, uint64_t bytes)
+{
+    struct checkpoint checkpoint = {.store = store,
+                                    .file = 1 - store->header->journal.file,
+                                    .offset = JOURNAL_HEADER_SIZE,
+                                    .status = STATUS_OK};
+    const struct journal_header nothing = {0};
+    checkpoint.status = journal_write_header(store, checkpoint.file, &nothing);
+    if (checkpoint.status == STATUS_OK)
+        checkpoint.status = mark_start(&checkpoint, true);
+    for (uint32_t index = 1; checkpoint.status == STATUS_OK && index <= load32(&store->header->accounts_used);
+         index++)
+        put_account(&checkpoint, index);
+    struct journal_record end = {.type = RECORD_END, .id = checkpoint.records + 1};
+    put_record(&checkpoint, &end, "", NULL);
+    flush_out(&checkpoint);
+    /* Room for the log that is copied, and as much again for what comes. */
+    uint64_t log = checkpoint.offset;
+    uint64_t copied = load64(&store->header->journal.end) - checkpoint.start_offset;
+    uint64_t capacity = log + 2 * copied + bytes;
+    if (checkpoint.status == STATUS_OK)
+        checkpoint.status = journal_fill(store, checkpoint.file, log, capacity);
+    finish(&checkpoint, log, capacity);
+    if (mark_start(&checkpoint, false) != STATUS_OK || checkpoint.status != STATUS_OK)
+        log_warning("journal %s: a checkpoint failed: %s", store->header->journal.directory,
+                    status_text(checkpoint.status));
+    message_release_all(store);
+    buffer_free(&checkpoint.out);
+    return checkpoint.status;
+}

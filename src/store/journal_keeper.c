@@ -1,0 +1,94 @@
+/* journal_keeper.c: the one process that keeps a journal in order beside those that serve: it syncs by the
+ * clock, has zeros ready where records will go, and writes checkpoints. Without it commits go on until the
+ * file is full. */
+#include "journal.h"
+
+#include "clock.h"
+#include "log.h"
+#include "process.h"
+#include "transaction.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+enum { REST_NANOSECONDS = 250000000 }; /* between looks; whoever needs room sooner wakes the keeper */
+
+static bool take_office(struct store *store)
+{
+    uint64_t *word = &store->header->journal.keeper;
+    uint64_t owner = load64(word);
+    return (owner == 0 || owner_is_dead(store, owner)) &&
+           __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* What the state would take in a file, at most. */
+static uint64_t state_bytes(const struct store *store)
+{
+    const struct header *header = store->header;
+    return (uint64_t)(load32(&header->pages_used) - load32(&header->pages_free_count)) * PAGE;
+}
+
+static enum status extend(struct store *store, uint64_t bytes)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint32_t file = journal->file;
+    uint64_t capacity = journal->capacity;
+    enum status status = journal_fill(store, file, capacity, capacity + bytes);
+    if (status != STATUS_OK)
+        return status;
+    do {
+        transaction_begin(store);
+        set64(store, &journal->capacity, capacity + bytes);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. */
+static enum status look(struct store *store, uint64_t bytes)
+{
+    struct journal_segment *journal = &store->header->journal;
+    if (load32(&journal->failure))
+        return STATUS_READ_ONLY;
+    if (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->log_bytes) > state_bytes(store))
+        return journal_checkpoint(store, bytes);
+    if (load64(&journal->capacity) - load64(&journal->end) < bytes / 2)
+        return extend(store, bytes);
+    return STATUS_OK;
+}
+
+static void rest(struct store *store, const sigset_t *mask)
+{
+    struct timespec until = deadline_at(clock_now() + REST_NANOSECONDS);
+    sigset_t before;
+    pthread_sigmask(SIG_SETMASK, mask, &before);
+    (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void store_keep(struct store *store, int sync_seconds, const volatile sig_atomic_t *stop,
+                const sigset_t *sleep_mask)
+{
+    struct journal_segment *journal = &store->header->journal;
+    bool complained = false;
+    int64_t due = deadline_after_seconds(sync_seconds);
+    if (!journal->on || !take_office(store))
+        return;
+    while (!*stop) {
+        enum status status = look(store, store->journal_bytes);
+        if (status != STATUS_OK && !complained)
+            log_warning("journal %s: no room can be made for it: %s (%s)", journal->directory,
+                        status_text(status), strerror(errno));
+        complained = status != STATUS_OK;
+        if (journal->sync == STORE_SYNC_TIMED && clock_now() >= due) {
+            (void)journal_flush(store, true);
+            due = deadline_after_seconds(sync_seconds);
+        } else if (journal->sync != STORE_SYNC_ALWAYS) {
+            (void)journal_flush(store, false);
+        }
+        rest(store, sleep_mask);
+    }
+    if (journal->sync != STORE_SYNC_NEVER)
+        (void)journal_flush(store, true);
+    __atomic_store_n(&journal->keeper, 0, __ATOMIC_RELEASE);
+}

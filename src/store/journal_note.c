@@ -1,0 +1,166 @@
+/* journal_note.c: what transactions tell the journal, and waiting until it is on disk. Writes no file itself.
+ */
+#include "journal.h"
+
+#include "clock.h"
+#include "log.h"
+#include "message.h"
+#include "process.h"
+#include "transaction.h"
+
+#include <string.h>
+
+enum {
+    SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
+    DELETE_RESERVE = 64 << 10,      /* bytes of a file that only records which free space may take */
+};
+
+static void describe(const struct store *store, const struct journal_note *note,
+                     struct journal_record *record)
+{
+    *record = (struct journal_record){.type = note->type, .body_length = note->body_length};
+    if (note->message) {
+        const struct message_record *message = at(store, note->message);
+        record->sender_length = (uint8_t)message_sender_length(message->shape);
+        record->subject_length = (uint16_t)message_subject_length(message->shape);
+    } else if (note->text) {
+        const struct identity *identity = at(store, note->text);
+        record->sender_length = (uint8_t)identity->name_length;
+        record->subject_length = identity->hash_length;
+    }
+}
+
+static bool frees_space(unsigned type)
+{
+    return type == RECORD_DELETE || type == RECORD_REMOVE;
+}
+
+enum status journal_note(struct store *store, const struct journal_note *note, uint64_t *sequence)
+{
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_record record;
+    *sequence = 0;
+    if (!journal->on)
+        return STATUS_OK;
+    if (load32(&journal->failure))
+        return STATUS_READ_ONLY;
+    uint64_t assigned = get64(store, &journal->assigned);
+    if (assigned - journal->written >= RING) {
+        store->wants_flush = true;
+        return STATUS_FULL_SEGMENT;
+    }
+    describe(store, note, &record);
+    uint64_t end = get64(store, &journal->end) + journal_size(&record);
+    if (end + (frees_space(note->type) ? 0 : DELETE_RESERVE) > journal->capacity)
+        return STATUS_FULL_JOURNAL;
+    *sequence = assigned + 1;
+    store->ring[*sequence % RING] = *note;
+    set64(store, &journal->assigned, *sequence);
+    set64(store, &journal->end, end);
+    if (note->message) {
+        struct message_record *message = at(store, note->message);
+        set32(store, &message->pins, get32(store, &message->pins) + 1);
+    }
+    journal_observe(store, *sequence);
+    return STATUS_OK;
+}
+
+void journal_fail(struct store *store, int error, const char *what)
+{
+    uint32_t none = 0;
+    if (!__atomic_compare_exchange_n(&store->header->journal.failure, &none, (uint32_t)error, false,
+                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        return;
+    log_error("journal %s: %s failed: %s; the store is read-only: mend the disk and restart the server",
+              store->header->journal.directory, what, strerror(error));
+    for (uint32_t i = 0; i < store->header->slots_most; i++)
+        if (process_has_slot(store, i) && load64(&store->slots[i].settling))
+            sem_post(&store->slots[i].wake);
+}
+
+static bool try_lead(struct store *store, bool look_for_dead)
+{
+    uint64_t *word = &store->header->journal.leader;
+    uint64_t owner = load64(word);
+    if (owner != 0 && !(look_for_dead && owner_is_dead(store, owner)))
+        return false;
+    return __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+static void sleep_for_leader(struct store *store, uint64_t sequence)
+{
+    struct timespec until = deadline_at(clock_now() + SETTLE_NANOSECONDS);
+    __atomic_store_n(&store->slot->settling, sequence, __ATOMIC_SEQ_CST);
+    if (load64(&store->header->journal.leader) != 0)
+        (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
+}
+
+/* Those whose records are there, and one of the others, who leads next. */
+static void wake_settled(struct store *store, uint64_t sequence)
+{
+    bool successor = false;
+    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
+        uint64_t taken = load64(&store->header->slot_map[first / 64]);
+        for (; taken; taken &= taken - 1) {
+            uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
+            if (!process_has_slot(store, index))
+                continue;
+            uint64_t wants = load64(&store->slots[index].settling);
+            if (wants && (wants <= sequence || !successor)) {
+                successor = successor || wants > sequence;
+                sem_post(&store->slots[index].wake);
+            }
+        }
+    }
+}
+
+void journal_lead(struct store *store)
+{
+    for (bool slept = false; !try_lead(store, slept); slept = true)
+        sleep_for_leader(store, UINT64_MAX);
+    __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
+}
+
+void journal_follow(struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t settled = load64(journal->sync == STORE_SYNC_ALWAYS ? &journal->synced : &journal->written);
+    __atomic_store_n(&journal->leader, 0, __ATOMIC_SEQ_CST);
+    wake_settled(store, settled);
+}
+
+enum status journal_flush(struct store *store, bool sync)
+{
+    bool more = true;
+    enum status status = STATUS_OK;
+    journal_lead(store);
+    while (more && status == STATUS_OK)
+        status = journal_write_group(store, sync, &more);
+    journal_follow(store);
+    return status;
+}
+
+enum status store_settle(struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t wanted = store->observed;
+    enum status status = STATUS_OK;
+    bool more;
+    if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS || !journal->on)
+        return STATUS_OK;
+    for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {
+        if (load32(&journal->failure)) {
+            status = STATUS_READ_ONLY;
+            break;
+        }
+        if (try_lead(store, slept)) {
+            (void)journal_write_group(store, true, &more);
+            journal_follow(store);
+        } else {
+            sleep_for_leader(store, wanted);
+        }
+    }
+    __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
+    store->observed = 0;
+    return status;
+}

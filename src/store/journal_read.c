@@ -1,0 +1,141 @@
+/* journal_read.c: a journal file as records. In come bytes of unknown soundness, out go records whose
+ * checksum, epoch and sequence are right.
+ *
+ * A group of records is synced before the next one is written, and each record says up to which one all were
+ * on disk when it was written. So what is torn at the end was never acknowledged, unless some later record of
+ * the same epoch says that it had been on disk: then the file is damaged. */
+#include "journal_read.h"
+
+#include "crc32c.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { WINDOW = 1 << 20 };
+
+/* Makes [offset, offset + length) of the file stand in memory, with more behind it where there is more. NULL:
+ * it cannot be had; errno is 0 where the file is too short. */
+static const char *window(struct journal_reader *reader, uint64_t offset, size_t length)
+{
+    errno = 0;
+    if (offset >= reader->at && offset + length <= reader->at + reader->length)
+        return reader->bytes + (offset - reader->at);
+    if (offset + length > reader->size)
+        return NULL;
+    size_t wanted = length > WINDOW ? length : WINDOW;
+    if (wanted > reader->capacity) {
+        char *grown = realloc(reader->bytes, wanted);
+        if (!grown)
+            return NULL;
+        reader->bytes = grown;
+        reader->capacity = wanted;
+    }
+    reader->at = offset;
+    reader->length = 0;
+    while (reader->length < reader->capacity && offset + reader->length < reader->size) {
+        ssize_t got = pread(reader->file, reader->bytes + reader->length, reader->capacity - reader->length,
+                            (off_t)(offset + reader->length));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return NULL;
+        if (got == 0)
+            break;
+        reader->length += (size_t)got;
+    }
+    errno = 0;
+    return reader->length >= length ? reader->bytes : NULL;
+}
+
+enum journal_found journal_read_open(struct journal_reader *reader, int file)
+{
+    struct stat about;
+    *reader = (struct journal_reader){.file = file};
+    if (fstat(file, &about) != 0)
+        return FOUND_TROUBLE;
+    reader->size = (uint64_t)about.st_size;
+    const char *bytes = window(reader, 0, sizeof(reader->header));
+    if (!bytes)
+        return errno ? FOUND_TROUBLE : FOUND_END;
+    memcpy(&reader->header, bytes, sizeof(reader->header));
+    if (reader->header.magic == 0)
+        return FOUND_END;
+    if (reader->header.magic != JOURNAL_MAGIC || reader->header.crc != journal_header_crc(&reader->header))
+        return FOUND_DAMAGE;
+    reader->epoch = reader->header.epoch;
+    reader->snapshot = reader->header.log > JOURNAL_HEADER_SIZE;
+    reader->sequence = reader->snapshot ? 0 : reader->header.first;
+    reader->offset = JOURNAL_HEADER_SIZE;
+    return FOUND_RECORD;
+}
+
+void journal_read_close(struct journal_reader *reader)
+{
+    free(reader->bytes);
+    reader->bytes = NULL;
+    reader->capacity = 0;
+    reader->length = 0;
+}
+
+/* A whole sound record of the current epoch at this offset, wherever in the sequence. */
+static bool is_sound(struct journal_reader *reader, uint64_t offset, struct journal_record *record,
+                     const char **texts)
+{
+    const char *bytes = window(reader, offset, sizeof(*record));
+    if (!bytes)
+        return false;
+    memcpy(record, bytes, sizeof(*record));
+    if (!journal_is_plausible(record) || record->epoch != reader->epoch)
+        return false;
+    bytes = window(reader, offset, (size_t)journal_size(record));
+    if (!bytes)
+        return false;
+    *texts = bytes + sizeof(*record);
+    uint32_t crc = crc32c(journal_crc_begin(record), *texts, (size_t)journal_texts(record));
+    const char *end = *texts + journal_texts(record);
+    return record->crc == crc32c(crc, end, (size_t)(bytes + journal_size(record) - end));
+}
+
+/* What is not sound at the expected place: did it use to be? */
+static enum journal_found judge(struct journal_reader *reader)
+{
+    struct journal_record record;
+    const char *texts;
+    uint64_t expected = reader->sequence + 1;
+    reader->bad = reader->offset;
+    if (errno)
+        return FOUND_TROUBLE;
+    if (reader->snapshot)
+        return FOUND_DAMAGE; /* it was whole on disk before its header said so */
+    for (uint64_t offset = reader->offset + 8; offset + sizeof(record) <= reader->size; offset += 8) {
+        const char *bytes = window(reader, offset, sizeof(record));
+        uint32_t magic;
+        if (!bytes)
+            return errno ? FOUND_TROUBLE : FOUND_END;
+        memcpy(&magic, bytes, sizeof(magic));
+        if (magic == RECORD_MAGIC && is_sound(reader, offset, &record, &texts) &&
+            !(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
+            return FOUND_DAMAGE;
+    }
+    return FOUND_END;
+}
+
+enum journal_found journal_read(struct journal_reader *reader, struct journal_record *record,
+                                const char **texts)
+{
+    if (reader->snapshot && reader->offset == reader->header.log) {
+        reader->snapshot = false;
+        reader->sequence = reader->header.first;
+    }
+    if (!is_sound(reader, reader->offset, record, texts) || record->sequence != reader->sequence + 1 ||
+        ((record->flags & RECORD_SNAPSHOT) != 0) != reader->snapshot)
+        return judge(reader);
+    reader->sequence++;
+    reader->offset += journal_size(record);
+    if (record->type == RECORD_EPOCH)
+        reader->epoch = record->other;
+    return FOUND_RECORD;
+}

@@ -1,0 +1,243 @@
+/* journal_recover.c: begins a journal, or reads one into an empty segment.
+ *
+ * Runs in the process that creates the segment, under the creation lock, with a slot, while nobody else is
+ * attached; the segment has its magic only afterwards, so a death in the middle costs nothing but time.
+ * Operations are made again through the store's own transactions, with the journal off. */
+#include "journal.h"
+
+#include "account.h"
+#include "account_record.h"
+#include "journal_read.h"
+#include "queue.h"
+#include "restore.h"
+#include "segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct recovery {
+    struct store *store;
+    struct journal_reader reader;
+    struct restore *restore;
+    char *why;
+    size_t why_size;
+};
+
+static enum status give_up(struct recovery *recovery, const char *what, uint64_t offset)
+{
+    snprintf(
+        recovery->why, recovery->why_size,
+        "journal directory %s, file journal.%u, offset %llu: %s; nothing was changed: save the directory, look at "
+        "'shmailctl -d %s journal', and mend it with 'shmailctl -d %s repair'",
+        recovery->store->header->journal.directory, recovery->store->header->journal.file,
+        (unsigned long long)offset, what, recovery->store->header->journal.directory,
+        recovery->store->header->journal.directory);
+    return STATUS_MISMATCH;
+}
+
+/* Which of the two files is the active one; *found is FOUND_END where there is no journal yet. */
+static enum status choose(struct recovery *recovery, enum journal_found *found)
+{
+    struct store *store = recovery->store;
+    struct journal_reader readers[2];
+    enum journal_found states[2];
+    enum status status = STATUS_OK;
+    for (int i = 0; i < 2; i++)
+        states[i] = journal_read_open(&readers[i], store->files[i]);
+    bool usable[2] = {states[0] == FOUND_RECORD && readers[0].header.state == JOURNAL_ACTIVE,
+                      states[1] == FOUND_RECORD && readers[1].header.state == JOURNAL_ACTIVE};
+    uint32_t file = usable[1] && (!usable[0] || readers[1].header.generation > readers[0].header.generation);
+    store->header->journal.file = file;
+    recovery->reader = readers[file];
+    *found = FOUND_RECORD;
+    if (states[0] == FOUND_TROUBLE || states[1] == FOUND_TROUBLE) {
+        status = give_up(recovery, strerror(errno), 0);
+    } else if (!usable[file]) {
+        *found = FOUND_END;
+        /* An empty pair is a new journal; anything else has lost its active file. */
+        if (states[0] != FOUND_END || states[1] != FOUND_END)
+            status = give_up(recovery, "no file has the header of an active journal", 0);
+    } else if (recovery->reader.header.version != JOURNAL_VERSION) {
+        status = give_up(recovery, "the journal is of another version: use the shmail that wrote it", 0);
+    }
+    journal_read_close(&readers[!file]);
+    return status;
+}
+
+static enum status fresh_epoch(uint64_t *epoch)
+{
+    do {
+        if (getrandom(epoch, sizeof(*epoch), 0) != (ssize_t)sizeof(*epoch))
+            return STATUS_SYSTEM;
+    } while (*epoch == 0);
+    return STATUS_OK;
+}
+
+static void set_marks(struct journal_segment *journal, uint64_t sequence, uint64_t offset, uint64_t capacity)
+{
+    journal->assigned = journal->written = journal->synced = sequence;
+    journal->tail = journal->end = offset;
+    journal->capacity = capacity;
+    journal->log_bytes = offset;
+}
+
+static enum status begin(struct recovery *recovery, uint64_t bytes)
+{
+    struct journal_segment *journal = &recovery->store->header->journal;
+    struct journal_header header = {.magic = JOURNAL_MAGIC,
+                                    .version = JOURNAL_VERSION,
+                                    .generation = 1,
+                                    .log = JOURNAL_HEADER_SIZE,
+                                    .state = JOURNAL_ACTIVE};
+    enum status status = fresh_epoch(&header.epoch);
+    if (status == STATUS_OK && getrandom(header.id, sizeof(header.id), 0) != (ssize_t)sizeof(header.id))
+        status = STATUS_SYSTEM;
+    if (status == STATUS_OK)
+        status = journal_fill(recovery->store, 0, 0, bytes);
+    if (status == STATUS_OK)
+        status = journal_write_header(recovery->store, 0, &header);
+    if (status != STATUS_OK)
+        return give_up(recovery, strerror(errno), 0);
+    memcpy(journal->id, header.id, sizeof(journal->id));
+    journal->generation = header.generation;
+    journal->epoch = header.epoch;
+    set_marks(journal, 0, JOURNAL_HEADER_SIZE, bytes);
+    return STATUS_OK;
+}
+
+/* After the last sound record: zeros, so that nothing of this run can be taken for the next one's, and a
+ * record that begins a new epoch, so that nothing stale beyond the zeros can either. */
+static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
+{
+    struct store *store = recovery->store;
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_reader *reader = &recovery->reader;
+    uint64_t capacity = reader->size > bytes ? reader->size : bytes;
+    memcpy(journal->id, reader->header.id, sizeof(journal->id));
+    journal->generation = reader->header.generation;
+    journal->epoch = reader->epoch;
+    uint64_t epoch;
+    if (capacity < reader->offset + bytes / 2)
+        capacity = reader->offset + bytes;
+    if (fresh_epoch(&epoch) != STATUS_OK ||
+        journal_fill(store, journal->file, reader->offset, capacity) != STATUS_OK)
+        return give_up(recovery, strerror(errno), reader->offset);
+    set_marks(journal, reader->sequence, reader->offset, capacity);
+    struct journal_note note = {.type = RECORD_EPOCH, .other = epoch};
+    journal->assigned++;
+    store->ring[journal->assigned % RING] = note;
+    journal->end += sizeof(struct journal_record);
+    enum status status = journal_flush(store, true);
+    journal->epoch = epoch;
+    return status == STATUS_OK ? status : give_up(recovery, strerror(errno), reader->offset);
+}
+
+static enum status replay(struct recovery *recovery)
+{
+    struct journal_record record;
+    const char *texts;
+    enum journal_found found;
+    while ((found = journal_read(&recovery->reader, &record, &texts)) == FOUND_RECORD) {
+        uint64_t offset = recovery->reader.offset - journal_size(&record);
+        enum status status = restore_record(recovery->restore, &record, texts);
+        if (status == STATUS_FULL_SEGMENT || status == STATUS_FULL_ACCOUNTS)
+            return give_up(recovery,
+                           "the segment is too small for it: give larger --accounts or --segment-size",
+                           offset);
+        if (status != STATUS_OK)
+            return give_up(recovery, "a record does not fit those before it", offset);
+    }
+    if (found == FOUND_TROUBLE)
+        return give_up(recovery, strerror(errno), recovery->reader.offset);
+    if (found == FOUND_DAMAGE)
+        return give_up(recovery, "a record is damaged, and was acknowledged once", recovery->reader.bad);
+    return STATUS_OK;
+}
+
+enum status journal_recover(struct store *store, uint64_t bytes, char *why, size_t why_size)
+{
+    struct recovery recovery = {.store = store, .why = why, .why_size = why_size};
+    enum journal_found found;
+    enum status status = choose(&recovery, &found);
+    if (status == STATUS_OK && found == FOUND_END) {
+        status = begin(&recovery, bytes);
+    } else if (status == STATUS_OK) {
+        recovery.restore = restore_begin(store);
+        status = recovery.restore ? replay(&recovery) : STATUS_NO_MEMORY;
+        if (recovery.restore)
+            restore_end(recovery.restore);
+        if (status == STATUS_OK)
+            status = begin_epoch(&recovery, bytes);
+    }
+    journal_read_close(&recovery.reader);
+    if (status == STATUS_OK)
+        store->header->journal.on = 1;
+    return status;
+}
+
+enum { BYTES_DEFAULT = 64 << 20 };
+
+enum status journal_create(struct store *store, const struct store_options *options, char *why,
+                           size_t why_size)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t ring = (uint64_t)((char *)store->ring - store->base);
+    store->journal_bytes = options->journal_bytes ? options->journal_bytes : BYTES_DEFAULT;
+    journal->sync = options->sync;
+    snprintf(journal->directory, sizeof(journal->directory), "%s", options->directory);
+    if (getrandom(journal->segment_id, sizeof(journal->segment_id), 0) !=
+            (ssize_t)sizeof(journal->segment_id) ||
+        sem_init(&journal->keeper_wake, 1, 0) != 0 ||
+        segment_reserve(store, ring, RING * sizeof(struct journal_note)) != STATUS_OK) {
+        snprintf(why, why_size, "the journal's part of the segment cannot be made: %s", strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    enum status status = journal_open_directory(store, options, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    status = store_attach(store, "recovery");
+    if (status != STATUS_OK) {
+        snprintf(why, why_size, "the journal cannot be recovered: %s", status_text(status));
+        return status;
+    }
+    status = journal_recover(store, store->journal_bytes, why, why_size);
+    store_detach(store);
+    return status;
+}
+
+enum status journal_attach(struct store *store, const struct store_options *options, char *why,
+                           size_t why_size)
+{
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_reader reader;
+    store->journal_bytes = options->journal_bytes ? options->journal_bytes : BYTES_DEFAULT;
+    if (!journal->on && !options->directory)
+        return STATUS_OK;
+    if (journal->on && !options->directory) {
+        if (options->must_exist)
+            return STATUS_OK; /* who only looks needs no journal */
+        snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
+                 journal->directory, journal->directory);
+        return STATUS_MISMATCH;
+    }
+    if (!journal->on) {
+        snprintf(
+            why, why_size,
+            "post office %s was made without a journal: start it without -d, or remove it with 'shmailctl rm %s'",
+            options->name, options->name);
+        return STATUS_MISMATCH;
+    }
+    enum status status = journal_open_directory(store, options, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    enum journal_found found = journal_read_open(&reader, store->files[journal->file]);
+    journal_read_close(&reader);
+    if (found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0)
+        return STATUS_OK;
+    snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
+             journal->directory, options->directory, journal->directory);
+    return STATUS_MISMATCH;
+}

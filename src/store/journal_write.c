@@ -1,0 +1,234 @@
+/* journal_write.c: the leader's work: pending records and their texts, straight from the segment to the
+ * active file.
+ *
+ * Records up to "assigned" do not change until they are written, so no lock is held here but the leader's
+ * role; what a group changes in the segment, it changes by transactions at its end. */
+#include "journal.h"
+
+#include "block.h"
+#include "crc32c.h"
+#include "message.h"
+#include "transaction.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    GROUP_RECORDS = 256,
+    GROUP_RUNS = 1000,     /* IOV_MAX is 1024 */
+    GROUP_BYTES = 4 << 20, /* what may wait behind one sync; a larger record goes alone */
+    RUNS_OF_ONE = 4,       /* fixed part, two texts or the head's, zeros */
+};
+
+static const char zeros[8];
+
+struct group {
+    struct journal_record records[GROUP_RECORDS];
+    uint32_t count;
+    struct iovec runs[GROUP_RUNS];
+    int run_count;
+    uint32_t crc;    /* of the record that is being gathered */
+    uint64_t offset; /* where the first run goes */
+    int file;
+    int error;
+};
+
+/* Writes the runs; in whole, as a file takes them. */
+static void write_runs(struct group *group)
+{
+    struct iovec *run = group->runs;
+    while (group->run_count > 0 && group->error == 0) {
+        ssize_t written = pwritev(group->file, run, group->run_count, (off_t)group->offset);
+        if (written < 0) {
+            group->error = errno == EINTR ? 0 : errno;
+            continue;
+        }
+        if (written == 0)
+            group->error = EIO;
+        group->offset += (uint64_t)written;
+        for (; group->run_count > 0 && (size_t)written >= run->iov_len; group->run_count--)
+            written -= (ssize_t)(run++)->iov_len;
+        if (group->run_count > 0) {
+            run->iov_base = (char *)run->iov_base + written;
+            run->iov_len -= (size_t)written;
+        }
+    }
+    group->run_count = 0;
+}
+
+static void add_run(struct group *group, const void *bytes, size_t length)
+{
+    if (length == 0)
+        return;
+    if (group->run_count == GROUP_RUNS)
+        write_runs(group);
+    group->crc = crc32c(group->crc, bytes, length);
+    group->runs[group->run_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+}
+
+static void add_message(const struct store *store, struct group *group, block_t block)
+{
+    const struct message_record *message = at(store, block);
+    size_t left = message->body_length;
+    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
+    size_t head = message_head_text(fixed, left);
+    add_run(group, message->text, head);
+    left -= head - fixed;
+    for (block_t next = message->pieces; next && left > 0;) {
+        const struct piece *piece = at(store, next);
+        size_t length = left < sizeof(piece->text) ? left : sizeof(piece->text);
+        add_run(group, piece->text, length);
+        left -= length;
+        next = piece->link;
+    }
+}
+
+/* The checksum stands in the fixed part, before the texts, so the run of that is reserved and filled in last:
+ * it must not have been written before. */
+static void add_record(const struct store *store, struct group *group, uint64_t sequence)
+{
+    const struct journal_note *note = &store->ring[sequence % RING];
+    const struct journal_segment *journal = &store->header->journal;
+    struct journal_record *record = &group->records[group->count++];
+    *record = (struct journal_record){.magic = RECORD_MAGIC,
+                                      .type = note->type,
+                                      .body_length = note->body_length,
+                                      .sequence = sequence,
+                                      .synced = journal->synced,
+                                      .epoch = journal->epoch,
+                                      .account = note->account,
+                                      .second = note->second,
+                                      .id = note->id,
+                                      .other = note->other,
+                                      .received = note->received};
+    if (note->message) {
+        const struct message_record *message = at(store, note->message);
+        record->sender_length = (uint8_t)message_sender_length(message->shape);
+        record->subject_length = (uint16_t)message_subject_length(message->shape);
+    } else if (note->text) {
+        const struct identity *identity = at(store, note->text);
+        record->sender_length = (uint8_t)identity->name_length;
+        record->subject_length = identity->hash_length;
+    }
+    add_run(group, record, sizeof(*record));
+    group->crc = journal_crc_begin(record);
+    if (note->message) {
+        add_message(store, group, note->message);
+    } else if (note->text) {
+        const struct identity *identity = at(store, note->text);
+        add_run(group, identity->text, identity->name_length);
+        add_run(group, identity->text + identity->name_length + 1, identity->hash_length);
+    }
+    record->crc = journal_crc_end(record, group->crc);
+    add_run(group, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
+}
+
+/* Whether the record's runs may all be held at once with those that are there. */
+static bool fits(const struct store *store, const struct group *group, uint64_t bytes, uint64_t sequence)
+{
+    const struct journal_note *note = &store->ring[sequence % RING];
+    size_t runs = RUNS_OF_ONE + note->body_length / sizeof(((struct piece *)0)->text) + 1;
+    return group->count == 0 || (group->count < GROUP_RECORDS && bytes + note->body_length <= GROUP_BYTES &&
+                                 (size_t)group->run_count + runs <= GROUP_RUNS);
+}
+
+/* A record that is too large for the table of runs is written in parts: its fixed part last, because that has
+ * the checksum; until then nothing valid stands there. */
+static void write_large(const struct store *store, struct group *group, uint64_t sequence)
+{
+    uint64_t start = group->offset;
+    struct journal_record *record = &group->records[0];
+    group->offset = start;
+    add_record(store, group, sequence);
+    write_runs(group);
+    uint64_t end = group->offset;
+    if (group->error)
+        return;
+    group->offset = start;
+    group->runs[0] = (struct iovec){.iov_base = record, .iov_len = sizeof(*record)};
+    group->run_count = 1;
+    write_runs(group);
+    group->offset = end;
+}
+
+/* Lets go of what the records held, a few in each transaction, and moves the marks. */
+static void release(struct store *store, const struct group *group, uint64_t tail, bool synced)
+{
+    struct journal_segment *journal = &store->header->journal;
+    enum status status = STATUS_OK;
+    for (uint32_t i = 0; i < group->count;) {
+        uint32_t from = i;
+        uint64_t from_tail = tail;
+        do {
+            i = from;
+            tail = from_tail;
+            transaction_begin(store);
+            for (; i < group->count && transaction_has_room(store, 24); i++) {
+                const struct journal_note *note = &store->ring[group->records[i].sequence % RING];
+                if (note->message)
+                    message_unpin(store, note->message);
+                if (note->text)
+                    block_free(store, note->text);
+                tail += journal_size(&group->records[i]);
+            }
+            set64(store, &journal->written, group->records[i - 1].sequence);
+            if (synced)
+                set64(store, &journal->synced, group->records[i - 1].sequence);
+            set64(store, &journal->tail, tail);
+            set64(store, &journal->log_bytes, journal->log_bytes + tail - from_tail);
+        } while (!transaction_finish(store, &status));
+    }
+    message_sweep(store);
+}
+
+/* With nothing new to write there may still be something to sync. */
+static enum status sync_file(struct store *store, uint64_t written)
+{
+    struct journal_segment *journal = &store->header->journal;
+    if (fdatasync(store->files[journal->file]) != 0) {
+        journal_fail(store, errno, "fdatasync");
+        return STATUS_READ_ONLY;
+    }
+    __atomic_store_n(&journal->synced, written, __ATOMIC_RELEASE);
+    return STATUS_OK;
+}
+
+enum status journal_write_group(struct store *store, bool sync, bool *more)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t assigned = load64(&journal->assigned);
+    struct group group;
+    group.count = 0;
+    group.run_count = 0;
+    group.error = 0;
+    group.offset = journal->tail;
+    group.file = store->files[journal->file];
+    *more = false;
+    if (load32(&journal->failure))
+        return STATUS_READ_ONLY;
+    uint64_t bytes = 0;
+    uint64_t sequence = journal->written + 1;
+    for (; sequence <= assigned && fits(store, &group, bytes, sequence); sequence++) {
+        bytes += store->ring[sequence % RING].body_length;
+        if (group.count == 0 && bytes > GROUP_BYTES)
+            write_large(store, &group, sequence);
+        else
+            add_record(store, &group, sequence);
+    }
+    write_runs(&group);
+    *more = sequence <= assigned;
+    if (group.error) {
+        journal_fail(store, group.error, "writing");
+        return STATUS_READ_ONLY;
+    }
+    if (group.count == 0)
+        return sync && journal->synced < journal->written ? sync_file(store, journal->written) : STATUS_OK;
+    if (sync && fdatasync(group.file) != 0) {
+        journal_fail(store, errno, "fdatasync");
+        return STATUS_READ_ONLY;
+    }
+    release(store, &group, journal->tail, sync);
+    return STATUS_OK;
+}

@@ -1,0 +1,264 @@
+/* restore.c: from journal records to accounts, mailboxes and queues.
+ *
+ * A snapshot has each account as of some sequence of its own, so a record of the log is passed over for those
+ * of its accounts that had it already. Accounts keep their index, because later records name it. */
+#include "restore.h"
+
+#include "account.h"
+#include "account_record.h"
+#include "mailbox_record.h"
+#include "message.h"
+#include "queue.h"
+#include "transaction.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct restore {
+    struct store *store;
+    uint64_t *as_of; /* per account: the sequence up to which the snapshot has it */
+    block_t last;    /* the oldest message of the queue that a snapshot is giving, newest first */
+};
+
+struct restore *restore_begin(struct store *store)
+{
+    struct restore *restore = calloc(1, sizeof(*restore));
+    uint64_t *as_of = calloc((size_t)store->header->accounts_most + 1, sizeof(uint64_t));
+    if (!restore || !as_of) {
+        free(restore);
+        free(as_of);
+        return NULL;
+    }
+    restore->store = store;
+    restore->as_of = as_of;
+    store->recovering = true;
+    return restore;
+}
+
+void restore_end(struct restore *restore)
+{
+    struct store *store = restore->store;
+    struct header *header = store->header;
+    store->recovering = false;
+    header->accounts_free = 0;
+    for (uint32_t i = header->accounts_used; i > 0; i--) {
+        if (store->accounts[i].generation % 2)
+            continue;
+        store->accounts[i].chain = header->accounts_free;
+        header->accounts_free = i;
+    }
+    free(restore->as_of);
+    free(restore);
+}
+
+/* Whether the account takes part in the record, or had it already when it was captured. */
+static bool concerns(const struct restore *restore, const struct journal_record *record, uint32_t account)
+{
+    return (record->flags & RECORD_SNAPSHOT) || record->sequence > restore->as_of[account];
+}
+
+static account_t handle(const struct restore *restore, uint32_t account)
+{
+    return (account_t){account, restore->store->accounts[account].generation};
+}
+
+static bool lives(const struct restore *restore, uint32_t account)
+{
+    return account > 0 && account <= restore->store->header->accounts_used &&
+           restore->store->accounts[account].generation % 2 == 1;
+}
+
+static struct letter letter_of(const struct journal_record *record, const char *texts)
+{
+    return (struct letter){.sender = texts,
+                           .sender_length = record->sender_length,
+                           .subject = texts + record->sender_length,
+                           .subject_length = record->subject_length,
+                           .body = texts + record->sender_length + record->subject_length,
+                           .body_length = record->body_length};
+}
+
+static enum status restore_account(struct restore *restore, const struct journal_record *record,
+                                   const char *texts)
+{
+    char hash[HASH_MAX + 1];
+    bool captured = record->flags & RECORD_SNAPSHOT;
+    if (record->subject_length > HASH_MAX || record->sender_length == 0 || lives(restore, record->account))
+        return STATUS_MISMATCH;
+    memcpy(hash, texts + record->sender_length, record->subject_length);
+    hash[record->subject_length] = '\0';
+    enum status status = account_restore(restore->store, record->account, texts, record->sender_length, hash);
+    if (status != STATUS_OK)
+        return status == STATUS_TAKEN ? STATUS_MISMATCH : status;
+    struct account_record *account = &restore->store->accounts[record->account];
+    account->newest = captured ? record->id : 0;
+    account->queue_newest = captured ? record->other : 0;
+    restore->as_of[record->account] = captured ? (uint64_t)record->received : record->sequence;
+    restore->last = 0;
+    return STATUS_OK;
+}
+
+static enum status restore_password(struct restore *restore, const struct journal_record *record,
+                                    const char *texts)
+{
+    char hash[HASH_MAX + 1];
+    struct account_secret secret;
+    if (record->subject_length > HASH_MAX || !lives(restore, record->account) ||
+        account_secret(restore->store, texts, record->sender_length, &secret) != STATUS_OK ||
+        secret.account.index != record->account)
+        return STATUS_MISMATCH;
+    memcpy(hash, texts + record->sender_length, record->subject_length);
+    hash[record->subject_length] = '\0';
+    return account_change_hash(restore->store, &secret, hash);
+}
+
+static enum status restore_remove(struct restore *restore, const struct journal_record *record)
+{
+    struct account_secret secret = {.account = handle(restore, record->account)};
+    if (!lives(restore, record->account))
+        return STATUS_MISMATCH;
+    secret.revision = restore->store->accounts[record->account].revision;
+    return account_remove(restore->store, &secret);
+}
+
+/* Puts this process's draft into the mailbox under the id that it had. */
+static enum status put_draft(struct store *store, account_t account, uint64_t id, int64_t received)
+{
+    bool waited;
+    enum status status;
+    do {
+        transaction_begin(store);
+        struct account_record *record = &store->accounts[account.index];
+        struct message_record *message = at(store, store->slot->draft);
+        uint64_t newest = record->newest > id ? record->newest : id;
+        status = mailbox_put(store, account, record, store->slot->draft, id, &waited);
+        set64(store, &record->newest, newest);
+        set64(store, (uint64_t *)&message->received, (uint64_t)received);
+        set32(store, &store->slot->draft, 0);
+    } while (!transaction_finish(store, &status));
+    return status;
+}
+
+static enum status restore_message(struct restore *restore, uint32_t account, uint64_t id,
+                                   const struct journal_record *record, const char *texts)
+{
+    struct letter letter = letter_of(record, texts);
+    struct store *store = restore->store;
+    if (!lives(restore, account) ||
+        (!(record->flags & RECORD_SNAPSHOT) && id <= store->accounts[account].newest))
+        return STATUS_MISMATCH;
+    enum status status = draft_write(store, &letter);
+    return status == STATUS_OK ? put_draft(store, handle(restore, account), id, record->received) : status;
+}
+
+/* A snapshot gives a queue newest first: each goes behind the last one. */
+static enum status append_to_queue(struct restore *restore, const struct journal_record *record)
+{
+    struct store *store = restore->store;
+    enum status status = STATUS_OK;
+    block_t draft = store->slot->draft;
+    do {
+        transaction_begin(store);
+        struct account_record *account = &store->accounts[record->account];
+        struct message_record *message = at(store, draft);
+        uint32_t *link = restore->last ? at(store, restore->last) : &account->queue;
+        set32(store, link, draft);
+        set32(store, &message->link, 0);
+        set64(store, &message->id, record->id);
+        set64(store, (uint64_t *)&message->received, (uint64_t)record->received);
+        set32(store, &message->owner, record->account);
+        set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
+        set64(store, &account->queue_count, account->queue_count + 1);
+        set64(store, &account->bytes, account->bytes + message_bytes(message));
+        set32(store, &store->slot->draft, 0);
+    } while (!transaction_finish(store, &status));
+    restore->last = draft;
+    return status;
+}
+
+static enum status restore_queue(struct restore *restore, const struct journal_record *record,
+                                 const char *texts)
+{
+    struct letter letter = letter_of(record, texts);
+    struct store *store = restore->store;
+    if (!lives(restore, record->account))
+        return STATUS_MISMATCH;
+    enum status status = draft_write(store, &letter);
+    if (status != STATUS_OK)
+        return status;
+    if (record->flags & RECORD_SNAPSHOT)
+        return append_to_queue(restore, record);
+    store->accounts[record->account].queue_newest = record->id - 1;
+    return queue_push(store, handle(restore, record->account));
+}
+
+static uint64_t queue_top(const struct store *store, uint32_t account)
+{
+    block_t block = store->accounts[account].queue;
+    return block ? ((const struct message_record *)at(store, block))->id : 0;
+}
+
+/* The sender's and the recipient's part each count for themselves. Where the recipient lacks the message but
+ * it had left the sender's queue before the snapshot came to that, the record has brought it along. */
+static enum status restore_store(struct restore *restore, const struct journal_record *record,
+                                 const char *texts)
+{
+    struct store *store = restore->store;
+    bool leaves = concerns(restore, record, record->account);
+    bool arrives = concerns(restore, record, record->second);
+    message_id id;
+    if ((leaves && !lives(restore, record->account)) || (arrives && !lives(restore, record->second)))
+        return STATUS_MISMATCH;
+    leaves = leaves && queue_top(store, record->account) == record->id;
+    if (!leaves && arrives && record->sender_length == 0)
+        return STATUS_MISMATCH;
+    if (leaves && arrives) {
+        if (store->accounts[record->second].newest >= record->other)
+            return STATUS_MISMATCH;
+        store->accounts[record->second].newest = record->other - 1;
+        return queue_store(store, handle(restore, record->account), handle(restore, record->second), &id);
+    }
+    if (leaves)
+        return queue_drop(store, handle(restore, record->account));
+    return arrives ? restore_message(restore, record->second, record->other, record, texts) : STATUS_OK;
+}
+
+/* A message that is not there had gone before the snapshot came to it. */
+static enum status restore_delete(struct restore *restore, const struct journal_record *record)
+{
+    if (!lives(restore, record->account))
+        return STATUS_MISMATCH;
+    enum status status = mailbox_delete(restore->store, handle(restore, record->account), record->id);
+    return status == STATUS_NO_MESSAGE ? STATUS_OK : status;
+}
+
+enum status restore_record(struct restore *restore, const struct journal_record *record, const char *texts)
+{
+    uint32_t most = restore->store->header->accounts_most;
+    if (record->type == RECORD_EPOCH || record->type == RECORD_END)
+        return STATUS_OK;
+    if (record->account > most || record->second > most)
+        return STATUS_FULL_ACCOUNTS;
+    if (record->type == RECORD_STORE)
+        return restore_store(restore, record, texts);
+    if (record->type == RECORD_REMOVE && record->flags & RECORD_SNAPSHOT) {
+        restore->as_of[record->account] = (uint64_t)record->received;
+        return STATUS_OK;
+    }
+    if (!concerns(restore, record, record->account))
+        return STATUS_OK;
+    switch (record->type) {
+    case RECORD_ACCOUNT:
+        return restore_account(restore, record, texts);
+    case RECORD_PASSWORD:
+        return restore_password(restore, record, texts);
+    case RECORD_REMOVE:
+        return restore_remove(restore, record);
+    case RECORD_MESSAGE:
+        return restore_message(restore, record->account, record->id, record, texts);
+    case RECORD_QUEUE:
+        return restore_queue(restore, record, texts);
+    default:
+        return restore_delete(restore, record);
+    }
+}
