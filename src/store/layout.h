@@ -55,8 +55,7 @@ struct slot {
     uint32_t pins; /* how many of pinned[] count */
     account_t entered;
     block_t pinned[PINS_MAX]; /* those at or above pins are scratch */
-    uint64_t
-        redo_count; /* 0: nothing to do; else a committed transaction of so many entries (transaction.c) */
+    uint64_t redo_count;      /* of a committed transaction that is being applied; 0: nothing to do */
     struct redo_entry redo[REDO_MAX];
 };
 

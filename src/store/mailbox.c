@@ -150,23 +150,29 @@ void mailbox_take_out(struct store *store, struct account_record *record, uint64
 }
 
 /* id 0 stands for the first message. */
-static enum status delete (struct store *store, account_t account, message_id id) {
-    struct account_record *record; block_t block; enum status status;
-    do {transaction_begin(store); status = look(store, account, id, &record, &block);
-        if (status == STATUS_OK) mailbox_take_out(store, record, id ? id : record->first, block);}
-while (!transaction_finish(store, &status));
-message_sweep(store);
-return status;
+static enum status delete_message(struct store *store, account_t account, message_id id)
+{
+    struct account_record *record;
+    block_t block;
+    enum status status;
+    do {
+        transaction_begin(store);
+        status = look(store, account, id, &record, &block);
+        if (status == STATUS_OK)
+            mailbox_take_out(store, record, id ? id : record->first, block);
+    } while (!transaction_finish(store, &status));
+    message_sweep(store);
+    return status;
 }
 
 enum status mailbox_delete_first(struct store *store, account_t account)
 {
-    return delete (store, account, 0);
+    return delete_message(store, account, 0);
 }
 
 enum status mailbox_delete(struct store *store, account_t account, message_id id)
 {
-    return id ? delete (store, account, id) : STATUS_NO_MESSAGE;
+    return id ? delete_message(store, account, id) : STATUS_NO_MESSAGE;
 }
 
 /* Says that this process waits, unless there is no need to. From here on every deliverer posts its semaphore.

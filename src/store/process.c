@@ -166,8 +166,8 @@ void store_detach(struct store *store)
     store->slot = NULL;
     store->me = 0;
     __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
-    segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
     clear_map(store, slot_index(store, slot));
+    segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
 }
 
 static void reclaim_slot(struct store *store, uint32_t index)
@@ -180,8 +180,8 @@ static void reclaim_slot(struct store *store, uint32_t index)
         settle(store, slot);
         __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
     }
-    segment_free_byte(store, BYTE_SLOTS + index);
     clear_map(store, index);
+    segment_free_byte(store, BYTE_SLOTS + index);
 }
 
 /* A slot in use that the map does not show is settled by whoever claims it next. */

@@ -106,12 +106,13 @@ bool transaction_finish(struct store *store, enum status *status)
 }
 
 /* Only the lock's owner has a committed record, so at most one stands: the dead owner's, or that of one whose
- * recoverer has died. A death is noted, so that the slot is reclaimed by whoever attaches next. */
+ * recoverer has died; it may be in the very slot that this process has claimed from the dead. A death is
+ * noted, so that the slot is reclaimed by whoever attaches next. */
 void transaction_recover(struct store *store)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++) {
         struct slot *slot = &store->slots[i];
-        if (process_has_slot(store, i) && slot != store->slot && load64(&slot->redo_count))
+        if (process_has_slot(store, i) && load64(&slot->redo_count))
             transaction_apply(store, slot);
     }
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
