@@ -270,6 +270,8 @@ static bool explain(int end, int status, unsigned limit, char text[static REASON
         memcpy(text, verdict->reason, REASON_SIZE);
     else if (end == SIGALRM)
         snprintf(text, REASON_SIZE, "still running after %u seconds: killed", limit);
+    else if (end != 0)
+        snprintf(text, REASON_SIZE, "stopped by signal %d (%s)", end, strsignal(end));
     else if (WIFSIGNALED(status))
         snprintf(text, REASON_SIZE, "ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
     else if (WEXITSTATUS(status) != 0)
@@ -303,12 +305,6 @@ static bool run_test(const struct harness_test *test, size_t number, const sigse
     int end = wait_for_end(child, limit);
     int status = kill_test(child);
     remove_traces();
-    if (end != 0 && end != SIGALRM) {
-        signal(end, SIG_DFL);
-        sigprocmask(SIG_SETMASK, mask, NULL);
-        raise(end);
-        exit(128 + end);
-    }
     bool failed = explain(end, status, limit, reason);
     if (verdict->skipped && !failed)
         printf("ok %zu - %s # SKIP %s\n", number, test->name, verdict->reason);
@@ -319,6 +315,12 @@ static bool run_test(const struct harness_test *test, size_t number, const sigse
         print_output(output);
     }
     close(output);
+    if (end != 0 && end != SIGALRM) {
+        signal(end, SIG_DFL);
+        sigprocmask(SIG_SETMASK, mask, NULL);
+        raise(end);
+        exit(128 + end);
+    }
     return !failed;
 }
 

@@ -1,6 +1,5 @@
 /* address.c: takes addresses apart, has names looked up, and prints what the kernel uses. In come texts of
- * options and of the environment; out go socket addresses, or a reason. It opens no socket and keeps nothing.
- */
+ * options and of the environment; out go socket addresses, or a reason. It opens no socket. */
 #include "address.h"
 
 #include "number.h"
