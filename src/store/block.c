@@ -1,9 +1,11 @@
 /* block.c: size classes and the pages that they carve up.
  *
- * A page with room stands on its class's list, a page without any block in use on the free list (but for the
- * last one of a class, lest a single block that comes and goes moves a page each time). Free blocks are
- * chained by their first word, as index + 1 within the page; blocks that were never handed out lie above
- * "fresh" and need no chain. */
+ * A page with room stands on its class's list. A page without any block in use goes to the free list, unless
+ * it is alone on its class's list: lest a block that comes and goes moves a page each time, the class keeps
+ * it until another of its pages has room or the arena has no other page. Free blocks are chained by their
+ * first word, as index + 1 within the page; blocks that were never handed out lie above "fresh" and need no
+ * chain.
+ */
 #include "block.h"
 
 #include "log.h"
@@ -76,7 +78,7 @@ static uint64_t packed(struct page_state state)
 bool block_page_shape(uint64_t word, struct page_shape *shape)
 {
     struct page_state state = unpack(word);
-    if (word == 0 || state.class >= CLASSES)
+    if (word == 0 || word != packed(state) || state.class >= CLASSES)
         return false;
     uint32_t size = class_size(state.class);
     *shape = (struct page_shape){.size = size,
@@ -115,10 +117,33 @@ static void list_remove(struct store *store, uint32_t class, uint32_t page)
         set32(store, &store->pages[next - 1].prev, prev);
 }
 
-/* Gives the class a page from the free list, or one that was never used. */
+static void free_page(struct store *store, uint32_t class, uint32_t page)
+{
+    struct header *header = store->header;
+    list_remove(store, class, page);
+    set64(store, &store->pages[page].word, 0);
+    set32(store, &store->pages[page].next, get32(store, &header->pages_free));
+    set32(store, &header->pages_free, page + 1);
+    set32(store, &header->pages_free_count, get32(store, &header->pages_free_count) + 1);
+}
+
+/* Frees the page without any block in use that the class keeps; false: it keeps none. */
+static bool free_kept_page(struct store *store, uint32_t class)
+{
+    uint32_t head = get32(store, &store->header->roomy[class]);
+    if (!head || unpack(get64(store, &store->pages[head - 1].word)).used > 0)
+        return false;
+    free_page(store, class, head - 1);
+    return true;
+}
+
+/* Gives the class a page from the free list, or one that was never used, or what another class keeps. */
 static enum status take_page(struct store *store, uint32_t class, uint32_t *page)
 {
     struct header *header = store->header;
+    if (!get32(store, &header->pages_free) && get32(store, &header->pages_used) == store->pages_most)
+        for (uint32_t other = 0; other < CLASSES && !free_kept_page(store, other);)
+            other++;
     uint32_t free = get32(store, &header->pages_free);
     if (free) {
         *page = free - 1;
@@ -168,7 +193,6 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
 
 void block_free(struct store *store, block_t block)
 {
-    struct header *header = store->header;
     uint64_t offset = (uint64_t)block * UNIT - store->arena;
     uint32_t page = (uint32_t)(offset / PAGE);
     struct page_state state = unpack(get64(store, &store->pages[page].word));
@@ -176,21 +200,17 @@ void block_free(struct store *store, block_t block)
     uint32_t index = (uint32_t)(offset % PAGE) / size;
     if ((uint64_t)block * UNIT < store->arena || offset % PAGE % size != 0 || state.used == 0)
         bug("what is freed is no block");
-    bool was_full = state.used == PAGE / size;
+    if (state.used == PAGE / size) {
+        free_kept_page(store, state.class);
+        list_insert(store, state.class, page);
+    }
     set32(store, free_link(store, page, index, size), state.first_free);
     state.first_free = index + 1;
     state.used--;
-    if (was_full)
-        list_insert(store, state.class, page);
-    bool is_last =
-        get32(store, &header->roomy[state.class]) == page + 1 && get32(store, &store->pages[page].next) == 0;
-    if (state.used > 0 || is_last) {
+    bool is_alone = get32(store, &store->header->roomy[state.class]) == page + 1 &&
+                    get32(store, &store->pages[page].next) == 0;
+    if (state.used > 0 || is_alone)
         set64(store, &store->pages[page].word, packed(state));
-        return;
-    }
-    list_remove(store, state.class, page);
-    set64(store, &store->pages[page].word, 0);
-    set32(store, &store->pages[page].next, get32(store, &header->pages_free));
-    set32(store, &header->pages_free, page + 1);
-    set32(store, &header->pages_free_count, get32(store, &header->pages_free_count) + 1);
+    else
+        free_page(store, state.class, page);
 }

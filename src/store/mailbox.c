@@ -4,6 +4,7 @@
 #include "account_record.h"
 #include "clock.h"
 #include "index.h"
+#include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
@@ -48,6 +49,8 @@ enum status mailbox_append(struct store *store, account_t account, message_id *i
     int64_t now = clock_unix();
     bool waited = false;
     enum status status;
+    if (!store->slot->draft)
+        bug("there is no draft to append");
     do {
         transaction_begin(store);
         struct message_record *message = at(store, store->slot->draft);
@@ -124,7 +127,7 @@ enum status mailbox_list(struct store *store, account_t account, message_id afte
         status = record ? STATUS_OK : STATUS_GONE;
         uint64_t id = after;
         block_t block;
-        while (status == STATUS_OK && *count < most && transaction_has_room(store, 3) &&
+        while (status == STATUS_OK && *count < most && id < newest && transaction_has_room(store, 3) &&
                index_next(store, record, id + 1, &id, &block) && id <= newest) {
             status = message_pin(store, block, &messages[*count]);
             if (status == STATUS_OK)

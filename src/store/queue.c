@@ -3,6 +3,7 @@
 
 #include "account_record.h"
 #include "clock.h"
+#include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
@@ -12,6 +13,8 @@ enum status queue_push(struct store *store, account_t sender)
 {
     int64_t now = clock_unix();
     enum status status = STATUS_OK;
+    if (!store->slot->draft)
+        bug("there is no draft to queue");
     do {
         transaction_begin(store);
         struct account_record *record = account_record(store, sender);
