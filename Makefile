@@ -45,7 +45,7 @@ BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[178] client/*.[178])
 SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h tests/*.h)
-SCRIPTS  := $(wildcard contrib/bootstrap tests/run .ci/run contrib/bats/*.bash bats/*.bash) $(BATS)
+SCRIPTS  := $(wildcard contrib/bootstrap tests/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
@@ -113,10 +113,16 @@ install: all ## install programs and manual pages (DESTDIR=, PREFIX=)
 	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
 	@set -e; for program in $(SBIN); do \
 	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done
+	@install -D -m 644 contrib/completion/shmail.bash \
+	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/shmail"
+	@for program in shmaild shmailctl; do \
+	    ln -sf shmail "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program"; done
 	@set -e; for page in $(PAGES); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
 
 uninstall: ## remove what install has put there
+	@for program in shmail shmaild shmailctl; do \
+	    rm -f "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program"; done
 	@for program in $(BIN); do rm -f "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
 	@for program in $(SBIN); do rm -f "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done
 	@for page in $(PAGES); do rm -f "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done

@@ -94,6 +94,7 @@ size_t store_check(struct store *, void (*report)(void *context, const char *fin
 struct store_figures {
     uint64_t segment_bytes, pages_used, pages_free; /* pages of 64 KiB */
     uint32_t accounts, accounts_most, sessions, slots, slots_most;
+    pid_t server; /* 0: none */
 };
 void store_figures(struct store *, struct store_figures *);
 

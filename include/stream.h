@@ -59,6 +59,10 @@ enum status stream_flush(struct stream *);
  * half-closed still waits for its replies. Does not sleep. For who sleeps elsewhere (mailbox_wait). */
 bool stream_gone(struct stream *);
 
+/* True when nothing more will come from a socket: the peer is gone, or has half-closed and waits for its
+ * replies; over TCP the two look alike. Does not sleep. */
+bool stream_ended(struct stream *);
+
 /* The mask for who sleeps elsewhere. From the first call on, where SIGIO has a handler, the socket sends this
  * process SIGIO when the peer does anything, and the mask lets it in; the first one comes at once, for what
  * was before. */

@@ -69,10 +69,10 @@ static void stay(void)
         pause();
 }
 
-static void open_post_office(void)
+static void open_post_office_for(uint32_t slots)
 {
     EXPECT_EQ(pipe(ready_pipe), 0);
-    store = open_store(&(struct store_options){.crypt_cost = 1, .slots = 8});
+    store = open_store(&(struct store_options){.crypt_cost = 1, .slots = slots});
     pid_t pid = fork();
     if (pid == 0) {
         EXPECT_EQ(store_attach(store, "maker"), STATUS_OK);
@@ -82,6 +82,11 @@ static void open_post_office(void)
     }
     EXPECT_EQ(waitpid(pid, NULL, 0), pid);
     alice = (account_t){1, 1};
+}
+
+static void open_post_office(void)
+{
+    open_post_office_for(8);
 }
 
 /* What must hold after any death: the next operation takes under a second, and nothing is lost or leaked. */
@@ -352,6 +357,13 @@ static void slots_of_the_dead_are_used_again(void)
     expect_recovery(0);
 }
 
+static void who_claims_the_slot_of_the_dead_completes_its_transaction(void)
+{
+    open_post_office_for(1);
+    killed(append_half_applied);
+    expect_recovery(1);
+}
+
 static void a_full_slot_table_is_an_answer(void)
 {
     pid_t pids[8];
@@ -440,6 +452,8 @@ static const struct harness_test tests[] = {
     {"the name of a dead process is free again", the_name_of_a_dead_process_is_free_again},
     {"a dead hasher gives its token back", a_dead_hasher_gives_its_token_back},
     {"slots of the dead are used again", slots_of_the_dead_are_used_again},
+    {"who claims the slot of the dead completes its transaction",
+     who_claims_the_slot_of_the_dead_completes_its_transaction},
     {"a full slot table is an answer", a_full_slot_table_is_an_answer},
     {"random kills lose and leak nothing", random_kills_lose_and_leak_nothing, 120},
 };

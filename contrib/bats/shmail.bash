@@ -13,6 +13,9 @@
 # the PATH) and an nc that knows -N.
 # shellcheck shell=bash
 
+# Users of Debian lack these in their PATH.
+[[ :$PATH: == *:/usr/sbin:* ]] || PATH=$PATH:/usr/local/sbin:/usr/sbin
+
 # A post office per test file. bats reads a file once more to count its tests; there is no directory then.
 if [ -n "${BATS_FILE_TMPDIR-}" ]; then
     SHMAIL_NAME=bats-${BATS_RUN_TMPDIR##*-}-${BATS_FILE_TMPDIR##*/}

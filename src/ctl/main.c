@@ -80,9 +80,12 @@ static int print_figures(struct store *store)
     printf("accounts\t%u of %u\n", figures.accounts, figures.accounts_most);
     printf("sessions\t%u\n", figures.sessions);
     printf("processes\t%u of %u\n", figures.slots, figures.slots_most);
-    printf("blocks\t%llu KiB of %llu KiB\n",
-           (unsigned long long)(figures.pages_used - figures.pages_free) * 64,
-           (unsigned long long)figures.segment_bytes / 1024);
+    printf("blocks\t%.1f MiB of %.0f MiB\n", (double)(figures.pages_used - figures.pages_free) / 16,
+           (double)figures.segment_bytes / (1 << 20));
+    if (figures.server)
+        printf("server\tprocess %ld\n", (long)figures.server);
+    else
+        puts("server\tnone");
     return 0;
 }
 
@@ -90,7 +93,9 @@ static void print_help(FILE *out)
 {
     fputs("usage: shmailctl [-n NAME] VERB\n"
           "       shmailctl rm NAME\n\n"
-          "  -n NAME  the post office (default: main)\n\n",
+          "  -n NAME        the post office (default: main)\n"
+          "  -V, --version  print the version\n"
+          "  -h, --help     print this\n\n",
           out);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);

@@ -16,7 +16,6 @@
 #include "transaction.h"
 
 #include <string.h>
-#include <sys/random.h>
 
 struct account_record *account_record(const struct store *store, account_t account)
 {
@@ -184,7 +183,7 @@ enum status account_create(struct store *store, const char *name, size_t length,
     enum status status;
     if (length == 0 || length > NAME_MAX_BYTES || (hash && strlen(hash) > HASH_MAX))
         return STATUS_MALFORMED;
-    if (cookie && getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    if (cookie && session_draw(random) != STATUS_OK)
         return STATUS_SYSTEM;
     do {
         transaction_begin(store);
@@ -246,7 +245,7 @@ enum status account_login(struct store *store, const struct account_secret *secr
 {
     uint8_t random[COOKIE_BYTES];
     enum status status;
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    if (session_draw(random) != STATUS_OK)
         return STATUS_SYSTEM;
     do {
         transaction_begin(store);

@@ -20,6 +20,9 @@ enum status account_restore(struct store *, uint32_t index, const char *name, si
 /* Ends the account's newest session (cookie.c); false: it has none. */
 bool session_end_newest(struct store *, struct account_record *);
 
+/* Without a transaction: fresh random bytes for a session. STATUS_SYSTEM: there are none. */
+enum status session_draw(uint8_t random[32]);
+
 /* Opens a session for the account, ends its oldest one where there are too many, and writes the cookie.
  * STATUS_FULL_SESSIONS, STATUS_FULL_SEGMENT. random: fresh random bytes for its secret. */
 struct cookie;

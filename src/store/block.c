@@ -1,9 +1,10 @@
 /* block.c: size classes and the pages that they carve up.
  *
  * A page with room stands on its class's list. A page without any block in use goes to the free list, unless
- * it is alone on its class's list: lest a block that comes and goes moves a page each time, the class keeps it
- * until another of its pages has room or the arena has no other page. Free blocks are chained by their first
- * word, as index + 1 within the page; blocks that were never handed out lie above "fresh" and need no chain.
+ * it is alone on its class's list: lest a block that comes and goes moves a page each time, the class keeps
+ * it until another of its pages has room or the arena has no other page. Free blocks are chained by their
+ * first word, as index + 1 within the page; blocks that were never handed out lie above "fresh" and need no
+ * chain.
  */
 #include "block.h"
 
@@ -77,7 +78,7 @@ static uint64_t packed(struct page_state state)
 bool block_page_shape(uint64_t word, struct page_shape *shape)
 {
     struct page_state state = unpack(word);
-    if (word == 0 || state.class >= CLASSES)
+    if (word == 0 || word != packed(state) || state.class >= CLASSES)
         return false;
     uint32_t size = class_size(state.class);
     *shape = (struct page_shape){.size = size,

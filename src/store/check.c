@@ -55,6 +55,14 @@ bool check_block(struct check *check, block_t block, size_t size, const char *wh
     return true;
 }
 
+size_t check_block_size(const struct check *check, block_t block)
+{
+    struct page_shape shape;
+    return shape_of(check, (uint32_t)(((uint64_t)block * UNIT - check->store->arena) / PAGE), &shape)
+               ? shape.size
+               : 0;
+}
+
 /* Marks the free blocks of each page. */
 static void check_free_blocks(struct check *check)
 {
@@ -139,10 +147,24 @@ static void check_leaks(struct check *check)
     }
 }
 
+/* What bounds every walk. */
+static bool check_header(struct check *check)
+{
+    const struct store *store = check->store;
+    const struct header *header = store->header;
+    if (header->pages_used <= store->pages_most && header->accounts_used <= header->accounts_most &&
+        header->sessions_used <= header->sessions_most)
+        return true;
+    finding(check, "%u pages, %u accounts or %u sessions are more than there can be", header->pages_used,
+            header->accounts_used, header->sessions_used);
+    return false;
+}
+
 static bool make_room(struct check *check)
 {
     const struct header *header = check->store->header;
-    check->pages = load32(&header->pages_used) + 64;
+    uint32_t pages = load32(&header->pages_used);
+    check->pages = pages < check->store->pages_most ? pages + 64 : check->store->pages_most;
     check->seen = calloc((size_t)check->pages * SEEN_WORDS, sizeof(uint64_t));
     check->pinned = calloc((size_t)header->slots_most * PINS_MAX + RING, sizeof(block_t));
     check->text = malloc(FINDINGS_TEXT);
@@ -160,8 +182,9 @@ static void free_room(struct check *check)
 static bool walk(struct store *store, struct check *check)
 {
     lock_take(store);
-    bool fits = store->header->pages_used <= check->pages;
-    if (fits) {
+    bool sound = check_header(check);
+    bool fits = !sound || store->header->pages_used <= check->pages;
+    if (sound && fits) {
         check_free_blocks(check);
         check_page_lists(check);
         check_accounts(check);

@@ -27,6 +27,9 @@ __attribute__((format(printf, 2, 3))) void finding(struct check *, const char *f
  * bytes that belongs to nothing else. Only then may it be looked into. */
 bool check_block(struct check *, block_t, size_t size, const char *what, uint32_t who);
 
+/* Of a block that check_block has marked. */
+size_t check_block_size(const struct check *, block_t);
+
 void check_accounts(struct check *);
 void check_sessions(struct check *);
 void check_slots(struct check *);

@@ -3,11 +3,14 @@
 
 #include "message.h"
 #include "process.h"
+#include "segment.h"
+#include "siphash.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Marks head and pieces; false if the head cannot be looked into. */
+/* Marks head and pieces, which must be as many as the body needs (but what is deleted may be half freed);
+ * false if the head cannot be looked into. */
 static bool check_message(struct check *check, block_t block, const char *where, uint32_t who)
 {
     const struct store *store = check->store;
@@ -15,14 +18,19 @@ static bool check_message(struct check *check, block_t block, const char *where,
         return false;
     const struct message_record *message = at(store, block);
     size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
-    size_t held = message_head_text(fixed, message->body_length) - fixed;
+    size_t head = message_head_text(fixed, message->body_length);
+    size_t left = fixed + message->body_length - head;
+    size_t wanted = (left + sizeof(((struct piece *)0)->text) - 1) / sizeof(((struct piece *)0)->text);
+    size_t pieces = 0;
     block_t piece = message->pieces;
     check->pins += message->pins;
-    for (; piece && check_block(check, piece, sizeof(struct piece), "piece", who);
-         held += sizeof(((struct piece *)0)->text))
+    for (; piece && check_block(check, piece, sizeof(struct piece), "piece", who); pieces++)
         piece = ((const struct piece *)at(store, piece))->link;
-    if (held < message->body_length && message_state(message->shape) != MESSAGE_DELETED)
-        finding(check, "%s of %u: block %u lacks pieces", where, who, block);
+    bool is_deleted = message_state(message->shape) == MESSAGE_DELETED;
+    if (piece || pieces > wanted || (pieces < wanted && !is_deleted) ||
+        check_block_size(check, block) < sizeof(struct message_record) + head)
+        finding(check, "%s of %u: block %u has %zu pieces of %zu, or too small a head", where, who, block,
+                pieces, wanted);
     return true;
 }
 
@@ -30,6 +38,7 @@ struct walk {
     struct check *check;
     const struct account_record *record;
     uint32_t who;
+    bool alive; /* else its counts stood still when it was removed */
     uint64_t count, bytes, last;
 };
 
@@ -40,7 +49,7 @@ static void check_listed(struct walk *walk, block_t block, uint64_t id)
     const struct message_record *message = at(walk->check->store, block);
     if (message->id != id || message->owner != walk->who || message_state(message->shape) != MESSAGE_LISTED)
         finding(walk->check, "mailbox %u: message %llu is another one", walk->who, (unsigned long long)id);
-    if (walk->count == 0 && id != walk->record->first)
+    if (walk->alive && walk->count == 0 && id != walk->record->first)
         finding(walk->check, "mailbox %u: its first message is %llu, not %llu", walk->who,
                 (unsigned long long)id, (unsigned long long)walk->record->first);
     walk->count++;
@@ -82,37 +91,84 @@ static uint64_t check_queue(struct check *check, const struct account_record *re
     return count == record->queue_count ? bytes : UINT64_MAX;
 }
 
+/* The name must lead to the account, and name and hash must end within the block. */
+static void check_identity(struct check *check, const struct account_record *record, uint32_t who)
+{
+    const struct store *store = check->store;
+    if (!check_block(check, record->identity, sizeof(struct identity), "identity", who))
+        return;
+    const struct identity *identity = at(store, record->identity);
+    size_t name = identity->name_length;
+    size_t hash = identity->hash_length;
+    if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||
+        check_block_size(check, record->identity) < sizeof(*identity) + name + hash + 2 ||
+        strnlen(identity->text + name + 1, hash + 1) != hash || identity->text[name] != '\0' ||
+        (uint32_t)siphash13_folded(store->header->hash_key, identity->text, name) != record->name_hash)
+        finding(check, "account %u: its name or hash is damaged", who);
+}
+
 /* What an account owns, whether it lives or is dying. */
 static void check_content(struct check *check, uint32_t who, bool alive)
 {
     const struct account_record *record = &check->store->accounts[who];
-    struct walk walk = {.check = check, .record = record, .who = who};
+    struct walk walk = {.check = check, .record = record, .who = who, .alive = alive};
     if (record->height > 11)
         finding(check, "mailbox %u: height %u", who, record->height);
     else if (record->height > 0)
         check_node(&walk, record->root, record->height - 1, 0);
     uint64_t queued = check_queue(check, record, who);
-    if (record->identity)
-        check_block(check, record->identity, sizeof(struct identity), "identity", who);
+    check_identity(check, record, who);
     uint32_t sessions = 0;
     for (uint32_t i = record->session; i; i = check->store->sessions[i].older) {
         if (i > check->store->header->sessions_used || check->store->sessions[i].account.index != who ||
+            check->store->sessions[i].account.generation != record->generation - !alive ||
             ++sessions > record->sessions) {
             finding(check, "account %u: its chain of sessions is broken at %u", who, i);
             break;
         }
     }
     check->sessions += sessions;
+    if (sessions != record->sessions)
+        finding(check, "account %u: its sessions are miscounted", who);
     if (!alive)
-        return; /* its counts stood still when it was removed */
+        return;
     if (walk.count != record->count || walk.last > record->newest)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
                 (unsigned long long)record->count, (unsigned long long)record->newest);
     if (queued == UINT64_MAX || walk.bytes + queued != record->bytes)
         finding(check, "account %u: its messages or bytes are miscounted", who);
-    if (sessions != record->sessions || !record->identity)
-        finding(check, "account %u: its sessions or its name are missing", who);
+}
+
+/* Live records on the chains of all buckets, each in the bucket of its name. */
+static uint64_t count_named(struct check *check)
+{
+    const struct store *store = check->store;
+    uint64_t named = 0;
+    for (uint64_t bucket = 0; bucket <= store->name_mask; bucket++) {
+        const uint32_t *head = &store->name_buckets[bucket];
+        if (!segment_has(store, (uint64_t)((const char *)head - store->base))) {
+            bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
+            continue;
+        }
+        for (uint32_t i = *head; i; i = store->accounts[i].chain) {
+            if (i > store->header->accounts_used || store->accounts[i].generation % 2 == 0 ||
+                (store->accounts[i].name_hash & store->name_mask) != bucket ||
+                ++named > store->header->accounts_used) {
+                finding(check, "bucket %llu of names: its chain is broken at %u", (unsigned long long)bucket,
+                        i);
+                break;
+            }
+        }
+    }
+    return named;
+}
+
+static bool is_empty(const struct account_record *record)
+{
+    return !(record->identity || record->queue || record->root || record->height || record->session ||
+             record->sessions || record->count || record->queue_count || record->bytes || record->newest ||
+             record->entered || record->waited || record->queue_newest || record->changed);
 }
 
 /* Every record in use is in its bucket, once; every other one on one of two lists. */
@@ -122,34 +178,57 @@ void check_accounts(struct check *check)
     const struct header *header = store->header;
     uint64_t live = 0;
     for (uint32_t i = 1; i <= header->accounts_used; i++) {
-        const struct account_record *record = &store->accounts[i];
-        if (record->generation % 2 == 0)
+        if (store->accounts[i].generation % 2 == 0)
             continue;
         live++;
         check_content(check, i, true);
-        uint64_t steps = 0;
-        uint32_t next = store->name_buckets[record->name_hash & store->name_mask];
-        while (next && next != i && next <= header->accounts_used && ++steps <= header->accounts_used)
-            next = store->accounts[next].chain;
-        if (next != i)
-            finding(check, "account %u cannot be found by its name", i);
     }
+    uint64_t named = count_named(check);
     uint64_t idle = 0;
-    for (uint32_t i = header->accounts_free; i && i <= header->accounts_used; i = store->accounts[i].chain)
-        if (store->accounts[i].generation % 2 || ++idle > header->accounts_used) {
+    for (uint32_t i = header->accounts_free; i; i = store->accounts[i].chain)
+        if (i > header->accounts_used || store->accounts[i].generation % 2 ||
+            !is_empty(&store->accounts[i]) || ++idle > header->accounts_used) {
             finding(check, "the list of free accounts is broken at %u", i);
             break;
         }
-    for (uint32_t i = header->accounts_dying; i && i <= header->accounts_used; i = store->accounts[i].chain) {
-        if (store->accounts[i].generation % 2 || ++idle > header->accounts_used) {
+    for (uint32_t i = header->accounts_dying; i; i = store->accounts[i].chain) {
+        if (i > header->accounts_used || store->accounts[i].generation % 2 ||
+            ++idle > header->accounts_used) {
             finding(check, "the list of removed accounts is broken at %u", i);
             break;
         }
         check_content(check, i, false);
     }
-    if (live != header->accounts_live || live + idle != header->accounts_used)
-        finding(check, "%llu accounts live and %llu do not, counted %u of %u", (unsigned long long)live,
-                (unsigned long long)idle, header->accounts_live, header->accounts_used);
+    if (live != header->accounts_live || live != named || live + idle != header->accounts_used)
+        finding(check, "%llu accounts live and %llu do not, %llu have names, counted %u of %u",
+                (unsigned long long)live, (unsigned long long)idle, (unsigned long long)named,
+                header->accounts_live, header->accounts_used);
+}
+
+/* Live sessions on the chains of all buckets, each in the bucket of its secret. */
+static uint64_t count_secret(struct check *check)
+{
+    const struct store *store = check->store;
+    uint64_t found = 0;
+    for (uint64_t bucket = 0; bucket <= store->cookie_mask; bucket++) {
+        const uint32_t *head = &store->cookie_buckets[bucket];
+        if (!segment_has(store, (uint64_t)((const char *)head - store->base))) {
+            bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
+            continue;
+        }
+        for (uint32_t i = *head; i; i = store->sessions[i].chain) {
+            uint32_t hash = 0;
+            if (i <= store->header->sessions_used)
+                memcpy(&hash, store->sessions[i].secret, sizeof(hash));
+            if (i > store->header->sessions_used || store->sessions[i].generation % 2 == 0 ||
+                (hash & store->cookie_mask) != bucket || ++found > store->header->sessions_used) {
+                finding(check, "bucket %llu of cookies: its chain is broken at %u",
+                        (unsigned long long)bucket, i);
+                break;
+            }
+        }
+    }
+    return found;
 }
 
 void check_sessions(struct check *check)
@@ -157,37 +236,33 @@ void check_sessions(struct check *check)
     const struct store *store = check->store;
     const struct header *header = store->header;
     uint64_t live = 0;
-    for (uint32_t i = 1; i <= header->sessions_used; i++) {
-        const struct session_record *session = &store->sessions[i];
-        if (session->generation % 2 == 0)
-            continue;
-        live++;
-        uint32_t hash;
-        memcpy(&hash, session->secret, sizeof(hash));
-        uint64_t steps = 0;
-        uint32_t next = store->cookie_buckets[hash & store->cookie_mask];
-        while (next && next != i && next <= header->sessions_used && ++steps <= header->sessions_used)
-            next = store->sessions[next].chain;
-        if (next != i)
-            finding(check, "session %u cannot be found by its cookie", i);
-    }
+    for (uint32_t i = 1; i <= header->sessions_used; i++)
+        live += store->sessions[i].generation % 2;
+    uint64_t found = count_secret(check);
     uint64_t idle = 0;
-    for (uint32_t i = header->sessions_free; i && i <= header->sessions_used; i = store->sessions[i].chain)
-        if (store->sessions[i].generation % 2 || ++idle > header->sessions_used) {
+    for (uint32_t i = header->sessions_free; i; i = store->sessions[i].chain)
+        if (i > header->sessions_used || store->sessions[i].generation % 2 ||
+            ++idle > header->sessions_used) {
             finding(check, "the list of free sessions is broken at %u", i);
             break;
         }
-    if (live != header->sessions_live || live != check->sessions || live + idle != header->sessions_used)
-        finding(check, "%llu sessions live and %llu do not, accounts have %llu, counted %u of %u",
-                (unsigned long long)live, (unsigned long long)idle, (unsigned long long)check->sessions,
-                header->sessions_live, header->sessions_used);
+    if (live != header->sessions_live || live != found || live != check->sessions ||
+        live + idle != header->sessions_used)
+        finding(check,
+                "%llu sessions live and %llu do not, %llu are found, accounts have %llu, counted %u of %u",
+                (unsigned long long)live, (unsigned long long)idle, (unsigned long long)found,
+                (unsigned long long)check->sessions, header->sessions_live, header->sessions_used);
 }
 
 void check_limbo(struct check *check)
 {
     block_t block = check->store->header->limbo;
-    while (block && check_message(check, block, "message in limbo", 0))
-        block = ((const struct message_record *)at(check->store, block))->link;
+    while (block && check_message(check, block, "message in limbo", 0)) {
+        const struct message_record *message = at(check->store, block);
+        if (message_state(message->shape) != MESSAGE_DELETED || message->pins)
+            finding(check, "message %u in limbo is in use", block);
+        block = message->link;
+    }
 }
 
 static int compare_blocks(const void *left, const void *right)
@@ -243,8 +318,9 @@ void check_slots(struct check *check)
         const struct slot *slot = &store->slots[i];
         if (!process_has_slot(store, i))
             continue;
-        if (slot->redo_count || slot->pins > PINS_MAX)
-            finding(check, "slot %u: a transaction is not completed, or %u pins", i, slot->pins);
+        if (slot->redo_count || slot->pins > PINS_MAX || slot->entered.index > store->header->accounts_most)
+            finding(check, "slot %u: a transaction is not completed, or %u pins, or account %u entered", i,
+                    slot->pins, slot->entered.index);
         else if (slot->life % 2 == 0 && (slot->draft || slot->pins))
             finding(check, "slot %u is free and owes blocks", i);
         for (block_t block = slot->draft; block && check_block(check, block, sizeof(block_t), "draft", i);)

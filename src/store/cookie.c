@@ -10,6 +10,7 @@
 #include "transaction.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 static bool equal_in_constant_time(const void *left, const void *right, size_t length)
 {
@@ -78,6 +79,17 @@ static void end_oldest(struct store *store, struct account_record *account)
     for (uint32_t older = oldest; older; older = get32(store, &store->sessions[older].older))
         oldest = older;
     end(store, account, oldest);
+}
+
+/* A cookie whose text begins with '-' looks like an option to every program that it is given to: one in 64 is
+ * drawn again, which costs a fortieth of a bit. */
+enum status session_draw(uint8_t random[static COOKIE_BYTES])
+{
+    do {
+        if (getrandom(random, COOKIE_BYTES, 0) != COOKIE_BYTES)
+            return STATUS_SYSTEM;
+    } while (random[0] >> 2 == 62);
+    return STATUS_OK;
 }
 
 static enum status take_record(struct store *store, uint32_t *index)

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "index.h"
 #include "journal.h"
+#include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
@@ -71,6 +72,8 @@ enum status mailbox_append(struct store *store, account_t account, message_id *i
     int64_t now = clock_unix();
     bool waited = false;
     enum status status;
+    if (!store->slot->draft)
+        bug("there is no draft to append");
     do {
         transaction_begin(store);
         status = append_draft(store, account, now, &waited, id);
@@ -148,7 +151,7 @@ enum status mailbox_list(struct store *store, account_t account, message_id afte
         journal_observe(store, record ? record->changed : 0);
         uint64_t id = after;
         block_t block;
-        while (status == STATUS_OK && *count < most && transaction_has_room(store, 3) &&
+        while (status == STATUS_OK && *count < most && id < newest && transaction_has_room(store, 3) &&
                index_next(store, record, id + 1, &id, &block) && id <= newest) {
             status = message_pin(store, block, &messages[*count]);
             if (status == STATUS_OK)

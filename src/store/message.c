@@ -220,12 +220,12 @@ void message_release(struct store *store, struct message *message)
     enum status status = STATUS_OK;
     do {
         transaction_begin(store);
-        uint32_t last = slot->pins - 1;
         uint32_t i = 0;
-        while (i < last && slot->pinned[i] != message->reference)
+        while (i < slot->pins && slot->pinned[i] != message->reference)
             i++;
-        if (slot->pinned[i] != message->reference)
+        if (i == slot->pins)
             bug("a message is released that is not pinned");
+        uint32_t last = slot->pins - 1;
         if (i != last) {
             set32(store, &slot->pinned[i], slot->pinned[last]);
             set32(store, &slot->pinned[last], message->reference);

@@ -4,6 +4,7 @@
 #include "account_record.h"
 #include "clock.h"
 #include "journal.h"
+#include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "process.h"
@@ -45,6 +46,8 @@ enum status queue_push(struct store *store, account_t sender)
 {
     int64_t now = clock_unix();
     enum status status;
+    if (!store->slot->draft)
+        bug("there is no draft to queue");
     do {
         transaction_begin(store);
         status = push_draft(store, sender, now);

@@ -130,6 +130,12 @@ bool segment_byte_is_held(const struct store *store, uint64_t which)
     return fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
+pid_t segment_byte_holder(const struct store *store, uint64_t which)
+{
+    struct flock lock = byte_lock(store, which, F_WRLCK);
+    return fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+}
+
 void segment_free_byte(const struct store *store, uint64_t which)
 {
     struct flock lock = byte_lock(store, which, F_UNLCK);
@@ -288,9 +294,10 @@ static enum status open_named(struct store *store, const struct store_options *o
         return STATUS_SYSTEM;
     }
     if (about.st_uid != geteuid() || (about.st_mode & 077) != 0) {
-        snprintf(why, why_size,
-                 "the shared memory of post office %s belongs to somebody else or is open to others",
-                 options->name);
+        snprintf(
+            why, why_size,
+            "the shared memory of post office %s belongs to user %u, mode %o: be that user, and let nobody else in",
+            options->name, (unsigned)about.st_uid, (unsigned)about.st_mode & 0777);
         return STATUS_MISMATCH;
     }
     if (!creation_lock(store->fd, F_WRLCK) || fstat(store->fd, &about) != 0) {

@@ -33,6 +33,7 @@ static inline bool segment_wants(struct store *store, const void *field)
 /* The fcntl byte locks; which counts from the end of the segment. False: another process holds it. */
 bool segment_try_byte(const struct store *, uint64_t which);
 bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
+pid_t segment_byte_holder(const struct store *, uint64_t which); /* 0: nobody, or this process */
 void segment_free_byte(const struct store *, uint64_t which);
 
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);

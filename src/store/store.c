@@ -79,6 +79,7 @@ void store_figures(struct store *store, struct store_figures *figures)
         .accounts_most = header->accounts_most,
         .sessions = load32(&header->sessions_live),
         .slots_most = header->slots_most,
+        .server = segment_byte_holder(store, BYTE_SERVER),
     };
     for (uint32_t i = 0; i < header->slots_most; i += 64)
         figures->slots += (uint32_t)__builtin_popcountll(load64(&header->slot_map[i / 64]));

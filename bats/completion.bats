@@ -1,0 +1,49 @@
+#!/usr/bin/env bats
+# completion.bats: contrib/completion offers what the programs take, and knows it from them.
+
+load helper
+
+setup() {
+    # shellcheck source=contrib/completion/shmail.bash
+    source "$BATS_TEST_DIRNAME/../contrib/completion/shmail.bash"
+}
+
+# Prints what TAB offers behind these words, the last of which is being typed.
+offers() {
+    local COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+    "_$1" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    echo "${COMPREPLY[*]}"
+}
+
+@test "shmail: the commands of the protocol, behind options and HOST PORT" {
+    assert_equal "$(offers shmail re)" "register"
+    assert_equal "$(offers shmail -P message "")" "entry send mailbox open del wait help quit"
+    assert_equal "$(offers shmail -t 5 -P message m)" "mailbox"
+    assert_equal "$(offers shmail 127.0.0.1 8887 co)" "count"
+    assert_equal "$(offers shmail --protocol = message ::1 8887 o)" "open"
+    assert_equal "$(offers shmail -P s)" "smsp"
+    assert_equal "$(offers shmail --v)" "--version"
+}
+
+@test "shmail: nothing where words of the user's own belong" {
+    assert_equal "$(offers shmail send "")" ""
+    assert_equal "$(offers shmail -P message open 1 "")" ""
+    assert_equal "$(offers shmail -t "")" ""
+}
+
+@test "shmaild: every option that its help shows" {
+    assert_equal "$(offers shmaild --sy)" "--syslog"
+    assert_equal "$(offers shmaild -l "")" "inet: unix:"
+    assert_equal "$(offers shmaild -t "")" ""
+    for option in -l -1 -i -n -e -D -t -m -c -v -V --dump --crypt-cost --accounts --slots --help; do
+        [[ " $(offers shmaild -) " == *" $option "* ]]
+    done
+}
+
+@test "shmailctl: its verbs, and the post offices there are" {
+    echo QUIT | shmaild -i -n "$SHMAIL_NAME"
+    assert_equal "$(offers shmailctl "")" "check ps stat rm"
+    assert_equal "$(offers shmailctl -n main st)" "stat"
+    assert_equal "$(offers shmailctl rm "$SHMAIL_NAME")" "$SHMAIL_NAME"
+    assert_equal "$(offers shmailctl stat "")" ""
+}

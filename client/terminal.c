@@ -1,0 +1,388 @@
+/* terminal.c: standard input, output and error of the client. In come answers to show, out go lines, secrets
+ * and content that a person or a script gave. It knows nothing of mail or the server. */
+#include "terminal.h"
+
+#include "limits.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#define INPUT_MAX ((size_t)MESSAGE_LIMIT_MAX + 65536) /* the largest message, and a command before it */
+
+enum {
+    READ_SIZE = 65536,
+    FLUSH_SIZE = 65536, /* output is written out from here on */
+};
+
+void terminal_open(struct terminal *terminal)
+{
+    *terminal = (struct terminal){
+        .input_is_terminal = isatty(STDIN_FILENO) == 1,
+        .output_is_terminal = isatty(STDOUT_FILENO) == 1,
+        .input = BUFFER_WITH_CAP(INPUT_MAX),
+    };
+}
+
+void terminal_free(struct terminal *terminal)
+{
+    buffer_free(&terminal->input);
+    buffer_free(&terminal->output);
+}
+
+/* Controls of C0 and C1 drive a terminal; those of the bidirectional algorithm make a text look like another
+ * one. */
+static bool is_harmless(uint32_t code)
+{
+    if (code == '\n' || code == '\t') {
+        return true;
+    }
+    return code >= 0x20 && !(code >= 0x7f && code <= 0x9f) && !(code >= 0x200e && code <= 0x200f) &&
+           !(code >= 0x2028 && code <= 0x202e) && !(code >= 0x2066 && code <= 0x2069) && code != 0x061c;
+}
+
+static void append_escaped(struct buffer *out, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        uint32_t code = 0;
+        size_t size = utf8_decode(bytes, length, &code);
+        bool harmless = size > 0 && is_harmless(code);
+        if (size == 0) {
+            size = 1;
+        }
+        if (harmless) {
+            buffer_append(out, bytes, size);
+        } else {
+            for (size_t i = 0; i < size; i++) {
+                buffer_print(out, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
+            }
+        }
+        bytes += size;
+        length -= size;
+    }
+}
+
+/* Returns 0 or an errno. */
+static int write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(fd, bytes, length);
+        if (written >= 0) {
+            bytes += written;
+            length -= (size_t)written;
+        } else if (errno == EAGAIN) { /* somebody who shares the pipe made it non-blocking */
+            struct pollfd descriptor = {.fd = fd, .events = POLLOUT};
+            if (poll(&descriptor, 1, -1) < 0 && errno != EINTR) {
+                return errno;
+            }
+        } else if (errno != EINTR) {
+            return errno;
+        }
+    }
+    return 0;
+}
+
+static void say_error(const char *text, size_t length)
+{
+    struct buffer line = {.cap = 0};
+
+    buffer_append_text(&line, "shmail: ");
+    append_escaped(&line, text, length);
+    buffer_append_byte(&line, '\n');
+    int problem = write_all(STDERR_FILENO, line.bytes, line.length);
+    (void)problem; /* there is no further place to say so; the exit code still tells */
+    buffer_free(&line);
+}
+
+bool terminal_flush(struct terminal *terminal)
+{
+    if (!terminal->output_failed) {
+        bool lost = terminal->output.failed;
+        int problem =
+            lost ? ENOMEM : write_all(STDOUT_FILENO, terminal->output.bytes, terminal->output.length);
+        if (problem != 0) {
+            terminal->output_failed = true;
+            if (problem != EPIPE) { /* a reader that has seen enough is no error to report */
+                terminal_complain(terminal, "standard output: %s", strerror(problem));
+            }
+        }
+    }
+    buffer_clear(&terminal->output);
+    return !terminal->output_failed;
+}
+
+void terminal_write(struct terminal *terminal, const char *bytes, size_t length)
+{
+    if (terminal->output_failed) {
+        return;
+    }
+    if (terminal->output_is_terminal) {
+        append_escaped(&terminal->output, bytes, length);
+    } else {
+        buffer_append(&terminal->output, bytes, length);
+    }
+    if (terminal->output.length >= FLUSH_SIZE || terminal->output.failed) {
+        terminal_flush(terminal);
+    }
+}
+
+void terminal_write_text(struct terminal *terminal, const char *text)
+{
+    terminal_write(terminal, text, strlen(text));
+}
+
+void terminal_complain(struct terminal *terminal, const char *format, ...)
+{
+    char text[1024]; /* a complaint is a line; what a user typed into it may be cut */
+    va_list arguments;
+
+    terminal_flush(terminal);
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (length > 0) {
+        say_error(text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+    }
+}
+
+static void show_prompt(struct terminal *terminal, const char *prompt)
+{
+    terminal_flush(terminal);
+    if (terminal->input_is_terminal && write_all(STDERR_FILENO, prompt, strlen(prompt)) != 0) {
+        terminal->output_failed = true; /* a person who cannot be asked is gone */
+    }
+}
+
+/* Set by the handlers that are installed while a secret is read; a handler can reach nothing else. */
+static volatile sig_atomic_t caught;
+
+static void remember_signal(int number)
+{
+    caught = number;
+}
+
+/* 1: input can be read; 0: only the watched descriptor can; -1: errno tells, EINTR where a signal was caught.
+ */
+static int wait_for_input(int watched, const sigset_t *mask)
+{
+    struct pollfd descriptors[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = watched, .events = POLLIN}};
+
+    for (;;) {
+        int ready = ppoll(descriptors, 2, NULL, mask);
+        if (ready > 0) {
+            return descriptors[0].revents != 0 ? 1 : 0;
+        }
+        if (ready < 0 && (errno != EINTR || caught != 0)) {
+            return -1;
+        }
+    }
+}
+
+/* Appends what is there to the input. 1: some; 0: the end; -1: errno tells. */
+static int read_more(struct terminal *terminal)
+{
+    if (terminal->start > 0) {
+        buffer_consume(&terminal->input, terminal->start);
+        terminal->start = 0;
+    }
+    for (;;) {
+        size_t left = INPUT_MAX - terminal->input.length;
+        size_t size = left < READ_SIZE ? left : READ_SIZE;
+        char *room = size > 0 ? buffer_reserve(&terminal->input, size) : NULL;
+        if (room == NULL) {
+            errno = size > 0 ? ENOMEM : EFBIG;
+            return -1;
+        }
+        ssize_t got = read(STDIN_FILENO, room, size);
+        if (got >= 0) {
+            terminal->input.length += (size_t)got;
+            return got > 0 ? 1 : 0;
+        }
+        if (errno == EAGAIN) {
+            struct pollfd descriptor = {.fd = STDIN_FILENO, .events = POLLIN};
+            if (poll(&descriptor, 1, -1) < 0 && errno != EINTR) {
+                return -1;
+            }
+        } else if (errno != EINTR) {
+            return -1;
+        }
+    }
+}
+
+static void complain_of_input(struct terminal *terminal, int number)
+{
+    terminal_complain(terminal, "standard input: %s", number == EFBIG ? "too long" : strerror(number));
+}
+
+static bool take(struct terminal *terminal, struct buffer *into, size_t length, size_t skip)
+{
+    bool done = length == 0 || buffer_append(into, terminal->input.bytes + terminal->start, length);
+
+    terminal->start += length + skip;
+    if (!done) {
+        complain_of_input(terminal, ENOMEM);
+    }
+    return done;
+}
+
+/* The input has ended; its last line may lack a line end. */
+static enum line finish_line(struct terminal *terminal, struct buffer *line)
+{
+    size_t held = terminal->input.length - terminal->start;
+
+    if (held == 0) {
+        return LINE_END;
+    }
+    return take(terminal, line, held, 0) ? LINE_READ : LINE_FAILED;
+}
+
+static enum line read_line(struct terminal *terminal, int watched, const sigset_t *mask, struct buffer *line)
+{
+    size_t searched = 0;
+
+    buffer_clear(line);
+    for (;;) {
+        size_t held = terminal->input.length - terminal->start;
+        const char *begin = held > 0 ? terminal->input.bytes + terminal->start : NULL;
+        const char *end = held > searched ? memchr(begin + searched, '\n', held - searched) : NULL;
+        if (end != NULL) {
+            return take(terminal, line, (size_t)(end - begin), 1) ? LINE_READ : LINE_FAILED;
+        }
+        searched = held;
+
+        int ready = wait_for_input(watched, mask);
+        if (ready == 0) {
+            return LINE_HANGUP;
+        }
+        if (ready > 0) {
+            ready = read_more(terminal);
+        }
+        if (ready < 0) {
+            if (caught == 0) {
+                complain_of_input(terminal, errno);
+            }
+            return LINE_FAILED;
+        }
+        if (ready == 0) {
+            return finish_line(terminal, line);
+        }
+    }
+}
+
+enum line terminal_read_line(struct terminal *terminal, const char *prompt, int watched, struct buffer *line)
+{
+    show_prompt(terminal, prompt);
+    enum line result = read_line(terminal, watched, NULL, line);
+    if (result != LINE_READ) {
+        show_prompt(terminal, "\n"); /* what comes next starts a line of its own */
+    }
+    return result;
+}
+
+static const int guarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+enum { GUARDED = sizeof guarded / sizeof guarded[0] };
+
+/* Signals that a parent had ignored stay ignored. */
+static bool guard_signals(struct sigaction before[GUARDED], sigset_t *mask_before)
+{
+    struct sigaction action = {.sa_handler = remember_signal};
+    sigset_t mask;
+    bool done = sigemptyset(&mask) == 0;
+
+    caught = 0;
+    for (size_t i = 0; i < GUARDED; i++) {
+        done = done && sigaddset(&mask, guarded[i]) == 0;
+    }
+    done = done && sigprocmask(SIG_BLOCK, &mask, mask_before) == 0;
+    for (size_t i = 0; i < GUARDED; i++) {
+        done = done && sigaction(guarded[i], NULL, &before[i]) == 0 &&
+               (before[i].sa_handler == SIG_IGN || sigaction(guarded[i], &action, NULL) == 0);
+    }
+    return done;
+}
+
+static bool unguard_signals(const struct sigaction before[GUARDED], const sigset_t *mask_before)
+{
+    bool done = true;
+
+    for (size_t i = 0; i < GUARDED; i++) {
+        done = sigaction(guarded[i], &before[i], NULL) == 0 && done;
+    }
+    return sigprocmask(SIG_SETMASK, mask_before, NULL) == 0 && done;
+}
+
+static bool set_modes(int when, const struct termios *modes)
+{
+    while (tcsetattr(STDIN_FILENO, when, modes) != 0) {
+        if (errno != EINTR) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The signals are blocked except while waiting, so none can fall between the look and the sleep. */
+static enum line read_silently(struct terminal *terminal, const char *prompt, struct buffer *line)
+{
+    struct sigaction actions[GUARDED];
+    sigset_t mask;
+    struct termios before;
+    enum line result = LINE_FAILED;
+
+    if (tcgetattr(STDIN_FILENO, &before) != 0 || !guard_signals(actions, &mask)) {
+        complain_of_input(terminal, errno);
+        return LINE_FAILED;
+    }
+    struct termios silent = before;
+    silent.c_lflag &= (tcflag_t)~ECHO;
+    silent.c_lflag |= ECHONL;
+    if (set_modes(TCSAFLUSH, &silent)) { /* what was typed ahead was seen, so it is no secret */
+        show_prompt(terminal, prompt);
+        result = read_line(terminal, -1, &mask, line);
+    }
+    if (!set_modes(TCSADRAIN, &before) || !unguard_signals(actions, &mask)) {
+        complain_of_input(terminal, errno);
+        return LINE_FAILED;
+    }
+    return result;
+}
+
+enum line terminal_read_secret(struct terminal *terminal, const char *prompt, struct buffer *line)
+{
+    if (!terminal->input_is_terminal) {
+        return terminal_read_line(terminal, prompt, -1, line);
+    }
+    for (;;) {
+        enum line result = read_silently(terminal, prompt, line);
+        int number = caught;
+        caught = 0;
+        if (number == 0) {
+            return result;
+        }
+        if (raise(number) != 0) { /* ends the program, or stops it: then ask again once it goes on */
+            return LINE_FAILED;
+        }
+    }
+}
+
+bool terminal_read_rest(struct terminal *terminal, struct buffer *content)
+{
+    int more;
+
+    buffer_clear(content);
+    do {
+        more = read_more(terminal);
+    } while (more > 0);
+    if (more < 0) {
+        complain_of_input(terminal, errno);
+        return false;
+    }
+    return take(terminal, content, terminal->input.length - terminal->start, 0);
+}

@@ -1,0 +1,74 @@
+# shmail.bash: completion of shmail, shmaild and shmailctl for bash. Source it, or install it as shmail,
+# shmaild and shmailctl into /usr/share/bash-completion/completions. It reads the words from each program's
+# own --help, so it knows what the installed version knows.
+# shellcheck shell=bash
+
+_shmail_help() { # program as typed
+    "${1/#\~/$HOME}" --help 2>/dev/null
+}
+
+_shmail_options() { # program
+    _shmail_help "$1" | sed -n '/^  -/p' | grep -oE '(^  |, )--?[A-Za-z0-9-]+' | tr -d ' ,'
+}
+
+_shmail_offer() { # word, candidates on standard input
+    mapfile -t COMPREPLY < <(compgen -W "$(cat)" -- "$1")
+}
+
+# The post offices of this machine.
+_shmail_post_offices() {
+    find /dev/shm -maxdepth 1 -name 'shmail-*' -user "$(id -u)" 2>/dev/null | sed 's|.*/shmail-||'
+}
+
+_shmail() { # program, word, word before
+    local section='Commands of SMSP' commands position=1
+    case $3 in
+    -P | --protocol) _shmail_offer "$2" <<<'smsp message' && return ;;
+    -t | --timeout) return ;;
+    esac
+    [[ ! ${COMP_WORDS[*]} =~ (-P|--protocol)[\ =]*message ]] || section='Commands of Message'
+    commands=$(_shmail_help "$1" | sed -n "/^$section/,/^\$/s/^  \([a-z]*\).*/\1/p")
+    # Over the options and their values, then over HOST PORT, to where the command belongs.
+    while [ "$position" -lt "$COMP_CWORD" ]; do
+        case "${COMP_WORDS[position - 1]} ${COMP_WORDS[position]}" in
+        *' -'* | *' =' | '= '* | '-P '* | '-t '* | '--protocol '* | '--timeout '*) position=$((position + 1)) ;;
+        *) break ;;
+        esac
+    done
+    if [ "$((position + 2))" -eq "$COMP_CWORD" ] && [[ $3 == [1-9]* ]] &&
+        ! grep -qxF -- "${COMP_WORDS[position]}" <<<"$commands"; then
+        position=$COMP_CWORD
+    fi
+    if [ "$position" -eq "$COMP_CWORD" ] && [[ $2 == -* ]]; then
+        _shmail_offer "$2" < <(_shmail_options "$1")
+    elif [ "$position" -eq "$COMP_CWORD" ]; then
+        _shmail_offer "$2" <<<"$commands"
+    fi
+}
+
+_shmaild() {
+    case $3 in
+    -n) _shmail_offer "$2" < <(_shmail_post_offices) ;;
+    -l)
+        compopt -o nospace 2>/dev/null # which fails outside a completion
+        _shmail_offer "$2" <<<'inet: unix:'
+        ;;
+    : | -[Dtmc] | --crypt-cost | --accounts | --slots | --sessions | --segment-size) ;;
+    *) _shmail_offer "$2" < <(_shmail_options "$1") ;;
+    esac
+}
+
+_shmailctl() {
+    case $3 in
+    -n | rm) _shmail_offer "$2" < <(_shmail_post_offices) && return ;;
+    esac
+    if [[ $2 == -* ]]; then
+        _shmail_offer "$2" < <(_shmail_options "$1")
+    elif [ "$COMP_CWORD" -eq 1 ] || [ "${COMP_WORDS[COMP_CWORD - 2]}" = -n ]; then
+        _shmail_offer "$2" < <(_shmail_help "$1" | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p')
+    fi
+}
+
+complete -F _shmail shmail
+complete -o default -F _shmaild shmaild # a path behind unix:
+complete -F _shmailctl shmailctl

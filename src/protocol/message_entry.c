@@ -1,0 +1,122 @@
+/* message_entry.c: Message's entry: whether a name, with a password or without, may be entered, and by whom
+ * it is. In comes what the client claims, out goes the account of the session. It knows nothing of frames and
+ * JSON. */
+#include "clock.h"
+#include "message_session.h"
+#include "name.h"
+#include "password.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+enum {
+    ENTRY_TRIES = 4,             /* each further one means that the name came or went meanwhile */
+    PATIENCE_MILLISECONDS = 200, /* see enter */
+    PAUSE_NANOSECONDS = 5000000,
+};
+
+static bool password_is_sound(const struct message_argument *password)
+{
+    return password->length > 0 && memchr(password->bytes, ' ', password->length) == NULL;
+}
+
+static enum status create(struct message_session *session, const char *name, size_t length,
+                          const struct message_argument *password, account_t *account)
+{
+    struct store *store = session->connection->store;
+    char hash[HASH_MAX + 1];
+
+    if (!password->given) {
+        return account_create(store, name, length, NULL, account, NULL);
+    }
+    enum status status = password_hash(store, password->bytes, password->length, hash);
+    if (status == STATUS_OK) {
+        status = account_create(store, name, length, hash, account, NULL);
+    }
+    explicit_bzero(hash, sizeof hash);
+    return status;
+}
+
+/* Finds or creates the account. Only who has the right password learns anything that depends on the account's
+ * state, as whether it is entered elsewhere. */
+static enum status admit(struct message_session *session, const char *name, size_t length,
+                         const struct message_argument *password, account_t *account)
+{
+    struct store *store = session->connection->store;
+    bool open = session->connection->settings->open_entry;
+    struct account_secret secret;
+
+    if (!open && !password->given) {
+        return message_refuse(session, STATUS_DENIED, "A password is required");
+    }
+    enum status status = account_secret(store, name, length, &secret);
+    if (status == STATUS_NO_ACCOUNT) {
+        return create(session, name, length, password, account);
+    }
+    if (status == STATUS_OK && !(open && secret.hash[0] == '\0')) {
+        status = password->given ? password_matches(store, password->bytes, password->length, &secret)
+                                 : message_refuse(session, STATUS_DENIED, "A password is required");
+    }
+    *account = secret.account;
+    explicit_bzero(&secret, sizeof secret);
+    return status;
+}
+
+/* A client that has closed its connection may come back before the process that served it has noticed, so a
+ * name that is in use is given a moment to become free. Nobody announces that, hence the pauses; signals end
+ * one early. */
+static enum status enter(struct message_session *session, account_t account)
+{
+    struct connection *connection = session->connection;
+    const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
+    int64_t deadline = clock_now() + PATIENCE_MILLISECONDS * (NANOSECONDS_PER_SECOND / 1000);
+    enum status status = account_enter(connection->store, account);
+
+    while (status == STATUS_IN_USE && clock_now() < deadline) {
+        enum status flushed = stream_flush(connection->stream);
+        if (flushed != STATUS_OK) {
+            return message_end(session, flushed);
+        }
+        if (ppoll(NULL, 0, &pause, stream_sleep_mask(connection->stream)) < 0 && errno != EINTR) {
+            return STATUS_SYSTEM;
+        }
+        status = account_enter(connection->store, account);
+    }
+    return status;
+}
+
+static enum status try_entry(struct message_session *session, const char *name, size_t length,
+                             const struct message_argument *password)
+{
+    account_t account = {0}; /* none */
+    enum status status = admit(session, name, length, password, &account);
+
+    if (status == STATUS_OK) {
+        status = enter(session, account);
+    }
+    if (status == STATUS_OK) {
+        session->account = account;
+    }
+    return status;
+}
+
+enum status message_entry(struct message_session *session, const struct message_argument *arguments)
+{
+    const struct message_argument *name = &arguments[0], *password = &arguments[1];
+    enum status status = STATUS_GONE;
+
+    if (!name_is_address(name->bytes, name->length)) {
+        return message_refuse(session, STATUS_MALFORMED,
+                              "Invalid name, expected something@something.something");
+    }
+    if (password->given && !password_is_sound(password)) {
+        return message_refuse(session, STATUS_MALFORMED, "A password has 1 to %d bytes and no space",
+                              PASSWORD_MAX);
+    }
+    size_t length = name_canonical(name->bytes, name->length, session->connection->settings->domain);
+    for (unsigned i = 0; i < ENTRY_TRIES && (status == STATUS_GONE || status == STATUS_TAKEN); i++) {
+        status = try_entry(session, name->bytes, length, password);
+    }
+    return status;
+}

@@ -1,0 +1,306 @@
+/* smsp.c: SMSP, smsp(7): reads requests, finds each one's verb, has its arguments checked and the verb done,
+ * and turns the status into the words of the wire. It knows no more of a verb than its row in the table. */
+#include "smsp.h"
+
+#include "name.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    PLAIN = 1 << 0,   /* a request without a sum may say it */
+    DIALECT = 1 << 1, /* one with a sum may */
+    OWN = 1 << 2,     /* the user name must be that of the cookie's account */
+    INVITES = 1 << 3, /* a bad cookie is told to log in */
+    BOTH = PLAIN | DIALECT,
+};
+
+enum {
+    WHY_MAX = 256,    /* the longest reason, a verb's usage, takes less than half of it */
+    REPLY_ROOM = 512, /* any reply's text fits, so that KO can be said when memory has run out */
+};
+
+static enum status why(void *smsp);
+static enum status help(void *smsp);
+static enum status noop(void *smsp);
+static enum status quit(void *smsp);
+
+/* The verbs in the order of smsp(7). The dispatcher checks; a handler only acts. */
+static const struct verb rows[] = {
+    {"REGISTER", {ARGUMENT_USERNAME, ARGUMENT_PASSWORD}, BOTH, smsp_register},
+    {"LOGIN", {ARGUMENT_USERNAME, ARGUMENT_PASSWORD}, BOTH, smsp_login},
+    {"LOGOUT", {ARGUMENT_COOKIE}, BOTH, smsp_logout},
+    {"LOGOUT", {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, DIALECT | OWN, smsp_logout},
+    {"MESSAGE", {ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN | INVITES, smsp_message},
+    {"MESSAGE", {ARGUMENT_BARRED, ARGUMENT_COOKIE}, DIALECT | INVITES, smsp_message},
+    {"STORE", {ARGUMENT_RECIPIENT, ARGUMENT_COOKIE}, BOTH, smsp_store},
+    {"COUNT", {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_count},
+    {"GETMSG", {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_getmsg},
+    {"DELMSG", {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_delmsg},
+    {"DUMP", {ARGUMENT_NONE}, PLAIN, smsp_dump},
+    {"DUMP", {ARGUMENT_ANYTHING}, DIALECT, smsp_dump},
+    {"WHY", {ARGUMENT_NONE}, PLAIN, why},
+    {"SEND", {ARGUMENT_RECIPIENT, ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN, smsp_send},
+    {"LIST", {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_list},
+    {"FETCH", {ARGUMENT_USERNAME, ARGUMENT_ID, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_fetch},
+    {"REMOVE", {ARGUMENT_USERNAME, ARGUMENT_ID, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_remove},
+    {"WAIT", {ARGUMENT_USERNAME, ARGUMENT_COUNT, ARGUMENT_SECONDS, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_wait},
+    {"PASSWD", {ARGUMENT_USERNAME, ARGUMENT_OLD_PASSWORD, ARGUMENT_NEW_PASSWORD}, PLAIN, smsp_passwd},
+    {"UNREGISTER", {ARGUMENT_USERNAME, ARGUMENT_PASSWORD}, PLAIN, smsp_unregister},
+    {"HELP", {ARGUMENT_NONE}, PLAIN, help},
+    {"NOOP", {ARGUMENT_NONE}, PLAIN, noop},
+    {"QUIT", {ARGUMENT_NONE}, PLAIN, quit},
+};
+
+static const struct verb_table verbs = {rows, sizeof rows / sizeof rows[0]};
+
+/* From status to wire. NULL: the connection ends without a word. */
+static const char *const words[] = {
+    [STATUS_OK] = "OK",
+    [STATUS_MALFORMED] = "KO",
+    [STATUS_TOO_LONG] = "KO",
+    [STATUS_DENIED] = "KO",
+    [STATUS_NO_SESSION] = "KO",
+    [STATUS_TAKEN] = "KO",
+    [STATUS_NO_ACCOUNT] = "KO",
+    [STATUS_NO_MESSAGE] = "KO",
+    [STATUS_NOTHING_QUEUED] = "KO",
+    [STATUS_IN_USE] = "KO",
+    [STATUS_GONE] = "KO",
+    [STATUS_FULL_SEGMENT] = "KO",
+    [STATUS_FULL_JOURNAL] = "KO",
+    [STATUS_READ_ONLY] = "KO",
+    [STATUS_FULL_ACCOUNTS] = "KO",
+    [STATUS_FULL_SESSIONS] = "KO",
+    [STATUS_FULL_SLOTS] = "KO",
+    [STATUS_NO_MEMORY] = "KO",
+    [STATUS_TIMED_OUT] = "KO",
+    [STATUS_HANGUP] = NULL,
+    [STATUS_CLOSING] = NULL,
+    [STATUS_MISMATCH] = "KO",
+    [STATUS_SYSTEM] = "KO",
+};
+
+_Static_assert(sizeof words / sizeof words[0] == STATUS_COUNT, "each status has its word");
+
+/* The two refusals that are not KO. */
+static const char not_logged_in[] = "You should log in first.";
+static const char resend[] = "Error, resend the message.";
+
+enum status smsp_refuse(struct smsp *smsp, enum status status, const char *format, ...)
+{
+    char text[WHY_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int length = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buffer_clear(&smsp->why);
+    (void)buffer_append(&smsp->why, text, length < 0 ? 0 : strlen(text));
+    smsp->explained = true;
+    return status;
+}
+
+static enum status refuse_usage(struct smsp *smsp, const struct verb *verb)
+{
+    buffer_clear(&smsp->why);
+    verb_print_usage(verb, &smsp->why);
+    smsp->explained = true;
+    return STATUS_MALFORMED;
+}
+
+static enum status perform(struct smsp *smsp, const struct verb *verb)
+{
+    for (size_t i = 0; i < VERB_ARGUMENTS_MAX && verb->arguments[i] != ARGUMENT_NONE; i++) {
+        enum status status = smsp_check_argument(smsp, verb->arguments[i]);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    struct text user = smsp->arguments[ARGUMENT_USERNAME];
+    if ((verb->flags & OWN) != 0 && !name_equal(user.bytes, user.length, smsp->name, smsp->name_length)) {
+        return smsp_refuse(smsp, STATUS_NO_SESSION, "the cookie is not one of that user's");
+    }
+    return verb->act(smsp);
+}
+
+/* What stands around the request proper: in LF framing no NUL may, in NUL framing a sum and a last space. */
+static enum status unwrap(struct smsp *smsp, struct text *request)
+{
+    uint64_t sum = 0;
+
+    if (smsp->frame.terminator == '\n') {
+        if (request->length > 0 && memchr(request->bytes, '\0', request->length) != NULL) {
+            return smsp_refuse(smsp, STATUS_MALFORMED, "the line holds a NUL");
+        }
+    } else if (smsp_sum_cut(request, &sum)) {
+        smsp->dialect = true;
+        if (sum != smsp_sum_end(smsp_sum_add(0, request->bytes, request->length))) {
+            smsp->wrong_sum = true;
+            return smsp_refuse(smsp, STATUS_MALFORMED, "the sum of the request was wrong");
+        }
+        if (request->length > 0 && request->bytes[request->length - 1] == ' ') {
+            request->length--;
+        }
+    }
+    if (request->length == 0) {
+        return smsp_refuse(smsp, STATUS_MALFORMED, "the request is empty");
+    }
+    return STATUS_OK;
+}
+
+/* Sends what the request comes to. Returns STATUS_OK, or how the connection ends. */
+static enum status answer(struct smsp *smsp, const struct verb *verb, enum status status)
+{
+    if (smsp->reply.failed || smsp->lines.failed) {
+        status = STATUS_NO_MEMORY;
+    }
+    if (words[status] == NULL) {
+        return status;
+    }
+    if (status != STATUS_OK) {
+        buffer_clear(&smsp->reply);
+        buffer_free(&smsp->lines);
+        smsp->payload = PAYLOAD_NONE;
+        if (!smsp->explained) {
+            (void)smsp_refuse(smsp, status, "%s", status_text(status));
+        }
+    }
+    const char *word = words[status];
+    if (smsp->wrong_sum) {
+        word = resend;
+    } else if (status == STATUS_NO_SESSION && verb != NULL && (verb->flags & INVITES) != 0) {
+        word = not_logged_in;
+    }
+    if (smsp->reply.length == 0 && smsp->payload == PAYLOAD_NONE) {
+        (void)buffer_append_text(&smsp->reply, word);
+    }
+    smsp_reply(smsp);
+    return STATUS_OK;
+}
+
+static enum status handle(struct smsp *smsp, struct text request)
+{
+    const struct verb *verb = NULL, *named = NULL;
+    enum status status = unwrap(smsp, &request);
+
+    if (status == STATUS_OK) {
+        struct text label = smsp->dialect ? TEXT("Cookie:") : TEXT("");
+        verb = verb_match(&verbs, smsp->dialect ? DIALECT : PLAIN, label, request, smsp->arguments, &named);
+        if (verb != NULL) {
+            status = perform(smsp, verb);
+        } else if (named != NULL) {
+            status = refuse_usage(smsp, named);
+        } else {
+            status = smsp_refuse(smsp, STATUS_MALFORMED, "no such verb, try HELP");
+        }
+    }
+    return answer(smsp, verb, status);
+}
+
+/* A request that was too long to be held; all of it has been read. */
+static enum status handle_discarded(struct smsp *smsp, enum status status)
+{
+    smsp->dialect = smsp->frame.summed && smsp->frame.terminator == '\0';
+    if (status == STATUS_TOO_LONG) {
+        (void)smsp_refuse(smsp, status, "the request is longer than %zu bytes", smsp->frame.limit);
+    }
+    return answer(smsp, NULL, status);
+}
+
+static enum status next(struct smsp *smsp)
+{
+    struct text request;
+    enum status status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
+
+    smsp->dialect = smsp->wrong_sum = smsp->explained = false;
+    if (status == STATUS_OK) {
+        status = handle(smsp, request);
+        smsp_frame_done(&smsp->frame, smsp->stream);
+        return status;
+    }
+    if (status == STATUS_TOO_LONG || status == STATUS_NO_MEMORY) {
+        return handle_discarded(smsp, status);
+    }
+    return status;
+}
+
+/* No reply refers to a message any more. */
+static void release_messages(void *store)
+{
+    message_release_all(store);
+}
+
+static enum status serve(struct connection *connection)
+{
+    struct smsp smsp = {
+        .store = connection->store,
+        .stream = connection->stream,
+        .settings = connection->settings,
+        .frame = {.limit = connection->settings->message_limit + REQUEST_OVERHEAD, .terminator = '\n'},
+        .lines = BUFFER_WITH_CAP(LIST_REPLY_MAX),
+        .why = BUFFER_WITH_CAP(WHY_MAX),
+    };
+    enum status status = STATUS_OK;
+
+    if (buffer_reserve(&smsp.reply, REPLY_ROOM) == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    stream_on_flush(smsp.stream, release_messages, smsp.store);
+    while (status == STATUS_OK && !smsp.ends) {
+        status = next(&smsp);
+    }
+    enum status sent = stream_flush(smsp.stream);
+    stream_on_flush(smsp.stream, NULL, NULL);
+    buffer_free(&smsp.reply);
+    buffer_free(&smsp.lines);
+    buffer_free(&smsp.why);
+    return status != STATUS_OK ? status : sent;
+}
+
+static bool recognise(unsigned char first_byte)
+{
+    return (first_byte >= ' ' && first_byte <= '~') || first_byte == '\r' || first_byte == '\n';
+}
+
+const struct protocol smsp_protocol = {"smsp", recognise, serve};
+
+static enum status why(void *context)
+{
+    struct smsp *smsp = context;
+
+    (void)buffer_append_text(&smsp->reply, "OK ");
+    if (smsp->why.length == 0) {
+        (void)buffer_append_text(&smsp->reply, "nothing was refused");
+    }
+    (void)buffer_append(&smsp->reply, smsp->why.bytes, smsp->why.length);
+    return STATUS_OK;
+}
+
+static enum status help(void *context)
+{
+    struct smsp *smsp = context;
+
+    (void)buffer_append_text(&smsp->reply, "OK");
+    for (size_t i = 0; i < verbs.count; i++) {
+        if ((rows[i].flags & PLAIN) != 0) {
+            (void)buffer_print(&smsp->reply, " %s", rows[i].name);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status noop(void *context)
+{
+    (void)context;
+    return STATUS_OK;
+}
+
+static enum status quit(void *context)
+{
+    struct smsp *smsp = context;
+
+    smsp->ends = true;
+    return STATUS_OK;
+}

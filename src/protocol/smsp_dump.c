@@ -1,0 +1,174 @@
+/* smsp_dump.c: DUMP: prints what is queued and what lies in the mailboxes on the server's standard error, for
+ * a person. It knows accounts and mail but no password, hash or cookie, and writes with no lock held. */
+#include "smsp.h"
+
+#include "log.h"
+#include "queue.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    WRITE_BYTES = 32 << 10, /* gathered before each write */
+    WRITE_PATIENCE = 1000,  /* milliseconds that a full pipe may keep a client waiting */
+};
+
+struct dump {
+    struct smsp *smsp;
+    struct buffer out;
+    struct message messages[PINS_MAX];
+    bool broken; /* standard error takes no more */
+};
+
+static void write_out(struct dump *dump)
+{
+    size_t done = 0;
+
+    while (!dump->broken && done < dump->out.length) {
+        ssize_t written = write(STDERR_FILENO, dump->out.bytes + done, dump->out.length - done);
+        if (written > 0) {
+            done += (size_t)written;
+        } else if (written == 0 || errno == EAGAIN) {
+            struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
+            dump->broken = poll(&ready, 1, WRITE_PATIENCE) <= 0;
+        } else {
+            dump->broken = errno != EINTR;
+        }
+    }
+    buffer_clear(&dump->out);
+}
+
+/* What a terminal would obey rather than show: controls of both kinds, separators, and what reorders text. */
+static bool hides_something(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E ||
+           code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+}
+
+static void append_escaped(struct buffer *out, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        uint32_t code = 0;
+        size_t taken = utf8_decode(bytes, length, &code);
+        size_t step = taken > 0 ? taken : 1;
+        if (code == '\\') {
+            (void)buffer_append_text(out, "\\\\");
+        } else if (taken > 0 && !hides_something(code)) {
+            (void)buffer_append(out, bytes, taken);
+        } else {
+            for (size_t i = 0; i < step; i++) {
+                (void)buffer_print(out, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
+            }
+        }
+        bytes += step;
+        length -= step;
+    }
+}
+
+/* " from SENDER, N bytes: [SUBJECT] TEXT", no more of the text than fits. */
+static void append_message(struct dump *dump, const struct message *message)
+{
+    struct message_cursor cursor = {0};
+    const char *bytes = NULL;
+    size_t length = 0, left = DUMP_TEXT_MAX;
+    struct buffer *out = &dump->out;
+
+    (void)buffer_append_text(out, " from ");
+    append_escaped(out, message->sender, message->sender_length);
+    (void)buffer_print(out, ", %" PRIu64 " bytes: ", smsp_message_bytes(message));
+    if (message->subject_length > 0) {
+        (void)buffer_append_byte(out, '[');
+        append_escaped(out, message->subject, message->subject_length);
+        (void)buffer_append_text(out, "] ");
+    }
+    while (left > 0 && message_next(dump->smsp->store, message, &cursor, &bytes, &length)) {
+        size_t taken = length < left ? length : left;
+        append_escaped(out, bytes, taken);
+        left -= taken;
+    }
+    (void)buffer_append_text(out, message->body_length > DUMP_TEXT_MAX ? "...\n" : "\n");
+}
+
+static bool finish_chunk(struct dump *dump)
+{
+    message_release_all(dump->smsp->store);
+    if (dump->out.length >= WRITE_BYTES) {
+        write_out(dump);
+    }
+    return !dump->broken;
+}
+
+static bool visit_queue(void *context, account_t account, const char *name)
+{
+    struct dump *dump = context;
+    uint64_t held = queue_count(dump->smsp->store, account);
+    size_t count = 0;
+
+    if (held == 0 || queue_list(dump->smsp->store, account, dump->messages, PINS_MAX, &count) != STATUS_OK ||
+        count == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < count; i++) {
+        (void)buffer_append_text(&dump->out, "IMQ ");
+        append_escaped(&dump->out, name, strlen(name));
+        (void)buffer_append_text(&dump->out, ":");
+        append_message(dump, &dump->messages[i]);
+    }
+    if (held > count) {
+        (void)buffer_append_text(&dump->out, "IMQ ");
+        append_escaped(&dump->out, name, strlen(name));
+        (void)buffer_print(&dump->out, ": and %" PRIu64 " older\n", held - count);
+    }
+    return finish_chunk(dump);
+}
+
+static bool visit_mailbox(void *context, account_t account, const char *name)
+{
+    struct dump *dump = context;
+    struct store *store = dump->smsp->store;
+    message_id after = 0, newest = mailbox_newest(store, account);
+    uint64_t held = mailbox_count(store, account);
+    size_t count = 0;
+
+    (void)buffer_append_text(&dump->out, "MBX ");
+    append_escaped(&dump->out, name, strlen(name));
+    (void)buffer_print(&dump->out, ": %" PRIu64 " message%s\n", held, held == 1 ? "" : "s");
+    while (mailbox_list(store, account, after, newest, dump->messages, PINS_MAX, &count) == STATUS_OK &&
+           count > 0) {
+        for (size_t i = 0; i < count; i++) {
+            (void)buffer_append_text(&dump->out, "MBX ");
+            append_escaped(&dump->out, name, strlen(name));
+            (void)buffer_print(&dump->out, ": %" PRIu64, dump->messages[i].id);
+            append_message(dump, &dump->messages[i]);
+        }
+        after = dump->messages[count - 1].id;
+        if (!finish_chunk(dump)) {
+            return false;
+        }
+    }
+    return finish_chunk(dump);
+}
+
+enum status smsp_dump(void *context)
+{
+    struct smsp *smsp = context;
+    struct dump dump = {.smsp = smsp};
+
+    if (!smsp->settings->dump_allowed) {
+        log_info("DUMP prints nothing: other machines can reach this server, or it has no standard error");
+        return STATUS_OK;
+    }
+    enum status status = smsp_free_pins(smsp, PINS_MAX);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    account_each(smsp->store, visit_queue, &dump);
+    account_each(smsp->store, visit_mailbox, &dump);
+    write_out(&dump);
+    buffer_free(&dump.out);
+    return STATUS_OK;
+}

@@ -1,0 +1,152 @@
+/* smsp_mail.c: the SMSP verbs on mail, but for the listing: MESSAGE, STORE, SEND, COUNT, GETMSG, DELMSG,
+ * FETCH, REMOVE, WAIT. In come arguments of the right form, a live session and, where it is one's own
+ * mailbox, the right one. It knows no framing but the terminator that stands inside FETCH's reply. */
+#include "smsp.h"
+
+#include "clock.h"
+#include "queue.h"
+
+#include <inttypes.h>
+
+static enum status write_draft(struct smsp *smsp)
+{
+    struct text content = smsp->arguments[ARGUMENT_CONTENT];
+    struct letter letter = {
+        .sender = smsp->name,
+        .sender_length = smsp->name_length,
+        .subject = "",
+        .body = content.bytes,
+        .body_length = content.length,
+    };
+
+    return draft_write(smsp->store, &letter);
+}
+
+static enum status find_recipient(struct smsp *smsp, account_t *recipient)
+{
+    struct text name = smsp->arguments[ARGUMENT_RECIPIENT];
+
+    return account_find(smsp->store, name.bytes, name.length, recipient);
+}
+
+enum status smsp_message(void *context)
+{
+    struct smsp *smsp = context;
+
+    enum status status = write_draft(smsp);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = queue_push(smsp->store, smsp->session.account);
+    if (status != STATUS_OK) {
+        draft_drop(smsp->store);
+    }
+    return status;
+}
+
+enum status smsp_store(void *context)
+{
+    struct smsp *smsp = context;
+    account_t recipient = ACCOUNT_NONE;
+    message_id id = 0;
+
+    enum status status = find_recipient(smsp, &recipient);
+    return status == STATUS_OK ? queue_store(smsp->store, smsp->session.account, recipient, &id) : status;
+}
+
+enum status smsp_send(void *context)
+{
+    struct smsp *smsp = context;
+    account_t recipient = ACCOUNT_NONE;
+    message_id id = 0;
+
+    enum status status = find_recipient(smsp, &recipient);
+    if (status == STATUS_OK) {
+        status = write_draft(smsp);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = mailbox_append(smsp->store, recipient, &id);
+    if (status != STATUS_OK) {
+        draft_drop(smsp->store);
+        return status;
+    }
+    (void)buffer_print(&smsp->reply, "OK %" PRIu64, id);
+    return STATUS_OK;
+}
+
+enum status smsp_count(void *context)
+{
+    struct smsp *smsp = context;
+
+    (void)buffer_print(&smsp->reply, "COUNTED %" PRIu64, mailbox_count(smsp->store, smsp->session.account));
+    return STATUS_OK;
+}
+
+enum status smsp_getmsg(void *context)
+{
+    struct smsp *smsp = context;
+
+    enum status status = smsp_free_pins(smsp, 1);
+    if (status == STATUS_OK) {
+        status = mailbox_first(smsp->store, smsp->session.account, &smsp->message);
+    }
+    if (status == STATUS_OK) {
+        smsp->payload = PAYLOAD_FRAME;
+    }
+    return status;
+}
+
+enum status smsp_delmsg(void *context)
+{
+    struct smsp *smsp = context;
+
+    return mailbox_delete_first(smsp->store, smsp->session.account);
+}
+
+enum status smsp_fetch(void *context)
+{
+    struct smsp *smsp = context;
+
+    enum status status = smsp_free_pins(smsp, 1);
+    if (status == STATUS_OK) {
+        status = mailbox_open(smsp->store, smsp->session.account, smsp->id, &smsp->message);
+    }
+    if (status == STATUS_OK) {
+        smsp->payload = PAYLOAD_EXACT;
+        (void)buffer_print(&smsp->reply, "OK %" PRIu64, smsp_message_bytes(&smsp->message));
+        (void)buffer_append_byte(&smsp->reply, smsp->frame.terminator);
+    }
+    return status;
+}
+
+enum status smsp_remove(void *context)
+{
+    struct smsp *smsp = context;
+
+    return mailbox_delete(smsp->store, smsp->session.account, smsp->id);
+}
+
+static bool gone(void *stream)
+{
+    return stream_gone(stream);
+}
+
+enum status smsp_wait(void *context)
+{
+    struct smsp *smsp = context;
+    uint64_t held = 0;
+
+    /* What was asked before must not wait for mail. */
+    if (stream_flush(smsp->stream) != STATUS_OK) {
+        return STATUS_HANGUP;
+    }
+    enum status status = mailbox_wait(smsp->store, smsp->session.account, smsp->count,
+                                      deadline_after_seconds((int64_t)smsp->seconds),
+                                      stream_sleep_mask(smsp->stream), gone, smsp->stream, &held);
+    if (status == STATUS_OK) {
+        (void)buffer_print(&smsp->reply, "COUNTED %" PRIu64, held);
+    }
+    return status;
+}

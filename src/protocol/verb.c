@@ -1,0 +1,158 @@
+/* verb.c: finds the row of a table that a request fits, and cuts the request into that row's arguments. In
+ * come a table and one request, out go pieces of it in place. It knows no session, no store and no reply. */
+#include "verb.h"
+
+#include <string.h>
+
+static const char *const labels[] = {
+    [ARGUMENT_NONE] = "",
+    [ARGUMENT_USERNAME] = " <username>",
+    [ARGUMENT_RECIPIENT] = " <username>",
+    [ARGUMENT_PASSWORD] = " <password>",
+    [ARGUMENT_OLD_PASSWORD] = " <old>",
+    [ARGUMENT_NEW_PASSWORD] = " <new>",
+    [ARGUMENT_ID] = " <id>",
+    [ARGUMENT_COUNT] = " <count>",
+    [ARGUMENT_SECONDS] = " <seconds>",
+    [ARGUMENT_COOKIE] = " <cookie>",
+    [ARGUMENT_CONTENT] = " <content>",
+    [ARGUMENT_BARRED] = " |<content>|",
+    [ARGUMENT_ANYTHING] = "",
+};
+
+_Static_assert(sizeof labels / sizeof labels[0] == ARGUMENT_KINDS, "each argument has its label");
+
+bool text_equal(struct text a, struct text b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.bytes, b.bytes, a.length) == 0);
+}
+
+/* Cuts the first word off rest, with the space behind it; rest is absent afterwards where there was no space.
+ */
+static struct text cut_first(struct text *rest)
+{
+    const char *space = rest->length > 0 ? memchr(rest->bytes, ' ', rest->length) : NULL;
+    struct text word = *rest;
+
+    if (space == NULL) {
+        *rest = (struct text){NULL, 0};
+        return word;
+    }
+    word.length = (size_t)(space - rest->bytes);
+    *rest = (struct text){space + 1, rest->length - word.length - 1};
+    return word;
+}
+
+/* The same at the other end. */
+static struct text cut_last(struct text *rest)
+{
+    const char *space = rest->length > 0 ? memrchr(rest->bytes, ' ', rest->length) : NULL;
+    struct text word = *rest;
+
+    if (space == NULL) {
+        *rest = (struct text){NULL, 0};
+        return word;
+    }
+    size_t before = (size_t)(space - rest->bytes);
+    word = (struct text){space + 1, rest->length - before - 1};
+    rest->length = before;
+    return word;
+}
+
+static void drop_label(struct text *rest, struct text label)
+{
+    struct text before = *rest;
+
+    if (label.length > 0 && rest->bytes != NULL && text_equal(cut_last(&before), label)) {
+        *rest = before;
+    }
+}
+
+static bool unbar(struct text *content)
+{
+    if (content->length < 2 || content->bytes[0] != '|' || content->bytes[content->length - 1] != '|') {
+        return false;
+    }
+    content->bytes++;
+    content->length -= 2;
+    return true;
+}
+
+static bool is_word(enum argument kind)
+{
+    return kind != ARGUMENT_NONE && kind != ARGUMENT_CONTENT && kind != ARGUMENT_BARRED &&
+           kind != ARGUMENT_ANYTHING;
+}
+
+/* Words are cut off at the front as far as they go, then at the back, so that what remains is the content. */
+static bool split(const struct verb *verb, struct text label, struct text rest, struct text *arguments)
+{
+    const enum argument *kinds = verb->arguments;
+    size_t first = 0, end = 0;
+
+    while (end < VERB_ARGUMENTS_MAX && kinds[end] != ARGUMENT_NONE) {
+        end++;
+    }
+    if (end > 0 && kinds[end - 1] == ARGUMENT_COOKIE) {
+        arguments[ARGUMENT_COOKIE] = cut_last(&rest);
+        drop_label(&rest, label);
+        end--;
+    }
+    for (; first < end && is_word(kinds[first]); first++) {
+        arguments[kinds[first]] = cut_first(&rest);
+    }
+    for (; end > first && is_word(kinds[end - 1]); end--) {
+        arguments[kinds[end - 1]] = cut_last(&rest);
+    }
+    for (size_t i = 0; i < VERB_ARGUMENTS_MAX; i++) {
+        if (is_word(kinds[i]) && arguments[kinds[i]].length == 0) {
+            return false;
+        }
+    }
+    if (first == end) {
+        return rest.bytes == NULL;
+    }
+    arguments[kinds[first]] = rest;
+    return kinds[first] == ARGUMENT_ANYTHING ||
+           (rest.bytes != NULL && (kinds[first] != ARGUMENT_BARRED || unbar(&arguments[kinds[first]])));
+}
+
+const struct verb *verb_match(const struct verb_table *table, unsigned wanted, struct text cookie_label,
+                              struct text request, struct text arguments[static ARGUMENT_KINDS],
+                              const struct verb **named)
+{
+    struct text rest = request;
+    struct text name = cut_first(&rest);
+
+    *named = NULL;
+    for (size_t i = 0; i < table->count; i++) {
+        const struct verb *verb = &table->rows[i];
+        if ((verb->flags & wanted) != wanted ||
+            !text_equal(name, (struct text){verb->name, strlen(verb->name)})) {
+            continue;
+        }
+        memset(arguments, 0, ARGUMENT_KINDS * sizeof *arguments);
+        if (split(verb, cookie_label, rest, arguments)) {
+            return verb;
+        }
+        if (*named == NULL) {
+            *named = verb;
+        }
+    }
+    return NULL;
+}
+
+void verb_print_usage(const struct verb *verb, struct buffer *out)
+{
+    bool any = false;
+
+    (void)buffer_print(out, "%s takes", verb->name);
+    for (size_t i = 0; i < VERB_ARGUMENTS_MAX; i++) {
+        const char *label = labels[verb->arguments[i]];
+        any = any || label[0] != '\0';
+        (void)buffer_append_text(out, label);
+    }
+    if (!any) {
+        (void)buffer_append_text(out, " no argument");
+    }
+}

@@ -1,0 +1,404 @@
+/* stream.c: moves bytes between a connection and its protocol: input into one growing buffer, replies out of
+ * a table of runs by one system call a batch. It sleeps in one place only, where signals come in and the idle
+ * limit counts.
+ *
+ * Descriptors that others may share (descriptors 0 and 1 of inetd or a shell) keep their flags: sockets are
+ * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. A
+ * request and its reply cost sendmsg, ppoll and recv. */
+#include "stream.h"
+
+#include "batch.h"
+#include "clock.h"
+#include "descriptors.h"
+#include "log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    INPUT_START = 16 << 10, /* bytes; doubles as far as stream_read allows */
+    INPUT_KEPT = 256 << 10, /* an empty buffer above this is given back before the process sleeps */
+    REFER_LEAST = 256,      /* what is shorter costs less as a copy than as a run */
+    READS_BLIND = 64,       /* so often may input be ready at once before signals are let in */
+    CLOSING_SECONDS = 3,    /* for a peer to take its last replies; the parent kills after 4 */
+    LINGER_SECONDS = 2,
+};
+
+#define BUSY_LONG (NANOSECONDS_PER_SECOND / 20) /* time between sleeps after which signals are let in */
+
+struct stream {
+    struct stream_options options;
+    enum descriptor_kind in_kind, out_kind;
+    sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
+    bool watching, signalled;
+
+    char *input; /* [start, start + length) is what stream_data shows */
+    size_t start, length, capacity;
+    bool more; /* the last read took all that there was room for */
+    bool ended;
+
+    enum status failure;
+    void (*done)(void *context);
+    void *context;
+
+    int64_t woke;             /* when it last came from a sleep */
+    unsigned blind_reads;     /* reads since signals were let in for sure */
+    int64_t closing_deadline; /* 0 until closing was seen */
+
+    struct batch batch; /* the last member: it is large and needs no clearing */
+};
+
+struct stream *stream_open(const struct stream_options *options)
+{
+    struct stream *s = malloc(sizeof *s);
+
+    if (s == NULL) {
+        return NULL;
+    }
+    memset(s, 0, offsetof(struct stream, batch));
+    s->options = *options;
+    s->in_kind = descriptor_kind(options->in);
+    s->out_kind = descriptor_kind(options->out);
+    s->woke = clock_now();
+    batch_clear(&s->batch);
+    return s;
+}
+
+void stream_close(struct stream *s)
+{
+    if (s == NULL) {
+        return;
+    }
+    if (s->signalled) {
+        descriptor_unwatch(s->options.out);
+    }
+    free(s->input);
+    free(s);
+}
+
+static bool is_closing(struct stream *s)
+{
+    if (s->options.closing == NULL || *s->options.closing == 0) {
+        return false;
+    }
+    if (s->closing_deadline == 0) {
+        s->closing_deadline = deadline_after_seconds(CLOSING_SECONDS);
+    }
+    return true;
+}
+
+static int64_t idle_deadline(const struct stream *s)
+{
+    return s->options.idle_seconds > 0 ? deadline_after_seconds(s->options.idle_seconds) : DEADLINE_NEVER;
+}
+
+/* A ppoll(2) that finds its descriptor ready lets no signal in: a busy peer could keep TERM out for ever. */
+static void let_signals_in(struct stream *s)
+{
+    const struct timespec at_once = {0};
+
+    if (++s->blind_reads < READS_BLIND && clock_now() - s->woke < BUSY_LONG) {
+        return;
+    }
+    s->blind_reads = 0;
+    if (s->options.sleep_mask != NULL) {
+        (void)ppoll(NULL, 0, &at_once, s->options.sleep_mask);
+    }
+}
+
+/* Sleeps until the descriptor is ready for POLLIN or POLLOUT, or in trouble, as the next call will tell. */
+static enum status sleep_for(struct stream *s, int descriptor, short events, int64_t deadline)
+{
+    for (;;) {
+        struct pollfd poll = {.fd = descriptor, .events = events};
+        int64_t until = deadline;
+        if (is_closing(s)) {
+            until = events == POLLIN ? 0 : s->closing_deadline;
+        }
+        struct timespec left = deadline_left(until);
+        int ready = ppoll(&poll, 1, until == DEADLINE_NEVER ? NULL : &left, s->options.sleep_mask);
+        if (ready > 0) {
+            s->woke = clock_now();
+            return STATUS_OK;
+        }
+        if (ready == 0) {
+            return until == deadline ? STATUS_TIMED_OUT : STATUS_CLOSING;
+        }
+        if (errno != EINTR) {
+            return STATUS_SYSTEM;
+        }
+        s->blind_reads = 0;
+    }
+}
+
+static enum status failure_of(int error)
+{
+    switch (error) {
+    case EPIPE:
+    case ECONNRESET:
+    case ECONNABORTED:
+    case ETIMEDOUT:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case EIO: /* a terminal whose other side is gone */
+        return STATUS_HANGUP;
+    default:
+        return STATUS_SYSTEM;
+    }
+}
+
+static bool is_passing(int error)
+{
+    return error == EAGAIN || error == EINTR;
+}
+
+const char *stream_data(const struct stream *s)
+{
+    return s->length > 0 ? s->input + s->start : "";
+}
+
+size_t stream_length(const struct stream *s)
+{
+    return s->length;
+}
+
+void stream_consume(struct stream *s, size_t length)
+{
+    if (length > s->length) {
+        bug("more was consumed than had come in");
+    }
+    s->start += length;
+    s->length -= length;
+}
+
+static void move_to_front(struct stream *s)
+{
+    if (s->start > 0 && s->length > 0) {
+        memmove(s->input, s->input + s->start, s->length);
+    }
+    s->start = 0;
+}
+
+/* Room for one byte at least: by moving what is held where that gains much for its cost, else by growing. */
+static bool make_room(struct stream *s, size_t most)
+{
+    if (s->length == 0) {
+        s->start = 0;
+        if (s->capacity > INPUT_KEPT) {
+            free(s->input);
+            s->input = NULL;
+            s->capacity = 0;
+        }
+    }
+    size_t tail = s->capacity - s->start - s->length;
+    if (tail > s->capacity / 4) {
+        return true;
+    }
+    if (s->start > 0 && s->length <= s->capacity / 2) {
+        move_to_front(s);
+        return true;
+    }
+    size_t limit = most > INPUT_START ? most : INPUT_START;
+    if (s->capacity < limit) {
+        size_t wanted = s->capacity > limit / 2 ? limit : 2 * s->capacity;
+        wanted = wanted > INPUT_START ? wanted : INPUT_START;
+        move_to_front(s);
+        char *grown = realloc(s->input, wanted);
+        if (grown != NULL) {
+            s->input = grown;
+            s->capacity = wanted;
+        }
+    } else if (tail == 0) {
+        move_to_front(s);
+    }
+    return s->start + s->length < s->capacity;
+}
+
+/* One read into the room that there is. STATUS_OK with *taken == 0: nothing was ready after all. */
+static enum status take_input(struct stream *s, size_t *taken)
+{
+    char *end = s->input + s->start + s->length;
+    size_t room = s->capacity - s->start - s->length;
+    ssize_t got = s->in_kind == DESCRIPTOR_SOCKET ? recv(s->options.in, end, room, MSG_DONTWAIT)
+                                                  : read(s->options.in, end, room);
+
+    *taken = 0;
+    if (got < 0) {
+        return is_passing(errno) ? STATUS_OK : failure_of(errno);
+    }
+    if (got == 0) {
+        s->ended = true;
+        return STATUS_HANGUP;
+    }
+    *taken = (size_t)got;
+    s->length += *taken;
+    s->more = *taken == room;
+    return STATUS_OK;
+}
+
+static enum status wait_for_input(struct stream *s, int64_t deadline)
+{
+    if (is_closing(s) && clock_now() >= s->closing_deadline) {
+        return STATUS_CLOSING;
+    }
+    return s->in_kind == DESCRIPTOR_FILE ? STATUS_OK : sleep_for(s, s->options.in, POLLIN, deadline);
+}
+
+enum status stream_read(struct stream *s, size_t most)
+{
+    enum status status = stream_flush(s);
+    size_t taken = 0;
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (s->length >= most) {
+        return STATUS_TOO_LONG;
+    }
+    if (s->ended) {
+        return STATUS_HANGUP;
+    }
+    if (!make_room(s, most)) {
+        return STATUS_NO_MEMORY;
+    }
+    let_signals_in(s);
+    if (s->more && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) { /* most likely the rest is there */
+        status = take_input(s, &taken);
+    }
+    for (int64_t deadline = idle_deadline(s); status == STATUS_OK && taken == 0;) {
+        status = wait_for_input(s, deadline);
+        if (status == STATUS_OK) {
+            status = take_input(s, &taken);
+        }
+    }
+    return status;
+}
+
+static void send_all(struct stream *s)
+{
+    bool ready = s->out_kind != DESCRIPTOR_OTHER;
+
+    while (s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
+        if (!ready) {
+            s->failure = sleep_for(s, s->options.out, POLLOUT, idle_deadline(s));
+            if (s->failure != STATUS_OK) {
+                break;
+            }
+        }
+        ssize_t sent = batch_send(&s->batch, s->options.out, s->out_kind);
+        if (sent < 0 && !is_passing(errno)) {
+            s->failure = failure_of(errno);
+        }
+        ready = sent >= 0 && s->out_kind != DESCRIPTOR_OTHER;
+    }
+    batch_clear(&s->batch);
+}
+
+static void refer(struct stream *s, const void *bytes, size_t length)
+{
+    if (!batch_refer(&s->batch, bytes, length)) {
+        send_all(s);
+        (void)batch_refer(&s->batch, bytes, length); /* has room in an empty batch */
+    }
+}
+
+void stream_put(struct stream *s, const void *bytes, size_t length)
+{
+    if (length == 0 || s->failure != STATUS_OK || batch_copy(&s->batch, bytes, length)) {
+        return;
+    }
+    refer(s, bytes, length); /* leaves at once, uncopied, with what stands before it */
+    send_all(s);
+}
+
+void stream_put_text(struct stream *s, const char *text)
+{
+    stream_put(s, text, strlen(text));
+}
+
+void stream_put_number(struct stream *s, uint64_t number)
+{
+    char digits[sizeof "18446744073709551615"];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+
+    stream_put(s, digits, (size_t)length);
+}
+
+void stream_refer(struct stream *s, const void *bytes, size_t length)
+{
+    if (length < REFER_LEAST) {
+        stream_put(s, bytes, length);
+    } else if (s->failure == STATUS_OK) {
+        refer(s, bytes, length);
+    }
+}
+
+void stream_on_flush(struct stream *s, void (*done)(void *context), void *context)
+{
+    s->done = done;
+    s->context = context;
+}
+
+enum status stream_flush(struct stream *s)
+{
+    send_all(s);
+    if (s->done != NULL) {
+        s->done(s->context);
+    }
+    return s->failure;
+}
+
+bool stream_gone(struct stream *s)
+{
+    struct pollfd poll_out = {.fd = s->options.out};
+
+    return is_closing(s) || s->failure != STATUS_OK ||
+           (poll(&poll_out, 1, 0) > 0 && (poll_out.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0);
+}
+
+bool stream_ended(struct stream *s)
+{
+    struct pollfd poll_in = {.fd = s->options.in, .events = POLLRDHUP};
+
+    return s->in_kind == DESCRIPTOR_SOCKET &&
+           (s->ended || (poll(&poll_in, 1, 0) > 0 && poll_in.revents != 0));
+}
+
+/* A signal for each segment that arrives is a cost that only a connection pays that has waited once. */
+const sigset_t *stream_sleep_mask(struct stream *s)
+{
+    if (s->options.sleep_mask == NULL) {
+        return NULL;
+    }
+    if (!s->watching) {
+        s->watching = true;
+        s->wait_mask = *s->options.sleep_mask;
+        s->signalled = descriptor_watch(s->options.out);
+        if (s->signalled) {
+            sigdelset(&s->wait_mask, SIGIO);
+            (void)raise(SIGIO); /* pending until the sleep: the peer may have gone already */
+        }
+    }
+    return &s->wait_mask;
+}
+
+void stream_linger(struct stream *s)
+{
+    int64_t deadline = deadline_after_seconds(LINGER_SECONDS);
+    size_t taken;
+
+    if (s->out_kind != DESCRIPTOR_SOCKET || s->in_kind != DESCRIPTOR_SOCKET || s->ended ||
+        s->failure != STATUS_OK || shutdown(s->options.out, SHUT_WR) != 0) {
+        return;
+    }
+    do {
+        s->start = 0;
+        s->length = 0;
+    } while (make_room(s, INPUT_START) && wait_for_input(s, deadline) == STATUS_OK &&
+             take_input(s, &taken) == STATUS_OK && clock_now() < deadline);
+}
