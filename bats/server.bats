@@ -1,0 +1,434 @@
+# shmaild as its operator meets it: options, addresses, signals, limits, and the two ways to run it.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output, stderr and lines are run's
+
+bats_require_minimum_version 1.5.0
+load helper
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    log=$BATS_FILE_TMPDIR/shmaild.log
+    : >"$log"
+}
+
+teardown() {
+    local result=0
+    stop_server || result=$?
+    remove_segment
+    return "$result"
+}
+
+# Looks until the command succeeds, for 10 seconds at most.
+eventually() {
+    local deadline=$((SECONDS + 10))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
+}
+
+# Opens a connection as descriptor $connection and waits until a child serves it.
+connect() {
+    exec {connection}<>"/dev/tcp/$HOST/$PORT"
+    say NOOP
+    hear OK
+}
+
+say() { # request [descriptor]
+    printf '%s\n' "$1" >&"${2:-$connection}"
+}
+
+hear() { # reply [descriptor]
+    local reply
+    read -r -t 10 -u "${2:-$connection}" reply
+    [ "$reply" = "$1" ]
+}
+
+# Processes that the server has made and not collected.
+children() {
+    cat "/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"
+}
+
+has_children() { # how many
+    [ "$(children | wc -w)" -eq "$1" ]
+}
+
+# Sends the server a signal, waits for its end, and leaves its status in $status and the seconds in $seconds.
+end_by() {
+    local start=$SECONDS
+    status=0
+    kill -s "$1" "$SHMAIL_PID"
+    wait "$SHMAIL_PID" || status=$?
+    seconds=$((SECONDS - start))
+    forget_server
+}
+
+has_ipv6() {
+    grep -q '^00000000000000000000000000000001 ' /proc/net/if_inet6 2>/dev/null
+}
+
+@test "-1 prints each bound address, and every one is served" {
+    local bound
+    has_ipv6 || skip "no IPv6 here"
+    start_server -l inet:::1:0 -l "unix:$PWD/socket"
+    mapfile -t bound <<<"$SHMAIL_BOUND"
+    [[ ${bound[0]} =~ ^inet:127\.0\.0\.1:[1-9][0-9]*$ ]]
+    [[ ${bound[1]} =~ ^inet:\[::1\]:[1-9][0-9]*$ ]]
+    [ "${bound[2]}" = "unix:$PWD/socket" ]
+    [ "${#bound[@]}" -eq 3 ]
+    run ask NOOP
+    assert_output OK
+    run nc -N ::1 "${bound[1]##*:}" <<<NOOP
+    assert_output OK
+    run nc -N -U socket <<<NOOP
+    assert_output OK
+}
+
+@test "-1 closes its output, so a command substitution ends while the server runs" {
+    local bound
+    bound=$("$SHMAIL_BUILD/shmaild" -e -1 127.0.0.1 0 2>/dev/null 3>&- & echo $! >pid)
+    kill -0 "$(<pid)"
+    HOST=127.0.0.1 PORT=${bound##*:}
+    run ask NOOP
+    assert_output OK
+    kill "$(<pid)"
+}
+
+@test "HOST PORT and -l may be given together" {
+    local bound
+    bound=$("$SHMAIL_BUILD/shmaild" -e -1 -l unix:socket 127.0.0.1 0 2>/dev/null 3>&- & echo $! >pid)
+    kill "$(<pid)"
+    [[ $bound =~ ^unix:socket[[:space:]]inet:127\.0\.0\.1:[1-9][0-9]*$ ]]
+}
+
+@test "an address in use is an error that names it" {
+    start_server -l unix:socket
+    run -69 --separate-stderr shmaild -e "$HOST" "$PORT"
+    [[ $stderr == *"$SHMAIL_SERVER"*"Address already in use"* ]]
+    run -69 --separate-stderr shmaild -e -l unix:socket
+    [[ $stderr == *"unix:socket"*"another server answers there"* ]]
+    [ -S socket ]
+}
+
+@test "two servers on one post office is an error that names it" {
+    start_server
+    run -69 --separate-stderr shmaild -n "$SHMAIL_NAME" 127.0.0.1 0
+    [[ $stderr == *"$SHMAIL_NAME"*"has a server already"* ]]
+    run ask NOOP
+    assert_output OK
+}
+
+@test "TERM and INT end idle and waiting clients" {
+    local signal cookie idle
+    for signal in TERM INT; do
+        start_server --crypt-cost 1
+        connect
+        idle=$connection
+        cookie=$(ask "REGISTER $signal secret")
+        connect
+        say "WAIT $signal 1 60 ${cookie#OK }"
+        eventually has_children 2
+        end_by "$signal"
+        [ "$status" -eq 0 ]
+        [ "$seconds" -le 2 ]
+        run -1 read -r -t 5 -u "$idle"
+        run grep -c 'stopped\|cut' "$log"
+        assert_output 1
+        : >"$log"
+        exec {idle}>&- {connection}>&-
+    done
+}
+
+@test "TERM ends a client that never reads, within 5 seconds" {
+    local cookie
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret")
+    cookie=${cookie#OK }
+    run ask "SEND alice $(printf '%0500000d' 0) $cookie"
+    assert_output "OK 1"
+    connect
+    for _ in {1..200}; do
+        echo "FETCH alice 1 $cookie"
+    done >&"$connection"
+    run -0 read -r -t 10 -u "$connection" # the first of 100 MB
+    end_by TERM
+    [ "$status" -eq 0 ]
+    [ "$seconds" -le 5 ]
+    exec {connection}>&-
+}
+
+@test "a request under way is finished before the server ends" {
+    local reply
+    start_server --crypt-cost 6
+    connect
+    say "REGISTER alice secret"
+    kill -TERM "$SHMAIL_PID"
+    read -r -t 10 -u "$connection" reply
+    [[ $reply == "OK "* ]]
+    wait "$SHMAIL_PID"
+    forget_server
+    exec {connection}>&-
+}
+
+@test "HUP is logged and changes nothing" {
+    start_server
+    connect
+    kill -HUP "$SHMAIL_PID" "$(children)"
+    eventually grep -q HUP "$log"
+    say NOOP
+    hear OK
+    run ask NOOP
+    assert_output OK
+}
+
+@test "no zombie is left" {
+    start_server
+    for _ in {1..20}; do
+        ask NOOP >/dev/null
+    done
+    eventually has_children 0
+}
+
+@test "a child is recognisable, and one that is killed is logged and takes nobody along" {
+    local child
+    start_server
+    connect
+    child=$(children)
+    [ "$(<"/proc/${child% }/comm")" = "shmaild: child" ]
+    kill -KILL "${child% }"
+    eventually grep -q "child ${child% } was ended by signal 9" "$log"
+    run ask NOOP
+    assert_output OK
+    exec {connection}>&-
+}
+
+@test "children outlive a killed server, and a new one starts beside them" {
+    local old port
+    start_server
+    connect
+    old=$connection port=$PORT
+    kill_server
+    say NOOP "$old"
+    hear OK "$old"
+    start_server -l "inet:127.0.0.1:$port"
+    say NOOP "$old"
+    hear OK "$old"
+    connect
+    exec {old}>&- {connection}>&-
+}
+
+@test "-c 1 lets the second connection wait until the first has gone" {
+    local first second
+    start_server -c 1
+    connect
+    first=$connection
+    exec {second}<>"/dev/tcp/$HOST/$PORT"
+    say NOOP "$second"
+    run ! read -r -t 0.3 -u "$second"
+    say NOOP "$first"
+    hear OK "$first"
+    exec {first}>&-
+    hear OK "$second"
+    exec {second}>&-
+}
+
+@test "out of descriptors the server waits, and goes on when there are some" {
+    start_server
+    prlimit --pid "$SHMAIL_PID" --nofile=3:1024
+    exec {connection}<>"/dev/tcp/$HOST/$PORT"
+    say NOOP
+    eventually grep -q "cannot accept a connection" "$log"
+    prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
+    hear OK
+    run grep -c "cannot accept" "$log"
+    assert_output 1
+    exec {connection}>&-
+}
+
+@test "a wrong option or value ends with 64 and one line that names it" {
+    local wrong value
+    for wrong in "-x" "--frob" "-n" "-n " "-n .a" "-n a/b" "-n $(printf '%065d' 0)" "-D" "-D local host" "-D nodot" \
+        "-D a@b.c" "-D $(printf '%0200d' 0).c" "-t -1" "-t 1s" "-t " "-t 99999999999" "-m 0" "-m 1025M" "-m 10MB" \
+        "-m 99999999999999999999" "-m K" "-c 0" "-c many" "-c 1025" "-l inet:127.0.0.1" "-l tcp:127.0.0.1:1" \
+        "-l inet:127.0.0.1:65536" "-l unix:" "-l unix:$(printf '%0108d' 0)" "--crypt-cost 0" "--crypt-cost 12" \
+        "--crypt-cost" "--accounts 0" "--slots 0" "--slots x" "--segment-size 1" "--segment-size 65G" "--sessions 0"; do
+        if [[ $wrong == *" "* ]]; then value=${wrong#* }; else value=; fi
+        run -64 --separate-stderr shmaild "${wrong%% *}" ${value:+"$value"}
+        [ -z "$output" ]
+        [ "${#stderr_lines[@]}" -eq 1 ]
+        [[ $stderr == "shmaild: error: "*"${wrong% }"* ]]
+    done
+}
+
+@test "options that do not go together end with 64" {
+    run -64 shmaild -i 127.0.0.1 0
+    run -64 shmaild -i -l inet:127.0.0.1:0
+    run -64 shmaild -i -1
+    run -64 shmaild -c 9 --slots 8 127.0.0.1 0
+    run -64 shmaild 127.0.0.1
+    run -64 shmaild 127.0.0.1 0 0
+    run -64 shmaild 127.0.0.1 http
+    run -64 shmaild "" 0
+    [ ! -e "/dev/shm/shmail-$SHMAIL_NAME" ]
+}
+
+@test "the version and the help go to standard output" {
+    local option
+    for option in -V --version; do
+        run -0 --separate-stderr shmaild "$option"
+        [[ $output =~ ^shmaild\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+    done
+    for option in -h --help; do
+        run -0 --separate-stderr shmaild "$option"
+        [ "${lines[0]}" = "usage: shmaild [OPTIONS] [HOST PORT]" ]
+        [ -z "$stderr" ]
+    done
+}
+
+@test "-e leaves nothing behind, and begins empty" {
+    start_server -e --crypt-cost 1
+    run ask "REGISTER alice secret"
+    assert_output --partial "OK "
+    [ ! -e "/dev/shm/shmail-$SHMAIL_NAME" ]
+    stop_server
+    [ ! -e "/dev/shm/shmail-$SHMAIL_NAME" ]
+    start_server -e
+    run ask "LOGIN alice secret"
+    assert_output KO
+}
+
+@test "a restarted server finds the accounts and sessions as they were" {
+    local cookie
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret")
+    stop_server
+    start_server
+    run ask "COUNT alice ${cookie#OK }"
+    assert_output "COUNTED 0"
+}
+
+@test "-m bounds a message" {
+    local cookie
+    start_server --crypt-cost 1 -m 10
+    cookie=$(ask "REGISTER alice secret")
+    run ask "MESSAGE 0123456789 ${cookie#OK }" "MESSAGE 0123456789a ${cookie#OK }"
+    assert_output OK$'\n'KO
+}
+
+@test "an idle client is closed after -t seconds" {
+    start_server -v -t 1
+    connect
+    run -1 read -r -t 10 -u "$connection"
+    eventually grep -q "idle for too long" "$log"
+    exec {connection}>&-
+}
+
+@test "connections are logged with -v only" {
+    start_server
+    ask NOOP >/dev/null
+    stop_server
+    run grep -c 'connected$' "$log"
+    assert_output 0
+    start_server -v
+    ask NOOP >/dev/null
+    eventually grep -q '127\.0\.0\.1:[0-9]*: connected$' "$log"
+}
+
+@test "a socket that a killed server has left is replaced, and removed at the end" {
+    start_server -l unix:socket
+    kill_server
+    [ -S socket ]
+    start_server -l unix:socket
+    run nc -N -U socket <<<NOOP
+    assert_output OK
+    stop_server
+    [ ! -e socket ]
+}
+
+@test "a path that is no socket of ours is left alone" {
+    echo precious >file
+    run -69 --separate-stderr shmaild -e -l unix:file
+    [[ $stderr == *"unix:file"*"is no socket"* ]]
+    [ "$(<file)" = precious ]
+    start_server -l unix:socket
+    rm socket
+    echo precious >socket
+    stop_server
+    [ "$(<socket)" = precious ]
+}
+
+@test "a listening socket is taken from the service manager" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    python3 - "$SHMAIL_BUILD/shmaild" >bound 2>"$log" 3>&- <<'PYTHON' &
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[1], [sys.argv[1], "-e", "-1"])
+PYTHON
+    eventually [ -s bound ]
+    HOST=127.0.0.1 PORT=$(sed 's/.*://' bound)
+    run ask NOOP
+    assert_output OK
+    kill $!
+    wait $!
+    [ "$(wc -l <bound)" -eq 1 ]
+}
+
+@test "-i serves pipes, makes the post office and finds it again" {
+    local cookie
+    cookie=$(echo "REGISTER alice secret" | shmaild -i --crypt-cost 1 -n "$SHMAIL_NAME")
+    [[ $cookie == "OK "* ]]
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"COUNT alice ${cookie#OK }"
+    [ "$output" = "COUNTED 0" ]
+    [ -z "$stderr" ]
+}
+
+@test "-i serves files and closed descriptors" {
+    printf 'NOOP\nQUIT\nNOOP\n' >requests
+    shmaild -i -e <requests >replies
+    [ "$(<replies)" = OK$'\n'OK ]
+    shmaild -i -e -v <requests >replies 2>&-
+    [ "$(<replies)" = OK$'\n'OK ]
+    shmaild -i -e <&- >replies
+    [ ! -s replies ]
+}
+
+@test "-i serves a socket, and no log line reaches it" {
+    local command="$SHMAIL_BUILD/shmaild -i -v -n $SHMAIL_NAME"
+    run timeout 20 socat -t 10 - "EXEC:$command,stderr" <<<$'NOOP\nDUMP\nQUIT'
+    assert_output OK$'\n'OK$'\n'OK
+    run --separate-stderr timeout 20 socat -t 10 - "EXEC:$command -t nonsense,stderr" </dev/null
+    [ -z "$output" ]
+}
+
+@test "-i ends at TERM" {
+    mkfifo in out
+    shmaild -i -e <in >out 2>/dev/null 3>&- &
+    exec {requests}>in {replies}<out
+    say NOOP "$requests"
+    hear OK "$replies"
+    kill -TERM $!
+    wait $!
+    exec {requests}>&- {replies}<&-
+}
+
+@test "several -i at once, beside a server, lose no message" {
+    local cookie i workers=()
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret")
+    cookie=${cookie#OK }
+    for _ in {1..25}; do
+        echo "SEND alice hello $cookie"
+    done >requests
+    for i in {1..8}; do
+        shmaild -i -n "$SHMAIL_NAME" <requests >"replies.$i" 3>&- &
+        workers+=($!)
+    done
+    wait "${workers[@]}"
+    [ "$(sort -u replies.* | grep -c '^OK [1-9][0-9]*$')" -eq 200 ]
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED 200"
+}

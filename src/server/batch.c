@@ -1,0 +1,81 @@
+/* batch.c: gathers runs of bytes and sends them. In come replies piece by piece, out goes one sendmsg(2) for
+ * all of them. It knows neither protocol nor time; who calls it decides when to sleep. */
+#include "batch.h"
+
+#include <linux/limits.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void batch_clear(struct batch *batch)
+{
+    batch->first = 0;
+    batch->count = 0;
+    batch->copied = 0;
+}
+
+bool batch_is_empty(const struct batch *batch)
+{
+    return batch->first == batch->count;
+}
+
+bool batch_refer(struct batch *batch, const void *bytes, size_t length)
+{
+    if (batch->count == BATCH_RUNS) {
+        return false;
+    }
+    batch->runs[batch->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    return true;
+}
+
+bool batch_copy(struct batch *batch, const void *bytes, size_t length)
+{
+    char *place = batch->bytes + batch->copied;
+
+    if (length > BATCH_BYTES - batch->copied) {
+        return false;
+    }
+    struct iovec *last = batch->count > 0 ? &batch->runs[batch->count - 1] : NULL;
+    if (last != NULL && (char *)last->iov_base + last->iov_len == place) {
+        last->iov_len += length;
+    } else if (!batch_refer(batch, place, length)) {
+        return false;
+    }
+    memcpy(place, bytes, length);
+    batch->copied += length;
+    return true;
+}
+
+static void drop(struct batch *batch, size_t sent)
+{
+    while (!batch_is_empty(batch) && sent >= batch->runs[batch->first].iov_len) {
+        sent -= batch->runs[batch->first].iov_len;
+        batch->first++;
+    }
+    if (sent > 0) {
+        struct iovec *run = &batch->runs[batch->first];
+        run->iov_base = (char *)run->iov_base + sent;
+        run->iov_len -= sent;
+    }
+}
+
+ssize_t batch_send(struct batch *batch, int descriptor, enum descriptor_kind kind)
+{
+    struct iovec *runs = batch->runs + batch->first;
+    size_t count = batch->count - batch->first;
+    ssize_t sent;
+
+    if (kind == DESCRIPTOR_SOCKET) {
+        struct msghdr message = {.msg_iov = runs, .msg_iovlen = count};
+        sent = sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else if (kind == DESCRIPTOR_FILE) {
+        sent = writev(descriptor, runs, (int)count);
+    } else {
+        sent = write(descriptor, runs->iov_base, runs->iov_len < PIPE_BUF ? runs->iov_len : PIPE_BUF);
+    }
+    if (sent > 0) {
+        drop(batch, (size_t)sent);
+    }
+    return sent;
+}

@@ -1,0 +1,38 @@
+/* batch.h: replies on their way out, as runs of bytes that leave by one system call in the order in which
+ * they came.
+ *
+ * A run is copied, or referred to in place and then must stay until it was sent. Never sleeps. */
+#ifndef SHMAIL_BATCH_H
+#define SHMAIL_BATCH_H
+
+#include "descriptors.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+enum {
+    BATCH_BYTES = 64 << 10, /* copied bytes in one batch */
+    BATCH_RUNS = 256,       /* IOV_MAX is 1024 */
+};
+
+struct batch {
+    struct iovec runs[BATCH_RUNS];
+    size_t first, count; /* runs[first..count) are not sent */
+    size_t copied;
+    char bytes[BATCH_BYTES];
+};
+
+void batch_clear(struct batch *);
+bool batch_is_empty(const struct batch *);
+
+/* False: no room for a copy, or no run left; nothing has changed. */
+bool batch_copy(struct batch *, const void *bytes, size_t length);
+bool batch_refer(struct batch *, const void *bytes, size_t length);
+
+/* Sends what one call that does not block can: for a file or socket as much as it takes, for others (which
+ * must be ready, as ppoll(2) sees it) PIPE_BUF bytes. As send(2) returns; what was sent is dropped. */
+ssize_t batch_send(struct batch *, int descriptor, enum descriptor_kind);
+
+#endif

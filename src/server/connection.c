@@ -1,0 +1,115 @@
+/* connection.c: gives a connection its place in the store and its stream, has a protocol serve it, and says
+ * in the log who came and how it ended. Every connection passes here, whether accepted or inherited from
+ * inetd. */
+#include "connection.h"
+
+#include "address.h"
+#include "log.h"
+#include "signals.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+
+/* Who is at the other end: an address without "inet:", a user and process, or "stdin". */
+static void name_peer(int descriptor, char peer[static PEER_MAX + 1])
+{
+    struct address address = {.length = sizeof address.socket};
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (getpeername(descriptor, &address.socket.any, &address.length) != 0) {
+        (void)snprintf(peer, PEER_MAX + 1, "stdin");
+    } else if (address.socket.any.sa_family == AF_UNIX) {
+        if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+            (void)snprintf(peer, PEER_MAX + 1, "unix:uid=%lu,pid=%ld", (unsigned long)credentials.uid,
+                           (long)credentials.pid);
+        } else {
+            (void)snprintf(peer, PEER_MAX + 1, "unix");
+        }
+    } else {
+        address_print(&address, text);
+        (void)snprintf(peer, PEER_MAX + 1, "%.*s", PEER_MAX, text + strcspn(text, ":") + 1);
+    }
+}
+
+/* Replies leave when the stream sends them, and a peer that lost its power is noticed. A socket of another
+ * family refuses the first, which is as well. */
+static void tune(int descriptor)
+{
+    const int on = 1;
+
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
+static const char *end_text(enum status status)
+{
+    switch (status) {
+    case STATUS_OK:
+        return "done";
+    case STATUS_HANGUP:
+        return "the peer closed";
+    case STATUS_TIMED_OUT:
+        return "idle for too long";
+    case STATUS_MALFORMED:
+        return "the peer speaks no protocol that is served here";
+    default:
+        return status_text(status);
+    }
+}
+
+static int serve(struct store *store, const struct settings *settings, struct stream *stream,
+                 const char *peer)
+{
+    struct connection connection = {.store = store, .stream = stream, .settings = settings};
+
+    log_debug("%s: connected", peer);
+    enum status status = protocol_serve(&connection);
+    signals_interrupt(NULL);
+    store_detach(store);
+    if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
+        log_warning("%s: closed: %s", peer, end_text(status));
+    } else {
+        log_debug("%s: closed: %s", peer, end_text(status));
+    }
+    if (status != STATUS_HANGUP && status != STATUS_TIMED_OUT) { /* there may be input that nobody read */
+        stream_linger(stream);
+    }
+    return status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ? EX_OSERR : EX_OK;
+}
+
+int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out)
+{
+    const struct stream_options options = {
+        .in = in,
+        .out = out,
+        .idle_seconds = idle_seconds,
+        .sleep_mask = signals_sleep_mask(),
+        .closing = signals_closing(),
+    };
+    char peer[PEER_MAX + 1];
+
+    name_peer(in, peer);
+    tune(out);
+    enum status status = store_attach(store, peer);
+    if (status != STATUS_OK) {
+        log_warning("%s: turned away: %s", peer, status_text(status));
+        return EX_UNAVAILABLE;
+    }
+    signals_interrupt(store);
+    struct stream *stream = stream_open(&options);
+    if (stream == NULL) {
+        log_error("%s: turned away: %s", peer, status_text(STATUS_NO_MEMORY));
+        signals_interrupt(NULL);
+        store_detach(store);
+        return EX_OSERR;
+    }
+    int code = serve(store, settings, stream, peer);
+    stream_close(stream);
+    return code;
+}

@@ -1,0 +1,10 @@
+/* connection.h: serves one connection from its first byte to its end, and knows nothing of how it came. */
+#ifndef SHMAIL_CONNECTION_H
+#define SHMAIL_CONNECTION_H
+
+#include "protocol.h"
+
+/* Attaches to the store, serves, detaches. Returns the exit status of the process. Needs signals_prepare. */
+int connection_serve(struct store *, const struct settings *, int idle_seconds, int in, int out);
+
+#endif

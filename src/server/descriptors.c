@@ -1,0 +1,79 @@
+/* descriptors.c: looks at descriptors, above all at 0, 1 and 2 as an init system, inetd or a shell has left
+ * them, and makes those safe to use. It reads and writes nothing. */
+#include "descriptors.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum descriptor_kind descriptor_kind(int descriptor)
+{
+    struct stat status;
+
+    if (fstat(descriptor, &status) != 0) {
+        return DESCRIPTOR_OTHER;
+    }
+    return S_ISSOCK(status.st_mode)  ? DESCRIPTOR_SOCKET
+           : S_ISREG(status.st_mode) ? DESCRIPTOR_FILE
+                                     : DESCRIPTOR_OTHER;
+}
+
+bool descriptor_watch(int descriptor)
+{
+    struct sigaction action;
+    int flags = fcntl(descriptor, F_GETFL);
+
+    return flags >= 0 && descriptor_kind(descriptor) == DESCRIPTOR_SOCKET &&
+           sigaction(SIGIO, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
+           action.sa_handler != SIG_IGN && fcntl(descriptor, F_SETOWN, getpid()) == 0 &&
+           fcntl(descriptor, F_SETFL, flags | O_ASYNC) == 0;
+}
+
+void descriptor_unwatch(int descriptor)
+{
+    int flags = fcntl(descriptor, F_GETFL);
+
+    (void)(flags >= 0 && fcntl(descriptor, F_SETFL, flags & ~O_ASYNC));
+}
+
+bool descriptors_fill(void)
+{
+    bool error_was_open = fcntl(STDERR_FILENO, F_GETFD) != -1;
+    int descriptor;
+
+    do {
+        descriptor = open("/dev/null", O_RDWR);
+    } while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+    if (descriptor >= 0) {
+        (void)close(descriptor);
+    }
+    return error_was_open;
+}
+
+bool descriptors_error_is_wire(void)
+{
+    struct stat error, wire;
+
+    if (fstat(STDERR_FILENO, &error) != 0 || !S_ISSOCK(error.st_mode)) {
+        return false;
+    }
+    for (int descriptor = STDIN_FILENO; descriptor <= STDOUT_FILENO; descriptor++) {
+        if (fstat(descriptor, &wire) == 0 && wire.st_dev == error.st_dev && wire.st_ino == error.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool descriptors_end_output(void)
+{
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    if (null < 0) {
+        return false;
+    }
+    bool replaced = dup2(null, STDOUT_FILENO) == STDOUT_FILENO;
+    (void)close(null);
+    return replaced;
+}

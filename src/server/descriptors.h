@@ -1,0 +1,30 @@
+/* descriptors.h: what kind of thing a descriptor is, and the three that a process is started with. */
+#ifndef SHMAIL_DESCRIPTORS_H
+#define SHMAIL_DESCRIPTORS_H
+
+#include <stdbool.h>
+
+enum descriptor_kind {
+    DESCRIPTOR_SOCKET,
+    DESCRIPTOR_FILE, /* always ready, never blocks for long */
+    DESCRIPTOR_OTHER /* pipes, terminals, devices; also what is not open */
+};
+
+enum descriptor_kind descriptor_kind(int descriptor);
+
+/* From now on the socket sends this process SIGIO when its peer does anything (O_ASYNC, which whoever shares
+ * the open file shares). False: it is no socket, or SIGIO has no handler. */
+bool descriptor_watch(int descriptor);
+void descriptor_unwatch(int descriptor);
+
+/* Opens /dev/null where descriptor 0, 1 or 2 is closed, so that no socket or segment ever gets such a number.
+ * True: descriptor 2 had been open. */
+bool descriptors_fill(void);
+
+/* True where descriptor 2 is a socket that is descriptor 0 or 1 as well: a line there reaches the client. */
+bool descriptors_error_is_wire(void);
+
+/* Lets a reader of standard output see its end; descriptor 1 is /dev/null afterwards. */
+bool descriptors_end_output(void);
+
+#endif

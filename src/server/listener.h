@@ -1,0 +1,41 @@
+/* listener.h: the sockets on which the server listens: bound by name, or handed over by a service manager.
+ *
+ * On failure each says why in one line, and what was added before stays. */
+#ifndef SHMAIL_LISTENER_H
+#define SHMAIL_LISTENER_H
+
+#include "address.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+enum { LISTENERS_MAX = 64 };
+
+struct listener {
+    int descriptor;
+    struct address address; /* as bound: with the port that the kernel chose */
+    bool owns_path;         /* we have made it: path_status is what it was then */
+    struct stat path_status;
+};
+
+struct listeners {
+    struct listener list[LISTENERS_MAX];
+    size_t count;
+};
+
+/* Listens on every address of the name that this machine has. A path whose server is gone is taken over; one
+ * where a server answers, or that is no socket, is refused. */
+bool listeners_add(struct listeners *, const struct address_name *, char *why, size_t why_size);
+
+/* Takes the listening sockets of LISTEN_PID and LISTEN_FDS (sd_listen_fds(3)), where they are meant for this
+ * process. */
+bool listeners_inherit(struct listeners *, char *why, size_t why_size);
+
+bool listeners_are_local(const struct listeners *);
+
+/* For a child, which only closes them; and for the parent, which also removes the paths that it has made. */
+void listeners_close(struct listeners *);
+void listeners_remove(struct listeners *);
+
+#endif

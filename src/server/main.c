@@ -1,0 +1,163 @@
+/* main.c: shmaild from its command line to its end: options, log, post office, listeners, then either the one
+ * connection of inetd or the loop that returns into a child for each. */
+#include "connection.h"
+#include "descriptors.h"
+#include "listener.h"
+#include "log.h"
+#include "options.h"
+#include "parent.h"
+#include "signals.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+enum { LINE = 1024 }; /* room for a reason, or for a list of addresses */
+
+static void open_log(const struct options *options, bool error_was_open)
+{
+    bool unusable = !error_was_open || descriptors_error_is_wire();
+
+    log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+             options->syslog || (options->inetd && unusable));
+}
+
+static int print(const char *text)
+{
+    return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? EX_OK : EX_OSERR;
+}
+
+static int exit_code(enum status status)
+{
+    switch (status) {
+    case STATUS_MALFORMED: /* sizes that no segment can have */
+        return EX_USAGE;
+    case STATUS_IN_USE:
+    case STATUS_MISMATCH:
+        return EX_UNAVAILABLE;
+    default:
+        return EX_OSERR;
+    }
+}
+
+static struct store *open_post_office(const struct options *options)
+{
+    struct store *store;
+    char why[LINE];
+
+    enum status status = store_open(&store, &options->store, why, sizeof why);
+    if (status != STATUS_OK) {
+        die(exit_code(status), "%s", why);
+    }
+    return store;
+}
+
+static void become_server(struct store *store, const struct options *options)
+{
+    enum status status = store_serve(store);
+
+    if (status == STATUS_IN_USE) {
+        die(EX_UNAVAILABLE,
+            "post office %s has a server already: stop that one, or name another post office with -n",
+            options->name);
+    }
+    if (status != STATUS_OK) {
+        die(exit_code(status), "post office %s cannot be served: %s", options->name, status_text(status));
+    }
+}
+
+/* How many connections at once: what was asked for, or as many as usual where there are slots for them. */
+static size_t connections_most(struct store *store, const struct options *options)
+{
+    struct store_figures figures;
+
+    store_figures(store, &figures);
+    if (options->connections > figures.slots_most) {
+        die(EX_USAGE, "-c %u: post office %s has %u process slots (--slots)", (unsigned)options->connections,
+            options->name, (unsigned)figures.slots_most);
+    }
+    if (options->connections > 0) {
+        return options->connections;
+    }
+    return figures.slots_most < OPTIONS_CONNECTIONS_DEFAULT ? figures.slots_most
+                                                            : OPTIONS_CONNECTIONS_DEFAULT;
+}
+
+static void listen_everywhere(struct listeners *listeners, const struct options *options)
+{
+    static const struct address_name usual = {.name = "127.0.0.1", .port = "8887"};
+    char why[LINE];
+    bool listens = listeners_inherit(listeners, why, sizeof why);
+
+    for (size_t i = 0; listens && i < options->listener_count; i++) {
+        listens = listeners_add(listeners, &options->listeners[i], why, sizeof why);
+    }
+    if (listens && listeners->count == 0) {
+        listens = listeners_add(listeners, &usual, why, sizeof why);
+    }
+    if (!listens) {
+        listeners_remove(listeners);
+        die(EX_UNAVAILABLE, "%s", why);
+    }
+}
+
+static void announce(const struct listeners *listeners, const struct options *options)
+{
+    char line[LINE] = "", text[ADDRESS_TEXT_SIZE];
+    bool printed = true;
+
+    for (size_t i = 0; i < listeners->count; i++) {
+        size_t length = strlen(line);
+        address_print(&listeners->list[i].address, text);
+        (void)snprintf(line + length, sizeof line - length, "%s%s", i > 0 ? ", " : "", text);
+        printed = printed && (!options->announce || printf("%s\n", text) > 0);
+    }
+    log_info("listening on %s; %s %s, process %ld", line, options->private ? "private" : "post office",
+             options->private ? "post office" : options->name, (long)getpid());
+    if (options->announce && !(fflush(stdout) == 0 && printed && descriptors_end_output())) {
+        log_warning("the addresses could not be printed: %s", strerror(errno));
+    }
+}
+
+static int serve_standard_input(struct store *store, struct options *options, bool error_was_open)
+{
+    options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
+    return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO);
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    static struct listeners listeners;
+    static struct store *store; /* until the process ends: there is no close */
+    char why[LINE];
+    bool error_was_open = descriptors_fill();
+
+    bool usable = options_parse(&options, argc, argv, why, sizeof why);
+    open_log(&options, error_was_open);
+    if (!usable) {
+        die(EX_USAGE, "%s (--help lists the options)", why);
+    }
+    if (options.action != OPTIONS_SERVE) {
+        return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n");
+    }
+    signals_prepare();
+    store = open_post_office(&options);
+    if (options.inetd) {
+        return serve_standard_input(store, &options, error_was_open);
+    }
+    become_server(store, &options);
+    size_t most = connections_most(store, &options);
+    listen_everywhere(&listeners, &options);
+    options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
+    announce(&listeners, &options);
+
+    int connected = parent_run(&listeners, store, most);
+    if (connected >= 0) {
+        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected);
+    }
+    log_info("stopped");
+    return EX_OK;
+}

@@ -1,0 +1,303 @@
+/* options.c: reads the command line of shmaild into one struct, strictly: a value is whole, in range, and
+ * fits the others, or one line says what does not. It opens, prints and looks up nothing. */
+#include "options.h"
+
+#include "name.h"
+#include "number.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    SLOTS_DEFAULT = 1024, /* what a new post office has (store.h) */
+    SLOTS_MAX = 65536,
+    ACCOUNTS_MAX = 100 * 1000 * 1000,
+    SESSIONS_MAX = 16, /* what an account record keeps */
+    CRYPT_COST_MAX = 11,
+    IDLE_DEFAULT = 600,
+    IDLE_MAX = 366 * 86400,
+    SEGMENT_LEAST = 1 << 20, /* bytes; smaller ones hold no mail */
+};
+
+/* Options that have no letter. */
+enum {
+    LONG_CRYPT_COST = 256,
+    LONG_ACCOUNTS,
+    LONG_SLOTS,
+    LONG_SEGMENT,
+    LONG_SESSIONS,
+    LONG_CLOSED,
+    LONG_DUMP,
+    LONG_SYSLOG
+};
+
+const char options_help[] =
+    "usage: shmaild [OPTIONS] [HOST PORT]\n"
+    "Serves mail over one shared-memory post office; without an address on 127.0.0.1 port 8887.\n"
+    "\n"
+    "  -l ADDRESS            listen on inet:HOST:PORT or unix:PATH too (repeatable; port 0: any)\n"
+    "  -1                    print each bound address on standard output, then close it\n"
+    "  -i                    serve standard input and output, then exit (inetd)\n"
+    "  -n NAME               the post office (main)\n"
+    "  -e                    a private post office that ends with the server\n"
+    "  -D DOMAIN             the local domain (mail.localhost)\n"
+    "  -t SECONDS            close a connection that is idle for so long (600; 0: never)\n"
+    "  -m BYTES              longest message (10M)\n"
+    "  -c N                  most connections at once; further ones wait (256)\n"
+    "  -v                    log connections too\n"
+    "  --syslog              log to syslog instead of standard error\n"
+    "  --dump                let DUMP print although not every listener is local\n"
+    "  --no-open-entry       Message entry needs a password\n"
+    "  --crypt-cost N        cost of new password hashes (1 to 11)\n"
+    "  --sessions N          sessions per account (1)\n"
+    "  --accounts N, --slots N, --segment-size BYTES\n"
+    "                        sizes of a new post office: accounts, processes, address space\n"
+    "  -V, --version         print the version\n"
+    "  -h, --help            print this\n"
+    "\n"
+    "BYTES take a suffix K, M or G. shmaild(8) says the rest.\n";
+
+/* The first thing that is wrong is what is told. */
+struct complaint {
+    char *text;
+    size_t size;
+    bool made;
+};
+
+__attribute__((format(printf, 2, 3))) static void complain(struct complaint *complaint, const char *format,
+                                                           ...)
+{
+    va_list arguments;
+
+    if (complaint->made) {
+        return;
+    }
+    va_start(arguments, format);
+    (void)vsnprintf(complaint->text, complaint->size, format, arguments);
+    va_end(arguments);
+    complaint->made = true;
+}
+
+static uint64_t parse_number(struct complaint *complaint, const char *option, const char *value,
+                             uint64_t least, uint64_t most)
+{
+    uint64_t number = 0;
+
+    if (!number_parse(value, strlen(value), most, &number) || number < least) {
+        complain(complaint, "%s %s: not a number from %llu to %llu", option, value, (unsigned long long)least,
+                 (unsigned long long)most);
+    }
+    return number;
+}
+
+static uint64_t parse_bytes(struct complaint *complaint, const char *option, const char *value,
+                            uint64_t least, uint64_t most)
+{
+    static const char suffixes[] = "KMG";
+    size_t length = strlen(value);
+    unsigned shift = 0;
+    uint64_t number = 0;
+
+    const char *suffix = length > 0 ? strchr(suffixes, value[length - 1]) : NULL;
+    if (suffix != NULL) {
+        shift = 10 * (unsigned)(suffix - suffixes + 1);
+        length--;
+    }
+    if (!number_parse(value, length, most >> shift, &number) || number << shift < least) {
+        complain(complaint, "%s %s: not a number of bytes from %llu to %llu (suffixes K, M, G)", option,
+                 value, (unsigned long long)least, (unsigned long long)most);
+    }
+    return number << shift;
+}
+
+static const char *parse_name(struct complaint *complaint, const char *value)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+    size_t length = strlen(value);
+
+    if (length == 0 || length > POST_OFFICE_MAX || value[0] == '.' || strspn(value, allowed) != length) {
+        complain(complaint, "-n %s: a name has 1 to %d of A-Z a-z 0-9 _ . - and no dot in front", value,
+                 POST_OFFICE_MAX);
+    }
+    return value;
+}
+
+/* The address of every local user must be a valid one. */
+static const char *parse_domain(struct complaint *complaint, const char *value)
+{
+    char address[NAME_MAX_BYTES + 1];
+    int length = snprintf(address, sizeof address, "%0*d@%s", USERNAME_MAX, 0, value);
+
+    if (length < 0 || length > NAME_MAX_BYTES) {
+        complain(complaint, "-D %s: a domain has at most %d bytes", value, NAME_MAX_BYTES - USERNAME_MAX - 1);
+    } else if (!name_is_address(address, (size_t)length)) {
+        complain(complaint, "-D %s: not a domain like mail.localhost", value);
+    }
+    return value;
+}
+
+static void add_listener(struct options *options, struct complaint *complaint, const char *value)
+{
+    const char *why;
+
+    if (options->listener_count == OPTIONS_LISTENERS_MAX) {
+        complain(complaint, "-l %s: more than %d addresses", value, OPTIONS_LISTENERS_MAX);
+    } else if (address_parse(value, &options->listeners[options->listener_count], &why)) {
+        options->listener_count++;
+    } else {
+        complain(complaint, "-l %s: %s", value, why);
+    }
+}
+
+static void parse_long(struct options *options, struct complaint *complaint, int option, const char *value)
+{
+    struct store_options *store = &options->store;
+
+    switch (option) {
+    case LONG_CRYPT_COST:
+        store->crypt_cost = (int)parse_number(complaint, "--crypt-cost", value, 1, CRYPT_COST_MAX);
+        break;
+    case LONG_ACCOUNTS:
+        store->accounts = (uint32_t)parse_number(complaint, "--accounts", value, 1, ACCOUNTS_MAX);
+        break;
+    case LONG_SLOTS:
+        store->slots = (uint32_t)parse_number(complaint, "--slots", value, 1, SLOTS_MAX);
+        break;
+    case LONG_SEGMENT:
+        store->segment_bytes =
+            parse_bytes(complaint, "--segment-size", value, SEGMENT_LEAST, SEGMENT_BYTES_MAX);
+        break;
+    case LONG_SESSIONS:
+        store->sessions_per_account = (uint32_t)parse_number(complaint, "--sessions", value, 1, SESSIONS_MAX);
+        break;
+    case LONG_CLOSED:
+        options->settings.open_entry = false;
+        break;
+    case LONG_DUMP:
+        options->settings.dump_allowed = true;
+        break;
+    default:
+        options->syslog = true;
+        break;
+    }
+}
+
+static void parse_letter(struct options *options, struct complaint *complaint, int option, const char *value)
+{
+    switch (option) {
+    case 'l':
+        add_listener(options, complaint, value);
+        break;
+    case '1':
+        options->announce = true;
+        break;
+    case 'i':
+        options->inetd = true;
+        break;
+    case 'n':
+        options->name = parse_name(complaint, value);
+        break;
+    case 'e':
+        options->private = true;
+        break;
+    case 'D':
+        options->settings.domain = parse_domain(complaint, value);
+        break;
+    case 't':
+        options->idle_seconds = (int)parse_number(complaint, "-t", value, 0, IDLE_MAX);
+        break;
+    case 'm':
+        options->settings.message_limit = (size_t)parse_bytes(complaint, "-m", value, 1, MESSAGE_LIMIT_MAX);
+        break;
+    case 'c':
+        options->connections = (uint32_t)parse_number(complaint, "-c", value, 1, SLOTS_MAX);
+        break;
+    case 'v':
+        options->verbose = true;
+        break;
+    default:
+        options->action = option == 'V' ? OPTIONS_SHOW_VERSION : OPTIONS_SHOW_HELP;
+        break;
+    }
+}
+
+static void parse_operands(struct options *options, struct complaint *complaint, int count, char **operands)
+{
+    const char *why;
+
+    if (count == 0) {
+        return;
+    }
+    if (count != 2) {
+        complain(complaint, "%s: expected HOST PORT after the options, not %d argument%s", operands[0], count,
+                 count == 1 ? "" : "s");
+    } else if (options->listener_count == OPTIONS_LISTENERS_MAX) {
+        complain(complaint, "%s %s: more than %d addresses", operands[0], operands[1], OPTIONS_LISTENERS_MAX);
+    } else if (address_parse_host(operands[0], operands[1], &options->listeners[options->listener_count],
+                                  &why)) {
+        options->listener_count++;
+    } else {
+        complain(complaint, "%s %s: %s", operands[0], operands[1], why);
+    }
+}
+
+static void check_together(struct options *options, struct complaint *complaint)
+{
+    uint32_t slots = options->store.slots > 0 ? options->store.slots : SLOTS_DEFAULT;
+
+    if (options->inetd && options->listener_count > 0) {
+        complain(complaint, "-i: serves standard input; an address to listen on cannot be given with it");
+    }
+    if (options->inetd && options->announce) {
+        complain(complaint, "-1: cannot be given with -i, whose standard output is the client's");
+    }
+    if (options->connections > slots) {
+        complain(complaint, "-c %u: more connections than process slots (--slots %u)",
+                 (unsigned)options->connections, (unsigned)slots);
+    }
+}
+
+bool options_parse(struct options *options, int argc, char **argv, char *why, size_t why_size)
+{
+    static const struct option names[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},
+        {"crypt-cost", required_argument, NULL, LONG_CRYPT_COST},
+        {"accounts", required_argument, NULL, LONG_ACCOUNTS},
+        {"slots", required_argument, NULL, LONG_SLOTS},
+        {"segment-size", required_argument, NULL, LONG_SEGMENT},
+        {"sessions", required_argument, NULL, LONG_SESSIONS},
+        {"no-open-entry", no_argument, NULL, LONG_CLOSED},
+        {"dump", no_argument, NULL, LONG_DUMP},
+        {"syslog", no_argument, NULL, LONG_SYSLOG},
+        {NULL, 0, NULL, 0},
+    };
+    struct complaint complaint = {.text = why, .size = why_size};
+    int option;
+
+    *options = (struct options){
+        .name = "main",
+        .settings = {.domain = "mail.localhost", .message_limit = MESSAGE_LIMIT_DEFAULT, .open_entry = true},
+        .idle_seconds = IDLE_DEFAULT,
+    };
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":l:1in:eD:t:m:c:vVh", names, NULL)) != -1) {
+        if (option == ':') {
+            complain(&complaint, "%s: needs a value", argv[optind - 1]);
+        } else if (option == '?' && optopt > 0 && optopt < LONG_CRYPT_COST) {
+            complain(&complaint, "-%c: no such option", optopt);
+        } else if (option == '?') {
+            complain(&complaint, "%s: no such option, or none that takes a value", argv[optind - 1]);
+        } else if (option >= LONG_CRYPT_COST) {
+            parse_long(options, &complaint, option, optarg);
+        } else {
+            parse_letter(options, &complaint, option, optarg);
+        }
+    }
+    parse_operands(options, &complaint, argc - optind, argv + optind);
+    check_together(options, &complaint);
+    options->store.name = options->private ? NULL : options->name;
+    return !complaint.made;
+}

@@ -1,0 +1,33 @@
+/* signals.h: what signals mean to a serving process: flags, and one mask under which they may arrive.
+ *
+ * From signals_prepare on every signal is blocked but those of a fault; they come in only where the process
+ * sleeps with signals_sleep_mask. TERM and INT ask it to end, HUP is noted, PIPE and XFSZ are answered by the
+ * call that fails. */
+#ifndef SHMAIL_SIGNALS_H
+#define SHMAIL_SIGNALS_H
+
+#include "store.h"
+
+#include <signal.h>
+#include <stdbool.h>
+
+void signals_prepare(void);
+
+/* Opens all but SIGIO, which would wake for every segment that arrives; stream_sleep_mask opens that too. */
+const sigset_t *signals_sleep_mask(void);
+
+/* Set for good by TERM or INT. */
+const volatile sig_atomic_t *signals_closing(void);
+
+/* True once for any number of HUP, or of CHLD, since the last call. */
+bool signals_take_hangup(void);
+bool signals_take_child(void);
+
+/* A ppoll(2) that finds a descriptor ready returns without letting signals in; who polls in a loop calls this
+ * too. */
+void signals_let_in(void);
+
+/* TERM, INT and SIGIO interrupt this store's waits from now on; NULL: no store's. */
+void signals_interrupt(struct store *);
+
+#endif

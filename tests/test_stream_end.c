@@ -1,0 +1,159 @@
+/* Tests of stream.h: how a connection ends, by its peer, by time, or by a signal, and what still gets through
+ * then. */
+#include "stream_pair.h"
+
+#include <fcntl.h>
+
+static void a_half_closed_peer_gets_its_replies(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+
+    say(pair.peer, "COUNT");
+    EXPECT(shutdown(pair.peer, SHUT_WR) == 0);
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_HANGUP);
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_HANGUP);
+    EXPECT_EQ(stream_length(pair.stream), 5);
+    EXPECT(!stream_gone(pair.stream));
+    stream_put_text(pair.stream, "COUNTED 1\n");
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+    EXPECT_STR(hear(pair.peer), "COUNTED 1\n");
+    stream_close(pair.stream);
+}
+
+static void a_peer_that_is_gone_is_noticed_without_a_signal_that_kills(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+
+    EXPECT(!stream_gone(pair.stream));
+    EXPECT(close(pair.peer) == 0);
+    EXPECT(stream_gone(pair.stream));
+    stream_put_text(pair.stream, "OK\n");
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_HANGUP);
+    stream_put_text(pair.stream, "OK\n");
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_HANGUP);
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_HANGUP);
+    stream_close(pair.stream);
+}
+
+static void a_silent_peer_and_one_that_does_not_read_time_out(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 1);
+    char *bytes = make_pattern(LONG);
+
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_TIMED_OUT);
+    EXPECT(!stream_gone(pair.stream));
+    stream_put(pair.stream, bytes, LONG);
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_TIMED_OUT);
+    EXPECT(stream_gone(pair.stream));
+    stream_close(pair.stream);
+    free(bytes);
+}
+
+static void what_has_arrived_is_read_before_the_server_closes(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+
+    closing = 1;
+    say(pair.peer, "COUNT");
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
+    EXPECT_EQ(stream_length(pair.stream), 5);
+    stream_put_text(pair.stream, "COUNTED 1\n");
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_CLOSING);
+    EXPECT_STR(hear(pair.peer), "COUNTED 1\n");
+    EXPECT(stream_gone(pair.stream));
+    stream_close(pair.stream);
+}
+
+static void a_signal_ends_the_sleep_for_input_and_for_output(void)
+{
+    struct pair reading = open_pair(SOCK_STREAM, 0);
+    struct pair writing = open_pair(SOCK_STREAM, 0);
+    char *bytes = make_pattern(LONG);
+
+    EXPECT(raise(SIGTERM) == 0);
+    EXPECT_EQ(closing, 0); /* pending until the sleep */
+    EXPECT_EQ(stream_read(reading.stream, MOST), STATUS_CLOSING);
+    closing = 0;
+    EXPECT(raise(SIGTERM) == 0);
+    stream_put(writing.stream, bytes, LONG);
+    EXPECT_EQ(stream_flush(writing.stream), STATUS_CLOSING);
+    stream_close(reading.stream);
+    stream_close(writing.stream);
+    free(bytes);
+}
+
+static void a_busy_peer_does_not_keep_a_signal_out(void)
+{
+    struct pair pair = open_pair(SOCK_SEQPACKET, 0);
+    int reads = 0;
+
+    for (int i = 0; i < 100; i++) { /* each is a read of its own */
+        say(pair.peer, "x");
+    }
+    EXPECT(raise(SIGTERM) == 0);
+    while (stream_read(pair.stream, MOST) == STATUS_OK && closing == 0) {
+        reads++;
+    }
+    EXPECT(closing != 0);
+    EXPECT(reads < 100);
+    stream_close(pair.stream);
+}
+
+static void who_waits_elsewhere_hears_of_the_peer_by_sigio(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+    const sigset_t *mask = stream_sleep_mask(pair.stream);
+
+    EXPECT(sigismember(mask, SIGIO) == 0);
+    EXPECT(sigsuspend(mask) != 0 && signalled != 0); /* the first comes at once */
+    signalled = 0;
+    say(pair.peer, "x");
+    EXPECT(stream_sleep_mask(pair.stream) == mask);
+    EXPECT(sigsuspend(mask) != 0 && signalled != 0);
+    signalled = 0;
+    EXPECT(close(pair.peer) == 0);
+    EXPECT(sigsuspend(mask) != 0 && signalled != 0);
+    EXPECT(stream_gone(pair.stream));
+    stream_close(pair.stream);
+    EXPECT_EQ(fcntl(pair.own, F_GETFL) & O_ASYNC, 0);
+}
+
+static void unread_input_does_not_cost_the_last_reply(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+    char reply[8] = "";
+
+    say(pair.peer, "QUIT\nand more that nobody reads\n");
+    pid_t server = fork();
+    EXPECT(server >= 0);
+    if (server == 0) {
+        EXPECT(close(pair.peer) == 0);
+        stream_put_text(pair.stream, "OK\n");
+        EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+        stream_linger(pair.stream);
+        _exit(0);
+    }
+    EXPECT(close(pair.own) == 0);
+    EXPECT_EQ(read(pair.peer, reply, sizeof reply), 3);
+    EXPECT_STR(reply, "OK\n");
+    EXPECT_EQ(read(pair.peer, reply, sizeof reply), 0);
+    EXPECT(shutdown(pair.peer, SHUT_WR) == 0);
+    expect_success(server);
+    EXPECT_EQ(read(pair.peer, reply, sizeof reply), 0); /* and no ECONNRESET */
+    stream_close(pair.stream);
+}
+
+static const struct harness_test tests[] = {
+    {"a half-closed peer gets its replies", a_half_closed_peer_gets_its_replies},
+    {"a peer that is gone is noticed without a signal that kills",
+     a_peer_that_is_gone_is_noticed_without_a_signal_that_kills},
+    {"a silent peer and one that does not read time out", a_silent_peer_and_one_that_does_not_read_time_out},
+    {"what has arrived is read before the server closes", what_has_arrived_is_read_before_the_server_closes},
+    {"a signal ends the sleep for input and for output", a_signal_ends_the_sleep_for_input_and_for_output},
+    {"a busy peer does not keep a signal out", a_busy_peer_does_not_keep_a_signal_out},
+    {"who waits elsewhere hears of the peer by SIGIO", who_waits_elsewhere_hears_of_the_peer_by_sigio},
+    {"unread input does not cost the last reply", unread_input_does_not_cost_the_last_reply},
+};
+
+HARNESS_MAIN(tests)
