@@ -76,9 +76,12 @@ void store_interrupt(struct store *);
 enum status store_settle(struct store *);
 
 /* Keeps the journal until *stop: timed syncs, space ahead, checkpoints. For one process beside the others,
- * with the file system at hand; returns at once where there is no journal, or another keeper lives. */
-void store_keep(struct store *, int sync_seconds, const volatile sig_atomic_t *stop,
+ * with the file system at hand; returns at once where there is no journal, or another keeper lives. lone: it
+ * returns also some seconds after the last other process has gone. */
+void store_keep(struct store *, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);
+
+bool store_has_journal(const struct store *);
 
 /* Gives back what dead processes left and finishes what they began. Needs an attached store. Cheap when
  * nobody died. */

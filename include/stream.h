@@ -46,6 +46,10 @@ void stream_put_text(struct stream *, const char *text);
 void stream_put_number(struct stream *, uint64_t);
 void stream_refer(struct stream *, const void *bytes, size_t length);
 
+/* settle(context) is called before anything is sent; unless it returns STATUS_OK nothing is, then or later.
+ */
+void stream_before_send(struct stream *, enum status (*settle)(void *context), void *context);
+
 /* done(context) is called after each stream_flush, also the one in stream_read, successful or not: nothing
  * that was referred to is needed any more. Sending a full batch does not call it, so a message may be
  * referred to run by run. */

@@ -56,11 +56,18 @@ static const char *end_text(enum status status)
         return "the peer closed";
     case STATUS_TIMED_OUT:
         return "idle for too long";
+    case STATUS_READ_ONLY:
+        return "the journal failed, so its requests cannot be answered";
     case STATUS_MALFORMED:
         return "the peer speaks no protocol that is served here";
     default:
         return status_text(status);
     }
+}
+
+static enum status settle(void *store)
+{
+    return store_settle(store);
 }
 
 static int serve(struct store *store, const struct settings *settings, struct stream *stream,
@@ -109,6 +116,7 @@ int connection_serve(struct store *store, const struct settings *settings, int i
         store_detach(store);
         return EX_OSERR;
     }
+    stream_before_send(stream, settle, store);
     int code = serve(store, settings, stream, peer);
     stream_close(stream);
     return code;

@@ -2,6 +2,7 @@
  * connection of inetd or the loop that returns into a child for each. */
 #include "connection.h"
 #include "descriptors.h"
+#include "keeper.h"
 #include "listener.h"
 #include "log.h"
 #include "options.h"
@@ -9,6 +10,7 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
@@ -42,41 +44,59 @@ static int exit_code(enum status status)
     }
 }
 
-static struct store *open_post_office(const struct options *options)
+/* die(), but sockets that were bound before do not stay behind. listeners may be NULL. */
+__attribute__((format(printf, 3, 4), noreturn)) static void refuse(struct listeners *listeners, int code,
+                                                                   const char *format, ...)
+{
+    char why[LINE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(why, sizeof why, format, arguments);
+    va_end(arguments);
+    if (listeners != NULL) {
+        listeners_remove(listeners);
+    }
+    die(code, "%s", why);
+}
+
+static struct store *open_post_office(const struct options *options, struct listeners *listeners)
 {
     struct store *store;
     char why[LINE];
 
     enum status status = store_open(&store, &options->store, why, sizeof why);
     if (status != STATUS_OK) {
-        die(exit_code(status), "%s", why);
+        refuse(listeners, exit_code(status), "%s", why);
     }
     return store;
 }
 
-static void become_server(struct store *store, const struct options *options)
+static void become_server(struct store *store, const struct options *options, struct listeners *listeners)
 {
     enum status status = store_serve(store);
 
     if (status == STATUS_IN_USE) {
-        die(EX_UNAVAILABLE,
-            "post office %s has a server already: stop that one, or name another post office with -n",
-            options->name);
+        refuse(listeners, EX_UNAVAILABLE,
+               "post office %s has a server already: stop that one, or name another post office with -n",
+               options->name);
     }
     if (status != STATUS_OK) {
-        die(exit_code(status), "post office %s cannot be served: %s", options->name, status_text(status));
+        refuse(listeners, exit_code(status), "post office %s cannot be served: %s", options->name,
+               status_text(status));
     }
 }
 
 /* How many connections at once: what was asked for, or as many as usual where there are slots for them. */
-static size_t connections_most(struct store *store, const struct options *options)
+static size_t connections_most(struct store *store, const struct options *options,
+                               struct listeners *listeners)
 {
     struct store_figures figures;
 
     store_figures(store, &figures);
     if (options->connections > figures.slots_most) {
-        die(EX_USAGE, "-c %u: post office %s has %u process slots (--slots)", (unsigned)options->connections,
-            options->name, (unsigned)figures.slots_most);
+        refuse(listeners, EX_USAGE, "-c %u: post office %s has %u process slots (--slots)",
+               (unsigned)options->connections, options->name, (unsigned)figures.slots_most);
     }
     if (options->connections > 0) {
         return options->connections;
@@ -98,8 +118,7 @@ static void listen_everywhere(struct listeners *listeners, const struct options 
         listens = listeners_add(listeners, &usual, why, sizeof why);
     }
     if (!listens) {
-        listeners_remove(listeners);
-        die(EX_UNAVAILABLE, "%s", why);
+        refuse(listeners, EX_UNAVAILABLE, "%s", why);
     }
 }
 
@@ -123,6 +142,9 @@ static void announce(const struct listeners *listeners, const struct options *op
 
 static int serve_standard_input(struct store *store, struct options *options, bool error_was_open)
 {
+    if (store_has_journal(store) && keeper_start(store, options->sync_seconds, true) < 0) {
+        log_warning("the journal has no keeper: %s", strerror(errno));
+    }
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
     return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO);
 }
@@ -144,17 +166,18 @@ int main(int argc, char **argv)
         return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n");
     }
     signals_prepare();
-    store = open_post_office(&options);
     if (options.inetd) {
+        store = open_post_office(&options, NULL);
         return serve_standard_input(store, &options, error_was_open);
     }
-    become_server(store, &options);
-    size_t most = connections_most(store, &options);
     listen_everywhere(&listeners, &options);
+    store = open_post_office(&options, &listeners);
+    become_server(store, &options, &listeners);
+    size_t most = connections_most(store, &options, &listeners);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
-    int connected = parent_run(&listeners, store, most);
+    int connected = parent_run(&listeners, store, most, options.sync_seconds);
     if (connected >= 0) {
         return connection_serve(store, &options.settings, options.idle_seconds, connected, connected);
     }

@@ -19,7 +19,11 @@ enum {
     IDLE_DEFAULT = 600,
     IDLE_MAX = 366 * 86400,
     SEGMENT_LEAST = 1 << 20, /* bytes; smaller ones hold no mail */
+    JOURNAL_LEAST = 1 << 20, /* bytes; a smaller file would be checkpointed all the time */
+    SYNC_SECONDS_MAX = 3600,
 };
+
+#define JOURNAL_MOST (UINT64_C(1) << 40)
 
 /* Options that have no letter. */
 enum {
@@ -30,7 +34,9 @@ enum {
     LONG_SESSIONS,
     LONG_CLOSED,
     LONG_DUMP,
-    LONG_SYSLOG
+    LONG_SYSLOG,
+    LONG_SYNC,
+    LONG_JOURNAL
 };
 
 const char options_help[] =
@@ -42,6 +48,9 @@ const char options_help[] =
     "  -i                    serve standard input and output, then exit (inetd)\n"
     "  -n NAME               the post office (main)\n"
     "  -e                    a private post office that ends with the server\n"
+    "  -d DIR                keep a journal in DIR, which outlives a reboot\n"
+    "  --sync WHEN           journal to disk: always (before each reply), never, or SECONDS (always)\n"
+    "  --journal-size BYTES  least size of a journal file (64M)\n"
     "  -D DOMAIN             the local domain (mail.localhost)\n"
     "  -t SECONDS            close a connection that is idle for so long (600; 0: never)\n"
     "  -m BYTES              longest message (10M)\n"
@@ -112,6 +121,24 @@ static uint64_t parse_bytes(struct complaint *complaint, const char *option, con
     return number << shift;
 }
 
+static void parse_sync(struct options *options, struct complaint *complaint, const char *value)
+{
+    uint64_t seconds = 0;
+
+    options->sync_given = true;
+    options->store.sync = STORE_SYNC_ALWAYS;
+    if (strcmp(value, "never") == 0) {
+        options->store.sync = STORE_SYNC_NEVER;
+    } else if (strcmp(value, "always") != 0) {
+        if (!number_parse(value, strlen(value), SYNC_SECONDS_MAX, &seconds) || seconds == 0) {
+            complain(complaint, "--sync %s: not always, never, or a number of seconds from 1 to %d", value,
+                     SYNC_SECONDS_MAX);
+        }
+        options->store.sync = STORE_SYNC_TIMED;
+        options->sync_seconds = (int)seconds;
+    }
+}
+
 static const char *parse_name(struct complaint *complaint, const char *value)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
@@ -175,6 +202,12 @@ static void parse_long(struct options *options, struct complaint *complaint, int
     case LONG_CLOSED:
         options->settings.open_entry = false;
         break;
+    case LONG_SYNC:
+        parse_sync(options, complaint, value);
+        break;
+    case LONG_JOURNAL:
+        store->journal_bytes = parse_bytes(complaint, "--journal-size", value, JOURNAL_LEAST, JOURNAL_MOST);
+        break;
     case LONG_DUMP:
         options->settings.dump_allowed = true;
         break;
@@ -201,6 +234,12 @@ static void parse_letter(struct options *options, struct complaint *complaint, i
         break;
     case 'e':
         options->private = true;
+        break;
+    case 'd':
+        options->store.directory = value;
+        if (value[0] == '\0') {
+            complain(complaint, "-d: needs the name of a directory");
+        }
         break;
     case 'D':
         options->settings.domain = parse_domain(complaint, value);
@@ -253,6 +292,9 @@ static void check_together(struct options *options, struct complaint *complaint)
     if (options->inetd && options->announce) {
         complain(complaint, "-1: cannot be given with -i, whose standard output is the client's");
     }
+    if (options->store.directory == NULL && (options->sync_given || options->store.journal_bytes > 0)) {
+        complain(complaint, "--sync, --journal-size: need a journal (-d DIR)");
+    }
     if (options->connections > slots) {
         complain(complaint, "-c %u: more connections than process slots (--slots %u)",
                  (unsigned)options->connections, (unsigned)slots);
@@ -271,6 +313,8 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         {"sessions", required_argument, NULL, LONG_SESSIONS},
         {"no-open-entry", no_argument, NULL, LONG_CLOSED},
         {"dump", no_argument, NULL, LONG_DUMP},
+        {"sync", required_argument, NULL, LONG_SYNC},
+        {"journal-size", required_argument, NULL, LONG_JOURNAL},
         {"syslog", no_argument, NULL, LONG_SYSLOG},
         {NULL, 0, NULL, 0},
     };
@@ -283,7 +327,7 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         .idle_seconds = IDLE_DEFAULT,
     };
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":l:1in:eD:t:m:c:vVh", names, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":l:1in:ed:D:t:m:c:vVh", names, NULL)) != -1) {
         if (option == ':') {
             complain(&complaint, "%s: needs a value", argv[optind - 1]);
         } else if (option == '?' && optopt > 0 && optopt < LONG_CRYPT_COST) {

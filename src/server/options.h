@@ -26,6 +26,8 @@ struct options {
     size_t listener_count;
     uint32_t connections; /* -c; 0: not given */
     int idle_seconds;     /* -t; 0: no limit */
+    int sync_seconds;     /* --sync SECONDS */
+    bool sync_given;      /* --sync */
     bool announce;        /* -1 */
     bool inetd;           /* -i */
     bool verbose;         /* -v */

@@ -4,6 +4,7 @@
 #include "parent.h"
 
 #include "clock.h"
+#include "keeper.h"
 #include "log.h"
 #include "signals.h"
 
@@ -31,6 +32,8 @@ struct parent {
     struct store *store;
     pid_t *children;
     size_t count, most;
+    pid_t keeper; /* of the journal; 0: none */
+    int sync_seconds;
     int waiting;         /* a connection for which no process could be had yet; -1: none */
     int64_t pause_until; /* nothing is accepted before */
     int64_t complained;  /* when trouble was last logged; 0: never */
@@ -57,13 +60,31 @@ static void note_death(pid_t pid, int status)
     }
 }
 
+/* Without a keeper the journal goes on until its file is full, so there is time to try again. */
+static void want_keeper(struct parent *p)
+{
+    if (!store_has_journal(p->store)) {
+        return;
+    }
+    p->keeper = keeper_start(p->store, p->sync_seconds, false);
+    if (p->keeper < 0) {
+        p->keeper = 0;
+        back_off(p, "cannot make a process for the journal", errno);
+    }
+}
+
 static void reap(struct parent *p)
 {
-    bool any = false;
+    bool any = false, died = false;
     int status;
     pid_t pid;
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        died = died || WIFSIGNALED(status);
+        if (pid == p->keeper) {
+            p->keeper = 0;
+            note_death(pid, status);
+        }
         for (size_t i = 0; i < p->count; i++) {
             if (p->children[i] == pid) { /* not so for an orphan that was given to us as process 1 */
                 p->children[i] = p->children[--p->count];
@@ -75,6 +96,8 @@ static void reap(struct parent *p)
     }
     if (any) {
         p->pause_until = 0; /* what had run out may be there again */
+    }
+    if (died) {
         store_wake(p->store);
     }
 }
@@ -175,6 +198,23 @@ static void wait_for_children(struct parent *p, int64_t deadline)
     }
 }
 
+/* Last, since it syncs what the others have done. */
+static void end_keeper(struct parent *p)
+{
+    int64_t deadline = clock_now() + END_KILLED;
+
+    if (p->keeper > 0) {
+        (void)kill(p->keeper, SIGTERM);
+    }
+    while (p->keeper > 0 && clock_now() < deadline) {
+        struct timespec left = deadline_left(deadline);
+        reap(p);
+        if (p->keeper > 0) {
+            (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+        }
+    }
+}
+
 static void end(struct parent *p)
 {
     listeners_remove(p->listeners);
@@ -189,18 +229,21 @@ static void end(struct parent *p)
         signal_children(p, SIGKILL);
         wait_for_children(p, clock_now() + END_KILLED);
     }
+    end_keeper(p);
     free(p->children);
 }
 
-int parent_run(struct listeners *listeners, struct store *store, size_t most)
+int parent_run(struct listeners *listeners, struct store *store, size_t most, int sync_seconds)
 {
-    struct parent parent = {.listeners = listeners, .store = store, .most = most, .waiting = -1};
+    struct parent parent = {
+        .listeners = listeners, .store = store, .most = most, .sync_seconds = sync_seconds, .waiting = -1};
 
     parent.children = calloc(most, sizeof *parent.children);
     if (parent.children == NULL) {
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember %zu children", most);
     }
+    want_keeper(&parent);
     for (;;) {
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
@@ -212,6 +255,9 @@ int parent_run(struct listeners *listeners, struct store *store, size_t most)
         if (*signals_closing() != 0) {
             end(&parent);
             return -1;
+        }
+        if (parent.keeper == 0 && parent.pause_until <= clock_now()) {
+            want_keeper(&parent);
         }
         int descriptor = serve_ready(&parent, asked);
         if (descriptor >= 0) {

@@ -43,6 +43,8 @@ struct stream {
     bool ended;
 
     enum status failure;
+    enum status (*settle)(void *context);
+    void *settle_context;
     void (*done)(void *context);
     void *context;
 
@@ -283,6 +285,9 @@ static void send_all(struct stream *s)
 {
     bool ready = s->out_kind != DESCRIPTOR_OTHER;
 
+    if (s->settle != NULL && s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
+        s->failure = s->settle(s->settle_context);
+    }
     while (s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
         if (!ready) {
             s->failure = sleep_for(s, s->options.out, POLLOUT, idle_deadline(s));
@@ -336,6 +341,12 @@ void stream_refer(struct stream *s, const void *bytes, size_t length)
     } else if (s->failure == STATUS_OK) {
         refer(s, bytes, length);
     }
+}
+
+void stream_before_send(struct stream *s, enum status (*settle)(void *context), void *context)
+{
+    s->settle = settle;
+    s->settle_context = context;
 }
 
 void stream_on_flush(struct stream *s, void (*done)(void *context), void *context)

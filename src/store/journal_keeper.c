@@ -12,7 +12,10 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { REST_NANOSECONDS = 250000000 }; /* between looks; whoever needs room sooner wakes the keeper */
+enum {
+    REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
+    LONE_SECONDS = 5,             /* for the next process of inetd to come */
+};
 
 static bool take_office(struct store *store)
 {
@@ -66,7 +69,19 @@ static void rest(struct store *store, const sigset_t *mask)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void store_keep(struct store *store, int sync_seconds, const volatile sig_atomic_t *stop,
+bool store_has_journal(const struct store *store)
+{
+    return journal_is_on(store);
+}
+
+static bool is_alone(struct store *store)
+{
+    struct store_figures figures;
+    store_figures(store, &figures);
+    return figures.slots <= 1;
+}
+
+void store_keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -74,7 +89,10 @@ void store_keep(struct store *store, int sync_seconds, const volatile sig_atomic
     int64_t due = deadline_after_seconds(sync_seconds);
     if (!journal->on || !take_office(store))
         return;
-    while (!*stop) {
+    int64_t leaves = deadline_after_seconds(LONE_SECONDS);
+    while (!*stop && (!lone || clock_now() < leaves)) {
+        if (!is_alone(store))
+            leaves = deadline_after_seconds(LONE_SECONDS);
         enum status status = look(store, store->journal_bytes);
         if (status != STATUS_OK && !complained)
             log_warning("journal %s: no room can be made for it: %s (%s)", journal->directory,

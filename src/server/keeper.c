@@ -1,0 +1,63 @@
+/* keeper.c: forks the journal's keeper and lets it run in store_keep, away from any client's descriptors. */
+#include "keeper.h"
+
+#include "descriptors.h"
+#include "log.h"
+#include "signals.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A lone keeper has no terminal and no parent, and holds no client's connection open. */
+static void go_alone(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    (void)setsid();
+    if (null >= 0) {
+        (void)dup2(null, STDIN_FILENO);
+        (void)dup2(null, STDOUT_FILENO);
+        (void)dup2(null, STDERR_FILENO);
+        (void)close(null);
+    }
+}
+
+static _Noreturn void keep(struct store *store, int sync_seconds, bool lone)
+{
+    (void)prctl(PR_SET_NAME, "shmaild: keeper");
+    if (!lone) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    }
+    enum status status = store_attach(store, "keeper");
+    if (status != STATUS_OK) {
+        log_error("the journal has no keeper: %s", status_text(status));
+        _exit(1);
+    }
+    store_describe(store, "keeper");
+    signals_interrupt(store);
+    store_keep(store, sync_seconds, lone, signals_closing(), signals_sleep_mask());
+    signals_interrupt(NULL);
+    store_detach(store);
+    _exit(0);
+}
+
+pid_t keeper_start(struct store *store, int sync_seconds, bool lone)
+{
+    pid_t pid = fork();
+
+    if (pid != 0) {
+        if (pid > 0 && lone) {
+            (void)waitpid(pid, NULL, 0);
+        }
+        return pid;
+    }
+    if (lone) {
+        go_alone();
+        if (fork() != 0) {
+            _exit(0);
+        }
+    }
+    keep(store, sync_seconds, lone);
+}
