@@ -2,7 +2,7 @@
  * sees. In come words, out goes an exit code. It knows no verb and nothing of the wire. */
 #include "commands.h"
 
-#include "limits.h"
+#include "limit.h"
 #include "number.h"
 
 #include <stdint.h>

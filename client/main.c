@@ -2,7 +2,7 @@
  * out goes an exit code. It knows neither protocol: their commands stand in two tables. */
 #include "commands.h"
 
-#include "limits.h"
+#include "limit.h"
 #include "number.h"
 
 #include <fcntl.h>

@@ -2,7 +2,7 @@
  * and content that a person or a script gave. It knows nothing of mail or the server. */
 #include "terminal.h"
 
-#include "limits.h"
+#include "limit.h"
 #include "utf8.h"
 
 #include <errno.h>

@@ -19,7 +19,7 @@ struct letter {
 };
 
 /* Reserves blocks and copies the letter into them. The process has at most one draft; it is given back by
- * draft_drop, or by publishing it. STATUS_FULL_SEGMENT, STATUS_TOO_LONG (limits.h): no draft then. */
+ * draft_drop, or by publishing it. STATUS_FULL_SEGMENT, STATUS_TOO_LONG (limit.h): no draft then. */
 enum status draft_write(struct store *, const struct letter *);
 void draft_drop(struct store *);
 

@@ -5,7 +5,7 @@
 #ifndef SHMAIL_NAME_H
 #define SHMAIL_NAME_H
 
-#include "limits.h"
+#include "limit.h"
 
 #include <stdbool.h>
 #include <stddef.h>

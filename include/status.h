@@ -27,9 +27,11 @@ enum status {
     STATUS_TIMED_OUT,      /* the time that was given is over */
     STATUS_HANGUP,         /* the peer is gone, or has said all that it will say */
     STATUS_CLOSING,        /* the server was told to end */
-    STATUS_MISMATCH,       /* the segment is of another layout or other sizes */
-    STATUS_SYSTEM,         /* a system call failed; errno tells */
-    STATUS_COUNT           /* not a status: how many there are */
+    STATUS_SUSPENDED, /* a process has crashed: the post office is being checked, and soon serves again */
+    STATUS_DAMAGED,   /* the check has found the segment unsound */
+    STATUS_MISMATCH,  /* the segment is of another layout or other sizes */
+    STATUS_SYSTEM,    /* a system call failed; errno tells */
+    STATUS_COUNT      /* not a status: how many there are */
 };
 
 /* A short sentence without a full stop; lives for ever. */

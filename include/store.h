@@ -8,7 +8,7 @@
 #ifndef SHMAIL_STORE_H
 #define SHMAIL_STORE_H
 
-#include "limits.h"
+#include "limit.h"
 #include "status.h"
 
 #include <signal.h>
@@ -91,6 +91,22 @@ void store_reclaim(struct store *);
  * true, every record sound. Calls report for each finding; returns how many there were. Needs an attached
  * store. */
 size_t store_check(struct store *, void (*report)(void *context, const char *finding), void *context);
+
+/* A process died of a fault and may have written anywhere: until somebody acquits the store, no request
+ * should touch it (STATUS_SUSPENDED). Takes no lock; async-signal-safe. For the dying process and for its
+ * parent. */
+void store_suspect(struct store *);
+bool store_is_suspect(const struct store *);
+
+/* Runs store_check; ends the suspicion if it finds nothing. STATUS_DAMAGED: it did. Needs an attached store.
+ */
+enum status store_acquit(struct store *, void (*report)(void *context, const char *finding), void *context);
+
+/* For the server, when nobody else is attached: keeps a damaged segment under another name, written to aside,
+ * and lets go of it, so that store_open makes a new one from the journal. *store is gone afterwards. A
+ * private segment is just let go (aside is empty). STATUS_SYSTEM: it cannot be renamed; then nothing has
+ * changed. */
+enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size);
 
 /* Figures of the whole segment, read without a lock: each is true at some instant, not all at the same one.
  */

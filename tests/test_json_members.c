@@ -2,7 +2,7 @@
  * an object, keys that occur twice, texts that are too long. */
 #include "harness.h"
 #include "json.h"
-#include "limits.h"
+#include "limit.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include "json_key.h"
 #include "json_token.h"
-#include "limits.h"
+#include "limit.h"
 
 struct reader {
     struct json_cursor cursor;

@@ -27,6 +27,8 @@ static const char *const texts[] = {
     [STATUS_TIMED_OUT] = "the time is over",
     [STATUS_HANGUP] = "the peer hung up",
     [STATUS_CLOSING] = "the server is closing down",
+    [STATUS_SUSPENDED] = "the post office is being checked, try again",
+    [STATUS_DAMAGED] = "the post office is damaged",
     [STATUS_MISMATCH] = "the segment has another layout or other sizes",
     [STATUS_SYSTEM] = "a system call failed",
 };

@@ -206,6 +206,9 @@ static void request_serve(struct message_session *session, int32_t type, size_t 
     if (command == NULL) {
         status = message_refuse(session, STATUS_MALFORMED, "Unknown command type %" PRId32, type);
         stream_consume(stream, FRAME_HEADER + length);
+    } else if (store_is_suspect(session->connection->store)) {
+        status = STATUS_SUSPENDED;
+        stream_consume(stream, FRAME_HEADER + length);
     } else if (command->needs_entry && !is_entered(session)) {
         status = STATUS_NO_SESSION;
         stream_consume(stream, FRAME_HEADER + length);

@@ -78,6 +78,8 @@ static const char *const words[] = {
     [STATUS_TIMED_OUT] = "KO",
     [STATUS_HANGUP] = NULL,
     [STATUS_CLOSING] = NULL,
+    [STATUS_SUSPENDED] = "KO",
+    [STATUS_DAMAGED] = "KO",
     [STATUS_MISMATCH] = "KO",
     [STATUS_SYSTEM] = "KO",
 };
@@ -112,6 +114,9 @@ static enum status refuse_usage(struct smsp *smsp, const struct verb *verb)
 
 static enum status perform(struct smsp *smsp, const struct verb *verb)
 {
+    if (store_is_suspect(smsp->store)) {
+        return STATUS_SUSPENDED;
+    }
     for (size_t i = 0; i < VERB_ARGUMENTS_MAX && verb->arguments[i] != ARGUMENT_NONE; i++) {
         enum status status = smsp_check_argument(smsp, verb->arguments[i]);
         if (status != STATUS_OK) {

@@ -2,7 +2,7 @@
  * all of them. It knows neither protocol nor time; who calls it decides when to sleep. */
 #include "batch.h"
 
-#include <linux/limits.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>

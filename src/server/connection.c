@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include "address.h"
+#include "checker.h"
 #include "log.h"
 #include "signals.h"
 
@@ -90,7 +91,8 @@ static int serve(struct store *store, const struct settings *settings, struct st
     return status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ? EX_OSERR : EX_OK;
 }
 
-int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out)
+int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out,
+                     bool lone)
 {
     const struct stream_options options = {
         .in = in,
@@ -109,6 +111,12 @@ int connection_serve(struct store *store, const struct settings *settings, int i
         return EX_UNAVAILABLE;
     }
     signals_interrupt(store);
+    if (lone && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
+        log_error("%s: turned away: save the post office, then mend it with 'shmailctl repair'", peer);
+        signals_interrupt(NULL);
+        store_detach(store);
+        return EX_UNAVAILABLE;
+    }
     struct stream *stream = stream_open(&options);
     if (stream == NULL) {
         log_error("%s: turned away: %s", peer, status_text(STATUS_NO_MEMORY));

@@ -4,7 +4,11 @@
 
 #include "protocol.h"
 
-/* Attaches to the store, serves, detaches. Returns the exit status of the process. Needs signals_prepare. */
-int connection_serve(struct store *, const struct settings *, int idle_seconds, int in, int out);
+#include <stdbool.h>
+
+/* Attaches to the store, serves, detaches. lone: no parent looks after
+ * the store, so a suspect one is checked first. Returns the exit status of the process. Needs
+ * signals_prepare. */
+int connection_serve(struct store *, const struct settings *, int idle_seconds, int in, int out, bool lone);
 
 #endif

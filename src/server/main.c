@@ -146,7 +146,32 @@ static int serve_standard_input(struct store *store, struct options *options, bo
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
-    return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO);
+    return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO,
+                            true);
+}
+
+/* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
+ * know. */
+static struct store *rebuild(struct store *store, const struct options *options, struct listeners *listeners)
+{
+    char aside[LINE];
+
+    if (!store_has_journal(store)) {
+        refuse(
+            listeners, EX_DATAERR,
+            "post office %s is damaged and has no journal to be rebuilt from; it is kept as it is: save what can "
+            "be saved with 'shmailctl -n %s repair'",
+            options->name, options->name);
+    }
+    if (store_set_aside(&store, options->store.name, aside, sizeof aside) != STATUS_OK) {
+        refuse(listeners, EX_OSERR, "the damaged post office %s cannot be set aside: %s", options->name,
+               strerror(errno));
+    }
+    store = open_post_office(options, listeners);
+    become_server(store, options, listeners);
+    log_warning("the post office was rebuilt from its journal%s%s",
+                aside[0] != '\0' ? "; the damaged one is kept as " : "", aside);
+    return store;
 }
 
 int main(int argc, char **argv)
@@ -178,8 +203,12 @@ int main(int argc, char **argv)
     announce(&listeners, &options);
 
     int connected = parent_run(&listeners, store, most, options.sync_seconds);
+    while (connected == PARENT_DAMAGED) {
+        store = rebuild(store, &options, &listeners);
+        connected = parent_run(&listeners, store, most, options.sync_seconds);
+    }
     if (connected >= 0) {
-        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected);
+        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected, false);
     }
     log_info("stopped");
     return EX_OK;

@@ -3,6 +3,7 @@
  * goes on. */
 #include "parent.h"
 
+#include "checker.h"
 #include "clock.h"
 #include "keeper.h"
 #include "log.h"
@@ -32,7 +33,9 @@ struct parent {
     struct store *store;
     pid_t *children;
     size_t count, most;
-    pid_t keeper; /* of the journal; 0: none */
+    pid_t keeper;  /* of the journal; 0: none */
+    pid_t checker; /* of a store that is suspect; 0: none */
+    bool damaged;  /* so it has found */
     int sync_seconds;
     int waiting;         /* a connection for which no process could be had yet; -1: none */
     int64_t pause_until; /* nothing is accepted before */
@@ -73,6 +76,19 @@ static void want_keeper(struct parent *p)
     }
 }
 
+/* The store is checked by a child, since the parent takes no lock, and may not die of what is found. */
+static void want_checker(struct parent *p)
+{
+    if (p->checker > 0 || p->damaged || !store_is_suspect(p->store) || p->pause_until > clock_now()) {
+        return;
+    }
+    p->checker = checker_start(p->store);
+    if (p->checker < 0) {
+        p->checker = 0;
+        back_off(p, "cannot make a process to check the post office", errno);
+    }
+}
+
 static void reap(struct parent *p)
 {
     bool any = false, died = false;
@@ -81,6 +97,13 @@ static void reap(struct parent *p)
 
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         died = died || WIFSIGNALED(status);
+        if (WIFSIGNALED(status) && signals_is_fault(WTERMSIG(status))) {
+            store_suspect(p->store);
+        }
+        if (pid == p->checker) {
+            p->checker = 0;
+            p->damaged = status != 0; /* it may have died of what it found */
+        }
         if (pid == p->keeper) {
             p->keeper = 0;
             note_death(pid, status);
@@ -233,6 +256,25 @@ static void end(struct parent *p)
     free(p->children);
 }
 
+/* At once: what is damaged is not worked on any more. */
+static void end_everybody(struct parent *p)
+{
+    signal_children(p, SIGKILL);
+    if (p->keeper > 0) {
+        (void)kill(p->keeper, SIGKILL);
+    }
+    int64_t deadline = deadline_after_seconds(END_SECONDS);
+    while ((p->count > 0 || p->keeper > 0) && clock_now() < deadline) {
+        struct timespec left = deadline_left(clock_now() + END_KILLED / 10);
+        (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+        reap(p);
+    }
+    if (p->waiting >= 0) {
+        (void)close(p->waiting);
+    }
+    free(p->children);
+}
+
 int parent_run(struct listeners *listeners, struct store *store, size_t most, int sync_seconds)
 {
     struct parent parent = {
@@ -244,6 +286,7 @@ int parent_run(struct listeners *listeners, struct store *store, size_t most, in
         die(EX_OSERR, "no memory to remember %zu children", most);
     }
     want_keeper(&parent);
+    want_checker(&parent);
     for (;;) {
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
@@ -254,11 +297,16 @@ int parent_run(struct listeners *listeners, struct store *store, size_t most, in
         }
         if (*signals_closing() != 0) {
             end(&parent);
-            return -1;
+            return PARENT_STOPPED;
+        }
+        if (parent.damaged) {
+            end_everybody(&parent);
+            return PARENT_DAMAGED;
         }
         if (parent.keeper == 0 && parent.pause_until <= clock_now()) {
             want_keeper(&parent);
         }
+        want_checker(&parent);
         int descriptor = serve_ready(&parent, asked);
         if (descriptor >= 0) {
             return descriptor;

@@ -8,6 +8,10 @@
 #include <poll.h>
 #include <string.h>
 
+enum { FAULT_STACK = 64 << 10 };
+
+static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
+
 /* The one state of the whole process: a handler has no other way to reach anything. */
 static volatile sig_atomic_t closing, hangup, child;
 static struct store *interrupted; /* changes only while signals are blocked */
@@ -36,11 +40,49 @@ static void handle(int number)
     }
 }
 
+/* The process may have written anywhere. Everybody is told, then the fault takes its course. */
+static void fault(int number)
+{
+    if (interrupted != NULL) {
+        store_suspect(interrupted);
+    }
+    (void)raise(number); /* SA_RESETHAND: this time it kills */
+}
+
+/* On a stack of its own, for the fault may be that there is no more of the other. */
+static void handle_faults(void)
+{
+    static char stack[FAULT_STACK];
+    const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
+    struct sigaction action = {.sa_handler = fault, .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
+
+#ifdef __SANITIZE_ADDRESS__
+    return; /* its own handlers say more */
+#endif
+    if (sigaltstack(&own, NULL) != 0) {
+        bug("the stack for faults cannot be set");
+    }
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        if (faults[i] != SIGTRAP && sigaction(faults[i], &action, NULL) != 0) {
+            bug("a fault cannot be handled");
+        }
+    }
+}
+
+bool signals_is_fault(int number)
+{
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        if (faults[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void signals_prepare(void)
 {
     static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO};
     static const int ignored[] = {SIGPIPE, SIGXFSZ};
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, SIGTRAP};
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigset_t blocked;
 
@@ -59,6 +101,7 @@ void signals_prepare(void)
             bug("a signal cannot be handled");
         }
     }
+    handle_faults();
     action.sa_handler = SIG_IGN;
     for (size_t i = 0; i < sizeof ignored / sizeof ignored[0]; i++) {
         if (sigaction(ignored[i], &action, NULL) != 0) {

@@ -30,4 +30,7 @@ void signals_let_in(void);
 /* TERM, INT and SIGIO interrupt this store's waits from now on; NULL: no store's. */
 void signals_interrupt(struct store *);
 
+/* True for a signal after which a process may have written anywhere before it died. */
+bool signals_is_fault(int number);
+
 #endif

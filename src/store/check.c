@@ -197,6 +197,26 @@ static bool walk(struct store *store, struct check *check)
     return fits;
 }
 
+void store_suspect(struct store *store)
+{
+    __atomic_fetch_add(&store->header->suspected, 1, __ATOMIC_RELEASE);
+}
+
+bool store_is_suspect(const struct store *store)
+{
+    return load64(&store->header->suspected) != load64(&store->header->acquitted);
+}
+
+enum status store_acquit(struct store *store, void (*report)(void *context, const char *finding),
+                         void *context)
+{
+    uint64_t suspected = load64(&store->header->suspected);
+    if (store_check(store, report, context) > 0)
+        return STATUS_DAMAGED;
+    __atomic_store_n(&store->header->acquitted, suspected, __ATOMIC_RELEASE);
+    return STATUS_OK;
+}
+
 size_t store_check(struct store *store, void (*report)(void *context, const char *finding), void *context)
 {
     for (;;) {

@@ -2,7 +2,7 @@
 #include "journal_format.h"
 
 #include "crc32c.h"
-#include "limits.h"
+#include "limit.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the journal is little-endian; a port converts in journal_read.c and journal_write.c"

@@ -7,7 +7,7 @@
 #ifndef SHMAIL_LAYOUT_H
 #define SHMAIL_LAYOUT_H
 
-#include "limits.h"
+#include "limit.h"
 #include "store.h"
 
 #include <assert.h>
@@ -200,6 +200,8 @@ struct header {
     char boot_id[40];
     int64_t created;
     uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
+    uint64_t suspected;   /* atomic: deaths that may have left a scribble */
+    uint64_t acquitted;   /* atomic: how many of them a check has cleared */
     uint64_t deaths_seen;                /* atomic: how many of them a reclaim has looked after */
     uint64_t slot_map[SLOTS_LIMIT / 64]; /* atomic hints: the slot is probably in use */
 

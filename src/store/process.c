@@ -104,6 +104,10 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     if (!segment_try_byte(store, BYTE_SLOTS + index))
         return STATUS_FULL_SLOTS;
     uint64_t before = load64(&slot->life);
+    if (before & IN_USE && store_is_suspect(store)) {
+        segment_free_byte(store, BYTE_SLOTS + index); /* what is suspect is not worked on */
+        return STATUS_FULL_SLOTS;
+    }
     if (before == 0 && sem_init(&slot->wake, 1, 0) != 0)
         return STATUS_SYSTEM;
     slot->pid = getpid();
@@ -151,6 +155,8 @@ enum status store_attach(struct store *store, const char *peer)
     if (status != STATUS_OK)
         return status;
     /* A forked child trusts its parent to have noticed deaths; a process on its own looks for itself. */
+    if (store_is_suspect(store))
+        return STATUS_OK;
     if (store->opener == getpid() || load64(&header->deaths) != load64(&header->deaths_seen))
         store_reclaim(store);
     return STATUS_OK;

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool is_name(const char *name)
@@ -15,6 +17,14 @@ static bool is_name(const char *name)
     size_t length = strlen(name);
     return length > 0 && length <= POST_OFFICE_MAX && name[0] != '.' &&
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
+}
+
+static void close_files(const struct store *store)
+{
+    const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (files[i] >= 0)
+            close(files[i]);
 }
 
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
@@ -44,15 +54,35 @@ enum status store_open(struct store **result, const struct store_options *option
     enum status status = segment_open(store, options, why, why_size);
     if (status != STATUS_OK) {
         int error = errno;
-        const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
-        for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-            if (files[i] >= 0)
-                close(files[i]);
+        close_files(store);
         free(store);
         errno = error;
         return status;
     }
     *result = store;
+    return STATUS_OK;
+}
+
+enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
+{
+    char from[sizeof("/dev/shm/shmail-") + POST_OFFICE_MAX];
+    char to[sizeof(from) + sizeof(".damaged-20000101T000000Z")];
+    char moment[sizeof("20000101T000000Z")];
+    time_t now = time(NULL);
+    struct tm parts;
+    aside[0] = '\0';
+    if (name) {
+        strftime(moment, sizeof(moment), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &parts));
+        snprintf(from, sizeof(from), "/dev/shm/shmail-%s", name);
+        snprintf(to, sizeof(to), "%s.damaged-%s", from, moment);
+        if (rename(from, to) != 0)
+            return STATUS_SYSTEM;
+        snprintf(aside, aside_size, "%s.damaged-%s", name, moment);
+    }
+    munmap((*store)->base, (*store)->header->segment_bytes);
+    close_files(*store);
+    free(*store);
+    *store = NULL;
     return STATUS_OK;
 }
 

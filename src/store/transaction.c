@@ -86,7 +86,13 @@ void transaction_apply(struct store *store, struct slot *slot)
 {
     uint64_t count = load64(&slot->redo_count);
     for (uint64_t i = 0; i < count; i++) {
-        void *field = store->base + (slot->redo[i].where & ~EIGHT_BYTES);
+        uint64_t where = slot->redo[i].where & ~EIGHT_BYTES;
+        void *field = store->base + where;
+        if (i >= REDO_MAX || where % 4 != 0 || where >= store->header->segment_bytes ||
+            !segment_has(store, where)) {
+            store_suspect(store); /* the record of a dead owner who had scribbled over it */
+            break;
+        }
         if (slot->redo[i].where & EIGHT_BYTES)
             __atomic_store_n((uint64_t *)field, slot->redo[i].value, __ATOMIC_RELEASE);
         else

@@ -1,6 +1,6 @@
-/* limits.h: every limit that is not an option, with its reason. Too long is an error, never a truncation. */
-#ifndef SHMAIL_LIMITS_H
-#define SHMAIL_LIMITS_H
+/* limit.h: every limit that is not an option, with its reason. Too long is an error, never a truncation. */
+#ifndef SHMAIL_LIMIT_H
+#define SHMAIL_LIMIT_H
 
 enum {
     USERNAME_MAX = 64,    /* protocols.md, section 1 */

@@ -1,0 +1,61 @@
+/* checker.c: acquits a store that a crashed process may have scribbled over, or says what is wrong with it.
+ * Findings go to the log, the first few one by one. */
+#include "checker.h"
+
+#include "log.h"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+enum {
+    FINDINGS_SHOWN = 20,
+    CHECK_SECONDS =
+        120, /* a check that takes longer runs in circles: 10,000,000 messages take a few seconds */
+};
+
+static void show(void *shown, const char *finding)
+{
+    size_t *count = shown;
+
+    if ((*count)++ < FINDINGS_SHOWN) {
+        log_error("check: %s", finding);
+    }
+}
+
+enum status checker_run(struct store *store)
+{
+    size_t shown = 0;
+
+    log_warning("a process has crashed: the post office is being checked");
+    enum status status = store_acquit(store, show, &shown);
+    if (status == STATUS_OK) {
+        log_info("the post office is sound");
+    } else {
+        log_error("the post office is damaged: %zu findings", shown);
+    }
+    return status;
+}
+
+pid_t checker_start(struct store *store)
+{
+    pid_t pid = fork();
+
+    if (pid != 0) {
+        return pid;
+    }
+    (void)prctl(PR_SET_NAME, "shmaild: check");
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)alarm(CHECK_SECONDS);
+    (void)signal(SIGALRM, SIG_DFL);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    enum status status = store_attach(store, "checker");
+    if (status == STATUS_OK) {
+        store_describe(store, "check");
+        status = checker_run(store);
+        store_detach(store);
+    }
+    _exit(status != STATUS_OK);
+}

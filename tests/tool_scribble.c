@@ -1,0 +1,23 @@
+/* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
+ * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME mailbox|nothing. */
+#include "layout.h"
+#include "store.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int main(int argc, char **argv)
+{
+    struct store *store;
+    char why[256];
+    if (argc != 3 ||
+        store_open(&store, &(struct store_options){.name = argv[1], .must_exist = true}, why, sizeof(why)) !=
+            STATUS_OK ||
+        store_attach(store, "scribbler") != STATUS_OK)
+        return 1;
+    if (strcmp(argv[2], "mailbox") == 0)
+        store->accounts[1].count += 7;
+    store_suspect(store);
+    puts("scribbled");
+    return 0;
+}
