@@ -1,0 +1,214 @@
+# Processes that are killed or stopped: what was acknowledged stays, and nobody else is harmed.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output is run's, log is setup's, alice, bob, ... are dial's
+
+bats_require_minimum_version 1.5.0
+load helper
+load frame
+load office
+
+deaths() {
+    grep -c 'was ended by signal 9' "$log"
+}
+
+@test "200 children killed at random under the load of 64 clients" {
+    start_server --crypt-cost 1
+    load_with "$SHMAIL_SERVER" 64 40000 KILL 200 "$SHMAIL_PID"
+    eventually has_children 0
+    expect_deserted
+    run deaths
+    assert_output 200
+    run ask NOOP
+    assert_output OK
+}
+
+# The fewer there are, the more often one is hit while it works.
+@test "200 children killed at random under the load of 2 clients" {
+    start_server --crypt-cost 1
+    load_with "$SHMAIL_SERVER" 2 4000 KILL 200 "$SHMAIL_PID"
+    expect_deserted
+}
+
+@test "children stopped at random under load" {
+    start_server --crypt-cost 1
+    load_with "$SHMAIL_SERVER" 64 40000 STOP 50 "$SHMAIL_PID"
+    assert_output --partial "; 0 connections lost,"
+    expect_deserted
+}
+
+@test "a stopped child holds up nobody, loses nothing, and goes on" {
+    local cookie child
+    start_server --crypt-cost 1
+    cookie=$(enrol alice)
+    eventually has_children 0
+    dial alice
+    child=$(children)
+    kill -STOP "$child"
+    tell "$alice" "SEND alice one $cookie" "SEND alice two $cookie" "COUNT alice $cookie"
+    run ask "SEND alice zero $cookie" "COUNT alice $cookie"
+    assert_output $'OK 1\nCOUNTED 1'
+    kill -CONT "$child"
+    told "$alice" "OK 2" "OK 3" "COUNTED 3"
+    exec {alice}>&-
+    expect_deserted
+}
+
+@test "the server killed: its children go on, and a new one beside them finds their mail" {
+    local cookie letters old_port
+    start_server --crypt-cost 1
+    cookie=$(enrol alice)
+    dial alice
+    dial waiter
+    tell "$waiter" "WAIT alice 2 20 $cookie"
+    old_port=$PORT
+    kill_server
+    run exchange "$alice" "SEND alice one $cookie"
+    assert_output "OK 1"
+
+    start_server --crypt-cost 1
+    [ "$PORT" -ne "$old_port" ]
+    letters=$(enrol bob)
+    run ask "GETMSG alice $cookie" "SEND alice two $letters"
+    assert_output $'one\nOK 2'
+    told "$waiter" "COUNTED 2"
+    tell "$alice" "FETCH alice 2 $cookie" "SEND bob three $cookie"
+    told "$alice" "OK 3" two "OK 1"
+    run ask "GETMSG bob $letters"
+    assert_output three
+    expect_sound
+    tell "$alice" QUIT # its end of the connection is open in the new server too
+    tell "$waiter" QUIT
+    expect_deserted
+    exec {alice}>&- {waiter}>&-
+}
+
+@test "the server killed under load: its children go on, and a new one takes its address" {
+    local address tool operations=30000
+    start_server --crypt-cost 1
+    address=$SHMAIL_SERVER
+    [[ $SHMAIL_BUILD != *sanitize ]] || operations=10000
+    "$SHMAIL_BUILD/tests/tool_load" "$SHMAIL_SERVER" 64 "$operations" >figures 2>&1 3>&- &
+    tool=$!
+    eventually has_children 64
+    kill_server
+    start_server --crypt-cost 1 -l "$address"
+    wait "$tool" || { cat figures; return 1; }
+    grep -q '; 0 connections lost,' figures
+    expect_deserted
+}
+
+# Stops the server and starts it again, or kills it with its children.
+restart() { # stop or kill
+    local child
+    if [ "$1" = kill ]; then
+        for child in $(children); do
+            kill -KILL "$child"
+        done
+        kill_server
+    else
+        stop_server
+    fi
+    start_server --crypt-cost 1
+}
+
+@test "accounts, sessions, mail, queues and ids are there after a restart and after a crash" {
+    local how cookie connection
+    for how in stop kill; do
+        start_server --crypt-cost 1
+        cookie=$(enrol alice)
+        frame 0 '{"name": "carol@mail.ru"}' | nc -N "$HOST" "$PORT" >carol
+        run ask "SEND alice one $cookie" "SEND alice two $cookie" "SEND alice three $cookie" \
+            "REMOVE alice 3 $cookie" "MESSAGE queued $cookie" "SEND carol@mail.ru hello $cookie"
+        assert_output $'OK 1\nOK 2\nOK 3\nOK\nOK\nOK 1'
+        dial connection
+        restart "$how"
+        run ask "COUNT alice $cookie" "GETMSG alice $cookie" "STORE alice $cookie" "FETCH alice 4 $cookie" \
+            "LOGIN alice wrong" "REGISTER alice secret" "SEND alice five $cookie"
+        assert_output $'COUNTED 2\none\nOK\nOK 6\nqueued\nKO\nKO\nOK 5'
+        run bash -c "ask() { $(declare -f ask | tail -n +2); }; ask 'LOGIN alice secret'"
+        assert_output --partial "OK "
+        run show_frames < <({
+            frame 0 '{"name": "carol@mail.ru"}'
+            frame 3 '{"index": 1}'
+        } | nc -N "$HOST" "$PORT")
+        assert_line --index 1 --partial '"id": 1, "source": "alice@mail.localhost"'
+        exec {connection}>&-
+        expect_deserted
+        stop_server
+        remove_segment
+    done
+}
+
+# As inetd: a process for each connection, which nobody watches. $inetd is who makes them.
+start_inetd() {
+    socat -d -d "UNIX-LISTEN:$PWD/socket,fork,backlog=64" \
+        "EXEC:$SHMAIL_BUILD/shmaild -i --crypt-cost 1 -n $SHMAIL_NAME,nofork" 2>socat.log 3>&- &
+    inetd=$!
+    eventually grep -q 'listening on' socat.log
+}
+
+end_inetd() {
+    kill "$inetd"
+    wait "$inetd" || :
+}
+
+@test "8 processes without a parent make a post office and deliver to each other" {
+    local inetd
+    start_inetd
+    load_with "unix:$PWD/socket" 8 10000
+    assert_output --partial "; 0 connections lost,"
+    expect_deserted
+    end_inetd
+}
+
+@test "8 processes without a parent, 100 of them killed at random" {
+    local inetd
+    start_inetd
+    load_with "unix:$PWD/socket" 8 10000 KILL 100 "$inetd"
+    expect_deserted
+    end_inetd
+}
+
+@test "a name of Message is free as soon as its process is killed" {
+    local name
+    start_server
+    for _ in {1..5}; do
+        connect name
+        say "$name" 0 '{"name": "alice@mail.ru"}'
+        hear "$name" '0 "OK"'
+        eventually has_children 1
+        kill -KILL "$(children | tr -d ' ')"
+        hang_up "$name"
+    done
+    eventually has_children 0
+    run deaths
+    assert_output 5
+    expect_deserted
+}
+
+mebibytes() {
+    ctl stat | sed -n 's/^blocks\t\([0-9]*\)\..*/\1/p'
+}
+
+@test "a child killed while it sends gives its message back" {
+    local cookie reader
+    start_server --crypt-cost 1
+    cookie=$(enrol alice)
+    run ask "SEND alice $(printf '%01500000d' 0) $cookie"
+    assert_output "OK 1"
+    eventually has_children 0
+    dial reader
+    for _ in {1..20}; do
+        echo "FETCH alice 1 $cookie"
+    done >&"$reader"
+    run -0 read -r -t 10 -u "$reader" # the first of 30 MB, which nobody reads
+    run ask "DELMSG alice $cookie" "COUNT alice $cookie"
+    assert_output $'OK\nCOUNTED 0'
+    [ "$(mebibytes)" -ge 1 ]
+    eventually has_children 1
+    kill -KILL "$(children | tr -d ' ')"
+    exec {reader}>&-
+    expect_deserted
+    [ "$(mebibytes)" -eq 0 ]
+}

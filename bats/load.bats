@@ -1,0 +1,21 @@
+# Many clients at once, in both protocols and on each other's mail: tool_load says what must hold.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # output is run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+@test "64 clients in mixed protocols: what is acknowledged is delivered once, in order and intact" {
+    start_server --crypt-cost 1
+    load_with "$SHMAIL_SERVER" 64 100000
+    assert_output --partial "; 0 connections lost,"
+    expect_deserted
+}
+
+@test "over a unix socket it is the same" {
+    start_server --crypt-cost 1 -l "unix:$PWD/socket"
+    load_with "unix:$PWD/socket" 16 10000
+    assert_output --partial "; 0 connections lost,"
+    expect_deserted
+}

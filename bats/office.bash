@@ -1,0 +1,105 @@
+# office.bash: a server for each test, lines over a connection that stays open, and what must be true of the
+# post office when all is over.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # output is run's
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    log=$BATS_FILE_TMPDIR/shmaild.log
+    : >"$log"
+}
+
+teardown() {
+    local result=0
+    stop_server || result=$?
+    remove_segment
+    return "$result"
+}
+
+# Looks until the command succeeds, for 10 seconds at most.
+eventually() {
+    local deadline=$((SECONDS + 10))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
+}
+
+# Opens a connection for lines and waits until it is served; its descriptor is in the variable that is named.
+dial() {
+    eval "exec {$1}<>/dev/tcp/$HOST/$PORT"
+    tell "${!1}" NOOP
+    told "${!1}" OK
+}
+
+# Sends lines: descriptor, line...
+tell() {
+    local descriptor=$1
+    shift
+    printf '%s\n' "$@" >&"$descriptor"
+}
+
+# Receives lines and compares them: descriptor, line...
+told() {
+    local descriptor=$1 line
+    shift
+    while [ $# -gt 0 ]; do
+        read -r -t 10 -u "$descriptor" line || { echo "no reply where '$1' was expected"; return 1; }
+        [ "$line" = "$1" ] || { echo "not '$1' but '$line'"; return 1; }
+        shift
+    done
+}
+
+# One request over an open connection; prints the reply.
+exchange() {
+    local line
+    tell "$1" "$2"
+    read -r -t 10 -u "$1" line && printf '%s\n' "$line"
+}
+
+# Registers a user and prints the cookie.
+enrol() {
+    local reply
+    reply=$(ask "REGISTER $1 secret")
+    [[ $reply == "OK "* ]] && echo "${reply#OK }"
+}
+
+# Processes that the server has made and not collected.
+children() {
+    cat "/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"
+}
+
+has_children() { # how many
+    [ "$(children | wc -w)" -eq "$1" ]
+}
+
+ctl() {
+    shmailctl -n "$SHMAIL_NAME" "$@"
+}
+
+expect_sound() {
+    run -0 ctl check
+    assert_output clean
+}
+
+# Nobody is attached but who asks.
+is_deserted() {
+    [ "$(ctl ps | tail -n +2 | cut -f 4)" = ctl ]
+}
+
+expect_deserted() {
+    eventually is_deserted || { ctl ps; return 1; }
+    expect_sound
+}
+
+# Runs tool_load and shows its figures; it says itself what is wrong. Under sanitizers there are fewer operations.
+load_with() { # address, clients, operations, [signal, times, parent]
+    local operations=$3
+    if [[ $SHMAIL_BUILD == *sanitize ]]; then
+        operations=$((operations / 4))
+        echo "# under sanitizers, so with $operations operations instead of $3" >&3
+    fi
+    run timeout 58 "$SHMAIL_BUILD/tests/tool_load" "$1" "$2" "$operations" "${@:4}"
+    assert_success
+    echo "# $output" >&3
+}

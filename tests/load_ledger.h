@@ -1,0 +1,149 @@
+/* load_ledger.h: what every client under load has sent and received, in memory that all of them share, and
+ * the contents, which follow from sender and number alone.
+ *
+ * A sender writes state and told, the recipient writes seen; so no entry needs a lock. */
+#ifndef SHMAIL_LOAD_LEDGER_H
+#define SHMAIL_LOAD_LEDGER_H
+
+#include "buffer.h"
+#include "load_wire.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { CLIENTS_MAX = 256, LARGE_EVERY = 128, LARGE_MAX = 100000, SMALL_MAX = 160 };
+
+enum state {
+    NEVER_SENT,
+    PERHAPS_SENT, /* begun, and not acknowledged */
+    SENT
+};
+
+struct entry {
+    uint32_t state;
+    uint32_t recipient;
+    uint64_t told; /* the id that SEND's reply gave; 0: none */
+    uint64_t seen; /* the id under which the recipient has found it; 0: not yet */
+};
+
+struct ledger {
+    unsigned clients;
+    uint64_t target;            /* operations */
+    uint64_t most;              /* letters of one client */
+    uint64_t signals;           /* that are sent, spread over the operations */
+    uint64_t given;             /* atomic: of them */
+    uint64_t operations;        /* atomic: acknowledged */
+    uint64_t lost;              /* atomic: connections */
+    uint64_t sent[CLIENTS_MAX]; /* the number of each client's last letter */
+    pthread_barrier_t barrier;
+    pthread_mutex_t signalling; /* so that each signal hits a process of its own */
+    struct entry entries[];
+};
+
+/* Numbers begin at 1. */
+static inline struct entry *ledger_entry(struct ledger *ledger, unsigned sender, uint64_t number)
+{
+    return &ledger->entries[sender * (ledger->most + 1) + number];
+}
+
+static inline void ledger_set(struct entry *entry, enum state state)
+{
+    __atomic_store_n(&entry->state, (uint32_t)state, __ATOMIC_RELEASE);
+}
+
+static inline void ledger_meet(struct ledger *ledger)
+{
+    (void)pthread_barrier_wait(&ledger->barrier);
+}
+
+static inline uint64_t ledger_operations(struct ledger *ledger)
+{
+    return __atomic_load_n(&ledger->operations, __ATOMIC_RELAXED);
+}
+
+static inline void ledger_count(struct ledger *ledger)
+{
+    (void)__atomic_add_fetch(&ledger->operations, 1, __ATOMIC_RELAXED);
+}
+
+/* True: a signal is due, and it is the caller's to send it. */
+static inline bool ledger_claim(struct ledger *ledger)
+{
+    uint64_t done = ledger_operations(ledger);
+    uint64_t due = (done < ledger->target ? done : ledger->target) * ledger->signals / ledger->target;
+    uint64_t given = __atomic_load_n(&ledger->given, __ATOMIC_RELAXED);
+
+    while (given < due) {
+        if (__atomic_compare_exchange_n(&ledger->given, &given, given + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Contents. A message of the Message protocol has a header and a text, one of SMSP a text alone that begins
+ * with the same words. */
+
+struct letter_name {
+    unsigned sender, recipient;
+    uint64_t number;
+};
+
+/* Takes a number and the space behind it off the front of a text. */
+static inline bool take_number(const char **text, uint64_t *number)
+{
+    char *end = NULL;
+
+    if (**text < '0' || **text > '9') {
+        return false;
+    }
+    *number = strtoull(*text, &end, 10);
+    *text = *end == ' ' ? end + 1 : end;
+    return true;
+}
+
+/* Reads the words that each content begins with. */
+static inline struct letter_name letter_read(const char *text, size_t length)
+{
+    char words[64];
+    const char *next = words;
+    uint64_t sender, recipient, number;
+    size_t size = length < sizeof words - 1 ? length : sizeof words - 1;
+
+    memcpy(words, text, size);
+    words[size] = '\0';
+    if (!take_number(&next, &sender) || !take_number(&next, &recipient) || !take_number(&next, &number)) {
+        fail("a message was found that nobody can have sent: %s", words);
+    }
+    return (struct letter_name){(unsigned)sender, (unsigned)recipient, number};
+}
+
+static inline void letter_words(struct buffer *out, struct letter_name name)
+{
+    (void)buffer_print(out, "%u %u %" PRIu64, name.sender, name.recipient, name.number);
+}
+
+/* What follows the words: most are short, some take several blocks. Lines are broken by line_break. */
+static inline void letter_rest(struct buffer *out, struct letter_name name, char line_break)
+{
+    static const char *const pieces[] = {"a", "Z", "7", " ", "\"", "\\", "é", "世", "|", "NULL"};
+    unsigned random = (name.sender + 1) * 2654435761u ^ (unsigned)name.number * 40503u;
+    unsigned most = rand_r(&random) % LARGE_EVERY == 0 ? LARGE_MAX : SMALL_MAX;
+    size_t end = out->length + (unsigned)rand_r(&random) % most;
+
+    while (out->length < end) {
+        unsigned piece = (unsigned)rand_r(&random) % (sizeof pieces / sizeof pieces[0] + 1);
+        if (piece == 0) {
+            (void)buffer_append_byte(out, line_break);
+        } else {
+            (void)buffer_append_text(out, pieces[piece - 1]);
+        }
+    }
+    (void)buffer_append_byte(out, '.');
+    if (out->failed) {
+        fail("no memory");
+    }
+}
+
+#endif
