@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -199,12 +200,11 @@ static enum status create(struct store *store, const struct store_options *optio
     struct header sizes;
     sizes_from_options(&sizes, options);
     struct store trial = {.base = NULL};
-    uint64_t tables = lay_out(&trial, &sizes);
-    if (sizes.segment_bytes > SEGMENT_BYTES_MAX || tables + PAGE > sizes.segment_bytes) {
+    uint64_t least = lay_out(&trial, &sizes) + PAGE;
+    if (sizes.segment_bytes > SEGMENT_BYTES_MAX || least > sizes.segment_bytes) {
         snprintf(why, why_size,
-                 "a segment for %u accounts and %u processes needs between %llu and %llu bytes",
-                 sizes.accounts_most, sizes.slots_most, (unsigned long long)(tables + PAGE),
-                 (unsigned long long)SEGMENT_BYTES_MAX);
+                 "a segment for %u accounts and %u processes needs between %" PRIu64 " and %" PRIu64 " bytes",
+                 sizes.accounts_most, sizes.slots_most, least, SEGMENT_BYTES_MAX);
         return STATUS_MALFORMED;
     }
     /* The header and the map of what is reserved; all else is reserved by and by. */
