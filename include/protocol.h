@@ -28,10 +28,16 @@ struct protocol {
     /* Serves until the peer or the server ends it; replies are flushed when it returns. STATUS_HANGUP is the
      * ordinary end, STATUS_OK one that the protocol decided (QUIT). */
     enum status (*serve)(struct connection *);
+    /* Answers the request that has begun to arrive with a refusal: there is no place in the store for this
+     * client. */
+    void (*turn_away)(struct stream *, enum status why);
 };
 
 /* Reads the first byte and serves by the protocol that recognises it. STATUS_MALFORMED: none does. */
 enum status protocol_serve(struct connection *);
+
+/* Waits for the first bytes and refuses by the protocol that recognises them. */
+void protocol_turn_away(struct stream *, enum status why);
 
 extern const struct protocol smsp_protocol;    /* smsp(7) */
 extern const struct protocol message_protocol; /* shmail-message(7) */

@@ -317,9 +317,18 @@ static enum status message_serve(struct connection *connection)
     return status == STATUS_OK ? flushed : status;
 }
 
+static void message_turn_away(struct stream *stream, enum status why)
+{
+    struct connection connection = {.stream = stream};
+    struct message_session session = {.connection = &connection, .command = "connection"};
+
+    reply_error(&session, why);
+    buffer_free(&session.reply);
+}
+
 static bool message_recognise(unsigned char first_byte)
 {
     return first_byte == 0x00;
 }
 
-const struct protocol message_protocol = {"message", message_recognise, message_serve};
+const struct protocol message_protocol = {"message", message_recognise, message_serve, message_turn_away};

@@ -4,20 +4,42 @@
 
 static const struct protocol *const protocols[] = {&smsp_protocol, &message_protocol};
 
-enum status protocol_serve(struct connection *connection)
+/* NULL, and why in *status: nothing has come, or nothing that any protocol recognises. */
+static const struct protocol *recognise(struct stream *stream, enum status *status)
 {
-    if (stream_length(connection->stream) == 0) {
-        enum status status = stream_read(connection->stream, 1);
-        if (status != STATUS_OK) {
-            return status;
-        }
+    *status = stream_length(stream) > 0 ? STATUS_OK : stream_read(stream, 1);
+    if (*status != STATUS_OK) {
+        return NULL;
     }
-    unsigned char first = (unsigned char)stream_data(connection->stream)[0];
+    unsigned char first = (unsigned char)stream_data(stream)[0];
     for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
         if (protocols[i]->recognise(first)) {
-            store_describe(connection->store, protocols[i]->name);
-            return protocols[i]->serve(connection);
+            return protocols[i];
         }
     }
-    return STATUS_MALFORMED;
+    *status = STATUS_MALFORMED;
+    return NULL;
+}
+
+enum status protocol_serve(struct connection *connection)
+{
+    enum status status;
+    const struct protocol *protocol = recognise(connection->stream, &status);
+
+    if (protocol == NULL) {
+        return status;
+    }
+    store_describe(connection->store, protocol->name);
+    return protocol->serve(connection);
+}
+
+void protocol_turn_away(struct stream *stream, enum status why)
+{
+    enum status status;
+    const struct protocol *protocol = recognise(stream, &status);
+
+    if (protocol != NULL) {
+        protocol->turn_away(stream, why);
+        (void)stream_flush(stream);
+    }
 }

@@ -264,12 +264,31 @@ static enum status serve(struct connection *connection)
     return status != STATUS_OK ? status : sent;
 }
 
+/* One KO, with a sum where the first request is of the checksum dialect; there is nobody to ask WHY. */
+static void turn_away(struct stream *stream, enum status why)
+{
+    struct smsp_frame frame = {.limit = REQUEST_OVERHEAD, .terminator = '\n'};
+    struct text request;
+    uint64_t sum;
+
+    (void)why;
+    if (smsp_frame_read(&frame, stream, &request) != STATUS_OK) {
+        return;
+    }
+    if (frame.terminator == '\0' && smsp_sum_cut(&request, &sum)) {
+        stream_put_number(stream, smsp_sum_end(smsp_sum_add(0, "KO", 2)));
+        stream_put(stream, " ", 1);
+    }
+    stream_put(stream, "KO", 2);
+    stream_put(stream, &frame.terminator, 1);
+}
+
 static bool recognise(unsigned char first_byte)
 {
     return (first_byte >= ' ' && first_byte <= '~') || first_byte == '\r' || first_byte == '\n';
 }
 
-const struct protocol smsp_protocol = {"smsp", recognise, serve};
+const struct protocol smsp_protocol = {"smsp", recognise, serve, turn_away};
 
 static enum status why(void *context)
 {

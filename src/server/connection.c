@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sysexits.h>
 
+enum { TURN_AWAY_SECONDS = 2 }; /* for the first request of a client that can only be refused */
+
 /* Who is at the other end: an address without "inet:", a user and process, or "stdin". */
 static void name_peer(int descriptor, char peer[static PEER_MAX + 1])
 {
@@ -91,10 +93,20 @@ static int serve(struct store *store, const struct settings *settings, struct st
     return status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ? EX_OSERR : EX_OK;
 }
 
+/* A client for whom there is no place is told so, if it asks soon. */
+static int turn_away(struct stream *stream, const char *peer, enum status why)
+{
+    log_warning("%s: turned away: %s", peer, status_text(why));
+    protocol_turn_away(stream, why);
+    stream_linger(stream);
+    stream_close(stream);
+    return EX_UNAVAILABLE;
+}
+
 int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out,
                      bool lone)
 {
-    const struct stream_options options = {
+    struct stream_options options = {
         .in = in,
         .out = out,
         .idle_seconds = idle_seconds,
@@ -107,22 +119,23 @@ int connection_serve(struct store *store, const struct settings *settings, int i
     tune(out);
     enum status status = store_attach(store, peer);
     if (status != STATUS_OK) {
-        log_warning("%s: turned away: %s", peer, status_text(status));
-        return EX_UNAVAILABLE;
-    }
-    signals_interrupt(store);
-    if (lone && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
-        log_error("%s: turned away: save the post office, then mend it with 'shmailctl repair'", peer);
-        signals_interrupt(NULL);
-        store_detach(store);
-        return EX_UNAVAILABLE;
+        options.idle_seconds = TURN_AWAY_SECONDS;
     }
     struct stream *stream = stream_open(&options);
     if (stream == NULL) {
         log_error("%s: turned away: %s", peer, status_text(STATUS_NO_MEMORY));
-        signals_interrupt(NULL);
         store_detach(store);
         return EX_OSERR;
+    }
+    if (status != STATUS_OK) {
+        return turn_away(stream, peer, status);
+    }
+    signals_interrupt(store);
+    if (lone && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
+        log_error("save the post office, then mend it with 'shmailctl repair'");
+        signals_interrupt(NULL);
+        store_detach(store);
+        return turn_away(stream, peer, STATUS_DAMAGED);
     }
     stream_before_send(stream, settle, store);
     int code = serve(store, settings, stream, peer);

@@ -80,11 +80,13 @@ static uint64_t check_queue(struct check *check, const struct account_record *re
 {
     uint64_t count = 0;
     uint64_t bytes = 0;
+    uint64_t newest = record->queue_newest;
     for (block_t block = record->queue; block && check_message(check, block, "queued message", who);
          count++) {
         const struct message_record *message = at(check->store, block);
-        if (message->owner != who || message_state(message->shape) != MESSAGE_QUEUED)
+        if (message->owner != who || message_state(message->shape) != MESSAGE_QUEUED || message->id > newest)
             finding(check, "queue %u: block %u is no message of it", who, block);
+        newest = message->id - 1;
         bytes += message_bytes(message);
         block = message->link;
     }
@@ -132,6 +134,9 @@ static void check_content(struct check *check, uint32_t who, bool alive)
         finding(check, "account %u: its sessions are miscounted", who);
     if (!alive)
         return;
+    if (record->changed > check->store->header->journal.assigned)
+        finding(check, "account %u: journal record %llu about it was never given", who,
+                (unsigned long long)record->changed);
     if (walk.count != record->count || walk.last > record->newest)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
@@ -291,6 +296,16 @@ static void check_pins(struct check *check)
                 check->pinned_count);
 }
 
+static void check_pin(struct check *check, block_t block, const char *where, uint32_t who)
+{
+    const struct store *store = check->store;
+    uint64_t end = store->arena + (uint64_t)store->header->pages_used * PAGE;
+    if (block >= store->arena / UNIT && block <= (end - sizeof(struct message_record)) / UNIT)
+        check->pinned[check->pinned_count++] = block;
+    else
+        finding(check, "%s %u: what it has pinned is no block", where, who);
+}
+
 /* What the journal has not yet written holds messages and texts. */
 static void check_ring(struct check *check)
 {
@@ -307,7 +322,7 @@ static void check_ring(struct check *check)
         if (note->text)
             check_block(check, note->text, sizeof(struct identity), "text for the journal", note->account);
         if (note->message)
-            check->pinned[check->pinned_count++] = note->message;
+            check_pin(check, note->message, "journal record of account", note->account);
     }
 }
 
@@ -326,11 +341,7 @@ void check_slots(struct check *check)
         for (block_t block = slot->draft; block && check_block(check, block, sizeof(block_t), "draft", i);)
             block = *(const block_t *)at(store, block);
         for (uint32_t pin = 0; pin < slot->pins && pin < PINS_MAX; pin++)
-            if (slot->pinned[pin] >= store->arena / UNIT &&
-                slot->pinned[pin] < (store->arena + (uint64_t)store->header->pages_used * PAGE) / UNIT)
-                check->pinned[check->pinned_count++] = slot->pinned[pin];
-            else
-                finding(check, "slot %u: pin %u is no block", i, pin);
+            check_pin(check, slot->pinned[pin], "slot", i);
     }
     check_ring(check);
     check_pins(check);

@@ -95,15 +95,26 @@ enum status journal_write_header(const struct store *store, uint32_t file,
     return status;
 }
 
-/* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. */
+static bool is_zero(int file, uint64_t offset, size_t length, char *buffer)
+{
+    return pread(file, buffer, length, (off_t)offset) == (ssize_t)length && buffer[0] == 0 &&
+           memcmp(buffer, buffer + 1, length - 1) == 0;
+}
+
+/* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. But what
+ * is zeros already is left alone: reading is quicker. */
 enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size)
 {
     static const char zeros[FILL_STEP];
-    for (uint64_t offset = from; offset < size; offset += FILL_STEP) {
+    static char buffer[FILL_STEP];
+    for (uint64_t offset = from; offset < size;) {
         size_t length = size - offset < FILL_STEP ? (size_t)(size - offset) : FILL_STEP;
-        enum status status = write_all(store->files[file], zeros, length, offset);
-        if (status != STATUS_OK)
-            return status;
+        if (!is_zero(store->files[file], offset, length, buffer)) {
+            enum status status = write_all(store->files[file], zeros, length, offset);
+            if (status != STATUS_OK)
+                return status;
+        }
+        offset += length;
     }
     return fsync(store->files[file]) == 0 ? STATUS_OK : STATUS_SYSTEM;
 }

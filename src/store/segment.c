@@ -176,7 +176,9 @@ static void sizes_from_options(struct header *sizes, const struct store_options 
         .slots_most = options->slots ? options->slots : SLOTS_DEFAULT,
         .created = clock_unix(),
     };
-    sizes->sessions_most = sizes->accounts_most;
+    uint64_t sessions =
+        (uint64_t)sizes->accounts_most * (options->sessions_per_account ? options->sessions_per_account : 1);
+    sizes->sessions_most = sessions < UINT32_MAX / 2 ? (uint32_t)sessions : UINT32_MAX / 2;
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     sizes->tokens = processors < 1 ? 1 : processors > TOKENS_MAX ? TOKENS_MAX : (uint32_t)processors;
 }
