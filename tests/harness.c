@@ -29,6 +29,7 @@ struct verdict {
     atomic_bool failed;
     bool finished, skipped;
     char reason[REASON_SIZE];
+    char figures[REASON_SIZE];
 };
 
 static struct verdict *verdict;
@@ -64,6 +65,17 @@ const char *harness_build(void)
             *slash = '\0';
     }
     return build;
+}
+
+void harness_say(const char *format, ...)
+{
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    size_t used = strlen(verdict->figures);
+    snprintf(verdict->figures + used, sizeof verdict->figures - used, "figures: %s\n", line);
 }
 
 void harness_skip(const char *reason)
@@ -310,6 +322,7 @@ static bool run_test(const struct harness_test *test, size_t number, const sigse
         printf("ok %zu - %s # SKIP %s\n", number, test->name, verdict->reason);
     else
         printf("%sok %zu - %s\n", failed ? "not " : "", number, test->name);
+    print_comment(verdict->figures, strlen(verdict->figures));
     if (failed) {
         print_comment(reason, strlen(reason));
         print_output(output);

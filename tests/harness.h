@@ -39,6 +39,9 @@ const char *harness_name(void);
 const char *harness_directory(void);
 const char *harness_build(void);
 
+/* A line that is shown whether the test passes or not: what it has tried, in figures. */
+__attribute__((format(printf, 1, 2))) void harness_say(const char *format, ...);
+
 /* Ends the test, which then counts as skipped. */
 _Noreturn void harness_skip(const char *reason);
 

@@ -25,6 +25,18 @@ struct account_record *account_record(const struct store *store, account_t accou
     return load32(&record->generation) == account.generation ? record : NULL;
 }
 
+uint64_t account_number(struct store *store, account_t account, size_t field)
+{
+    const struct account_record *record = account_record(store, account);
+    uint64_t number = record ? load64((const uint64_t *)(const void *)((const char *)record + field)) : 0;
+    if (record)
+        journal_observe(store, load64(&record->changed));
+    if (account_record(store, account))
+        return number;
+    journal_observe_all(store);
+    return 0;
+}
+
 static uint32_t hash_name(const struct store *store, const char *name, size_t length)
 {
     return (uint32_t)siphash13_folded(store->header->hash_key, name, length);
@@ -378,6 +390,7 @@ size_t account_name(struct store *store, account_t account, char name[static NAM
     do {
         transaction_begin(store);
         const struct account_record *record = account_record(store, account);
+        observe(store, record ? account.index : 0);
         if (record) {
             const struct identity *identity = identity_of(store, record);
             length = identity->name_length;

@@ -65,8 +65,13 @@ enum status journal_open_directory(struct store *, const struct store_options *,
 /* Writes the file's header in one synced write. */
 enum status journal_write_header(const struct store *, uint32_t file, const struct journal_header *);
 
-/* Fills a file with zeros up to size, so that no write to it will need space. */
-enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size);
+/* As the leader: writes into the inactive file's header that it is not the active one. */
+enum status journal_retire(struct store *);
+
+/* Fills a file with zeros up to size, so that no write to it will need space. STATUS_FULL_JOURNAL: only up to
+ * *reached. Both are synced. */
+enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size,
+                         uint64_t *reached);
 
 /* Writes the whole state into the inactive file, with room for so many bytes of log, and makes that the
  * active one. For the keeper. */

@@ -32,6 +32,7 @@ struct checkpoint {
     uint64_t records;
     uint64_t start,
         start_offset; /* the log's first record that is copied comes after that sequence, at that offset */
+    bool disk_is_full;
     enum status status;
 };
 
@@ -199,7 +200,7 @@ static enum status mark_start(struct checkpoint *checkpoint, bool running)
     bool more = true;
     journal_lead(store);
     while (more && status == STATUS_OK)
-        status = journal_write_group(store, false, &more);
+        status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
     checkpoint->start = journal->written;
     checkpoint->start_offset = journal->tail;
     journal_follow(store);
@@ -232,14 +233,19 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
 {
     struct store *store = checkpoint->store;
     struct journal_segment *journal = &store->header->journal;
-    struct journal_header old = *header;
-    uint32_t old_file = journal->file;
-    if (fsync(store->files[checkpoint->file]) != 0 ||
-        journal_write_header(store, checkpoint->file, header) != STATUS_OK) {
+    enum status status = STATUS_OK;
+    if (fsync(store->files[checkpoint->file]) != 0) {
         checkpoint->status = STATUS_SYSTEM;
         return;
     }
-    enum status status = STATUS_OK;
+    /* From here on either file may be the last word, and whoever leads next has to retire the other one before
+     * anything more is written. */
+    __atomic_store_n(&journal->doubtful, 1, __ATOMIC_RELEASE);
+    if (journal_write_header(store, checkpoint->file, header) != STATUS_OK) {
+        journal_fail(store, errno, "writing a header");
+        checkpoint->status = STATUS_READ_ONLY;
+        return;
+    }
     do {
         transaction_begin(store);
         uint64_t pending = journal->end - journal->tail;
@@ -250,11 +256,11 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
         set64(store, &journal->end, checkpoint->offset + pending);
         set64(store, &journal->capacity, capacity);
         set64(store, &journal->log_bytes, 0);
+        set32(store, &journal->suspect, 0);
     } while (!transaction_finish(store, &status));
     /* So that damage to the new header can never make the old file look like the last word. */
-    old.generation--;
-    old.state = JOURNAL_SUPERSEDED;
-    (void)journal_write_header(store, old_file, &old);
+    if (journal_retire(store) != STATUS_OK)
+        journal_fail(store, errno, "writing a header");
 }
 
 static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacity)
@@ -275,10 +281,13 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
     bool more = true;
     journal_lead(store);
     while (more && checkpoint->status == STATUS_OK)
-        checkpoint->status = journal_write_group(store, false, &more);
+        checkpoint->status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
     copy_log(checkpoint, &from);
-    uint64_t rest = journal->end - journal->tail;
-    if (checkpoint->status == STATUS_OK && checkpoint->offset + rest > capacity)
+    uint64_t end = load64(&journal->end);
+    uint64_t new_end = checkpoint->offset + end - journal->tail;
+    bool fits = new_end <= capacity &&
+                (!checkpoint->disk_is_full || capacity - new_end > load64(&journal->capacity) - end);
+    if (checkpoint->status == STATUS_OK && !fits)
         checkpoint->status = STATUS_FULL_JOURNAL;
     if (checkpoint->status == STATUS_OK)
         activate(checkpoint, &header, capacity);
@@ -291,8 +300,10 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
                                     .file = 1 - store->header->journal.file,
                                     .offset = JOURNAL_HEADER_SIZE,
                                     .status = STATUS_OK};
-    const struct journal_header nothing = {0};
-    checkpoint.status = journal_write_header(store, checkpoint.file, &nothing);
+    struct journal_header empty = {
+        .magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .state = JOURNAL_EMPTY};
+    memcpy(empty.id, store->header->journal.id, sizeof(empty.id));
+    checkpoint.status = journal_write_header(store, checkpoint.file, &empty);
     if (checkpoint.status == STATUS_OK)
         checkpoint.status = mark_start(&checkpoint, true);
     for (uint32_t index = 1; checkpoint.status == STATUS_OK && index <= load32(&store->header->accounts_used);
@@ -301,12 +312,17 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     struct journal_record end = {.type = RECORD_END, .id = checkpoint.records + 1};
     put_record(&checkpoint, &end, "", NULL);
     flush_out(&checkpoint);
-    /* Room for the log that is copied, and as much again for what comes. */
+    /* Room for the log that is copied, and as much again for what comes; but a full disk is no reason to stay
+     * in a fuller file. */
     uint64_t log = checkpoint.offset;
     uint64_t copied = load64(&store->header->journal.end) - checkpoint.start_offset;
-    uint64_t capacity = log + 2 * copied + bytes;
+    uint64_t capacity = 0;
     if (checkpoint.status == STATUS_OK)
-        checkpoint.status = journal_fill(store, checkpoint.file, log, capacity);
+        checkpoint.status =
+            journal_fill(store, checkpoint.file, log, log + 2 * copied + bytes, &capacity);
+    checkpoint.disk_is_full = checkpoint.status == STATUS_FULL_JOURNAL && capacity > log;
+    if (checkpoint.disk_is_full)
+        checkpoint.status = STATUS_OK;
     finish(&checkpoint, log, capacity);
     if (mark_start(&checkpoint, false) != STATUS_OK || checkpoint.status != STATUS_OK)
         log_warning("journal %s: a checkpoint failed: %s", store->header->journal.directory,

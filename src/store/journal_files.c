@@ -21,13 +21,14 @@ static enum status refuse(const struct store_options *options, const char *what,
     return STATUS_SYSTEM;
 }
 
-/* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes this segment's. */
+/* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes that of the segment that
+ * is being made. One that is there already has lost it to any other that came since. */
 static enum status take_lock(struct store *store, const struct store_options *options, char *why,
                              size_t why_size)
 {
     struct journal_segment *journal = &store->header->journal;
     uint8_t holder[sizeof(journal->segment_id)] = {0};
-    if (flock(store->lock_file, LOCK_EX | LOCK_NB) == 0 &&
+    if (!journal->on && flock(store->lock_file, LOCK_EX | LOCK_NB) == 0 &&
         (pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder)))
         return refuse(options, "the lock file cannot be written", why, why_size);
     if (flock(store->lock_file, LOCK_SH) != 0 ||
@@ -35,9 +36,27 @@ static enum status take_lock(struct store *store, const struct store_options *op
         return refuse(options, "the lock file cannot be read", why, why_size);
     if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0)
         return STATUS_OK;
-    snprintf(why, why_size, "journal directory %s is used by another post office: end its processes first",
-             options->directory);
+    if (journal->on)
+        snprintf(why, why_size,
+                 "journal directory %s has been used by another post office since: this one is out of date, "
+                 "remove it with 'shmailctl rm'",
+                 options->directory);
+    else
+        snprintf(why, why_size,
+                 "journal directory %s is used by another post office: end its processes first",
+                 options->directory);
     return STATUS_IN_USE;
+}
+
+/* A directory that was just made is there after a power cut only if its parent says so on disk. */
+static bool sync_parent(const struct store *store, bool made)
+{
+    int parent = openat(store->directory, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return !made;
+    bool synced = fsync(parent) == 0;
+    close(parent);
+    return synced;
 }
 
 enum status journal_open_directory(struct store *store, const struct store_options *options, char *why,
@@ -45,7 +64,8 @@ enum status journal_open_directory(struct store *store, const struct store_optio
 {
     static const char *const names[] = {"journal.0", "journal.1"};
     struct stat about;
-    if (mkdir(options->directory, 0700) != 0 && errno != EEXIST)
+    bool made = mkdir(options->directory, 0700) == 0;
+    if (!made && errno != EEXIST)
         return refuse(options, "it cannot be made", why, why_size);
     store->directory = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (store->directory < 0 || fstat(store->directory, &about) != 0)
@@ -64,7 +84,7 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
     }
-    if (status == STATUS_OK && fsync(store->directory) != 0)
+    if (status == STATUS_OK && (!sync_parent(store, made) || fsync(store->directory) != 0))
         status = refuse(options, "it cannot be synced", why, why_size);
     return status;
 }
@@ -88,10 +108,33 @@ enum status journal_write_header(const struct store *store, uint32_t file,
                                  const struct journal_header *header)
 {
     struct journal_header copy = *header;
-    copy.crc = copy.magic ? journal_header_crc(&copy) : 0;
+    copy.crc = journal_header_crc(&copy);
     enum status status = write_all(store->files[file], &copy, sizeof(copy), 0);
     if (status == STATUS_OK && fsync(store->files[file]) != 0)
         status = STATUS_SYSTEM;
+    return status;
+}
+
+/* What was the active file before keeps the rest of its header, for who has to look into it. */
+enum status journal_retire(struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    struct journal_header header;
+    uint32_t file = 1 - journal->file;
+    ssize_t got = pread(store->files[file], &header, sizeof(header), 0);
+    if (got < 0)
+        return STATUS_SYSTEM;
+    if (got < (ssize_t)sizeof(header) || header.magic != JOURNAL_MAGIC ||
+        header.crc != journal_header_crc(&header)) {
+        header = (struct journal_header){
+            .magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .state = JOURNAL_EMPTY};
+        memcpy(header.id, journal->id, sizeof(header.id));
+    } else if (header.state == JOURNAL_ACTIVE) {
+        header.state = JOURNAL_SUPERSEDED;
+    }
+    enum status status = journal_write_header(store, file, &header);
+    if (status == STATUS_OK)
+        __atomic_store_n(&journal->doubtful, 0, __ATOMIC_RELEASE);
     return status;
 }
 
@@ -103,18 +146,24 @@ static bool is_zero(int file, uint64_t offset, size_t length, char *buffer)
 
 /* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. But what
  * is zeros already is left alone: reading is quicker. */
-enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size)
+enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size,
+                         uint64_t *reached)
 {
     static const char zeros[FILL_STEP];
     static char buffer[FILL_STEP];
-    for (uint64_t offset = from; offset < size;) {
-        size_t length = size - offset < FILL_STEP ? (size_t)(size - offset) : FILL_STEP;
-        if (!is_zero(store->files[file], offset, length, buffer)) {
-            enum status status = write_all(store->files[file], zeros, length, offset);
-            if (status != STATUS_OK)
-                return status;
-        }
-        offset += length;
+    int error = 0;
+    *reached = from;
+    while (*reached < size && error == 0) {
+        size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
+        bool done = is_zero(store->files[file], *reached, length, buffer);
+        ssize_t written = done ? (ssize_t)length : pwrite(store->files[file], zeros, length, (off_t)*reached);
+        if (written > 0)
+            *reached += (uint64_t)written;
+        else if (written == 0 || errno != EINTR)
+            error = written == 0 ? ENOSPC : errno;
     }
-    return fsync(store->files[file]) == 0 ? STATUS_OK : STATUS_SYSTEM;
+    if (fsync(store->files[file]) != 0)
+        return STATUS_SYSTEM;
+    errno = error;
+    return error ? STATUS_FULL_JOURNAL : STATUS_OK;
 }

@@ -20,7 +20,7 @@ enum {
 };
 
 enum journal_type {
-    RECORD_EPOCH = 1, /* other: the epoch of all that follows */
+    RECORD_EPOCH = 1, /* other: the epoch of all that follows, one more than before */
     RECORD_ACCOUNT,   /* first text: name, second: hash; id, other: newest ids of mailbox and queue */
     RECORD_PASSWORD,  /* second text: hash */
     RECORD_REMOVE,    /* an account; in a snapshot: there was none of that index at sequence received */
@@ -32,7 +32,10 @@ enum journal_type {
     RECORD_TYPES
 };
 
-enum { RECORD_SNAPSHOT = 1 }; /* flag: belongs to the snapshot; its sequence counts from 1 there */
+enum {                   /* flags */
+    RECORD_SNAPSHOT = 1, /* belongs to the snapshot; its sequence counts from 1 there */
+    RECORD_WHOLE = 2,    /* of RECORD_STORE: has the message's texts */
+};
 
 struct journal_record {
     uint32_t magic;
@@ -51,7 +54,7 @@ struct journal_record {
 };
 static_assert(sizeof(struct journal_record) == 80, "shmail-journal(5)");
 
-enum journal_state { JOURNAL_EMPTY, JOURNAL_ACTIVE, JOURNAL_SUPERSEDED };
+enum journal_state { JOURNAL_EMPTY, JOURNAL_ACTIVE, JOURNAL_SUPERSEDED }; /* empty: made, but not yet used */
 
 struct journal_header {
     uint64_t magic;

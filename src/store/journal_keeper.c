@@ -37,14 +37,18 @@ static enum status extend(struct store *store, uint64_t bytes)
     struct journal_segment *journal = &store->header->journal;
     uint32_t file = journal->file;
     uint64_t capacity = journal->capacity;
-    enum status status = journal_fill(store, file, capacity, capacity + bytes);
-    if (status != STATUS_OK)
-        return status;
+    uint64_t reached;
+    enum status filled = journal_fill(store, file, capacity, capacity + bytes, &reached);
+    enum status status = STATUS_OK;
+    int error = errno;
+    if (filled == STATUS_SYSTEM)
+        return filled;
     do {
         transaction_begin(store);
-        set64(store, &journal->capacity, capacity + bytes);
+        set64(store, &journal->capacity, reached);
     } while (!transaction_finish(store, &status));
-    return status;
+    errno = error;
+    return filled;
 }
 
 /* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. */
@@ -53,7 +57,8 @@ static enum status look(struct store *store, uint64_t bytes)
     struct journal_segment *journal = &store->header->journal;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
-    if (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->log_bytes) > state_bytes(store))
+    if (load32(&journal->suspect) ||
+        (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->log_bytes) > state_bytes(store)))
         return journal_checkpoint(store, bytes);
     if (load64(&journal->capacity) - load64(&journal->end) < bytes / 2)
         return extend(store, bytes);

@@ -14,7 +14,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WINDOW = 1 << 20 };
+enum {
+    WINDOW = 1 << 20,
+    EPOCHS_AHEAD = 1 << 20, /* epochs that may have begun behind a record that cannot be read */
+};
 
 /* Makes [offset, offset + length) of the file stand in memory, with more behind it where there is more. NULL:
  * it cannot be had; errno is 0 where the file is too short. */
@@ -72,6 +75,18 @@ enum journal_found journal_read_open(struct journal_reader *reader, int file)
     return FOUND_RECORD;
 }
 
+enum journal_found journal_read_blank(struct journal_reader *reader)
+{
+    for (uint64_t offset = 0; offset < reader->size; offset += reader->length) {
+        const char *bytes = window(reader, offset, 1);
+        if (!bytes)
+            return errno ? FOUND_TROUBLE : FOUND_END;
+        if (bytes[0] || memcmp(bytes, bytes + 1, reader->length - 1) != 0)
+            return FOUND_RECORD;
+    }
+    return FOUND_END;
+}
+
 void journal_read_close(struct journal_reader *reader)
 {
     free(reader->bytes);
@@ -80,15 +95,16 @@ void journal_read_close(struct journal_reader *reader)
     reader->length = 0;
 }
 
-/* A whole sound record of the current epoch at this offset, wherever in the sequence. */
-static bool is_sound(struct journal_reader *reader, uint64_t offset, struct journal_record *record,
-                     const char **texts)
+/* A whole sound record at this offset, of the current epoch or of one so far ahead, wherever in the sequence.
+ */
+static bool is_sound(struct journal_reader *reader, uint64_t offset, uint64_t ahead,
+                     struct journal_record *record, const char **texts)
 {
     const char *bytes = window(reader, offset, sizeof(*record));
     if (!bytes)
         return false;
     memcpy(record, bytes, sizeof(*record));
-    if (!journal_is_plausible(record) || record->epoch != reader->epoch)
+    if (!journal_is_plausible(record) || record->epoch - reader->epoch > ahead)
         return false;
     bytes = window(reader, offset, (size_t)journal_size(record));
     if (!bytes)
@@ -99,7 +115,8 @@ static bool is_sound(struct journal_reader *reader, uint64_t offset, struct jour
     return record->crc == crc32c(crc, end, (size_t)(bytes + journal_size(record) - end));
 }
 
-/* What is not sound at the expected place: did it use to be? */
+/* What is not sound at the expected place: did it use to be? A later epoch tells as well: what is lost may be
+ * the very record that began it. */
 static enum journal_found judge(struct journal_reader *reader)
 {
     struct journal_record record;
@@ -116,7 +133,7 @@ static enum journal_found judge(struct journal_reader *reader)
         if (!bytes)
             return errno ? FOUND_TROUBLE : FOUND_END;
         memcpy(&magic, bytes, sizeof(magic));
-        if (magic == RECORD_MAGIC && is_sound(reader, offset, &record, &texts) &&
+        if (magic == RECORD_MAGIC && is_sound(reader, offset, EPOCHS_AHEAD, &record, &texts) &&
             !(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
             return FOUND_DAMAGE;
     }
@@ -130,7 +147,7 @@ enum journal_found journal_read(struct journal_reader *reader, struct journal_re
         reader->snapshot = false;
         reader->sequence = reader->header.first;
     }
-    if (!is_sound(reader, reader->offset, record, texts) || record->sequence != reader->sequence + 1 ||
+    if (!is_sound(reader, reader->offset, 0, record, texts) || record->sequence != reader->sequence + 1 ||
         ((record->flags & RECORD_SNAPSHOT) != 0) != reader->snapshot)
         return judge(reader);
     reader->sequence++;

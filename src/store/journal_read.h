@@ -26,9 +26,13 @@ struct journal_reader {
     size_t length, capacity;
 };
 
-/* Reads and checks the header. FOUND_RECORD: sound, its state is to be looked at; FOUND_END: the file is
- * empty or was given up before it became a journal; FOUND_DAMAGE: it is neither. */
+/* Reads and checks the header. FOUND_RECORD: sound, its state is to be looked at; FOUND_END: there is none,
+ * whatever follows; FOUND_DAMAGE: it is neither. */
 enum journal_found journal_read_open(struct journal_reader *, int file);
+
+/* FOUND_END: the file is empty or all zeros, so it was never a journal; FOUND_RECORD: it is not;
+ * FOUND_TROUBLE. */
+enum journal_found journal_read_blank(struct journal_reader *);
 void journal_read_close(struct journal_reader *);
 
 /* The next record and its texts, which hold until the next call. */

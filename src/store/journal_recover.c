@@ -38,7 +38,28 @@ static enum status give_up(struct recovery *recovery, const char *what, uint64_t
     return STATUS_MISMATCH;
 }
 
-/* Which of the two files is the active one; *found is FOUND_END where there is no journal yet. */
+/* No file is active: a journal is begun where both are blank; anything else has lost its active file. */
+static enum status choose_none(struct recovery *recovery, struct journal_reader readers[static 2],
+                               const enum journal_found states[static 2])
+{
+    for (int i = 0; i < 2; i++) {
+        recovery->store->header->journal.file = (uint32_t)i;
+        enum journal_found blank = states[i] == FOUND_END ? journal_read_blank(&readers[i]) : FOUND_RECORD;
+        if (blank == FOUND_TROUBLE)
+            return give_up(recovery, strerror(errno), 0);
+        if (readers[i].header.magic == JOURNAL_MAGIC && readers[i].header.version != JOURNAL_VERSION)
+            return give_up(recovery,
+                           "the header is damaged, or of another version: then use the shmail that wrote it", 0);
+        if (blank != FOUND_END)
+            return give_up(recovery, "there are records, but no file has the header of an active journal", 0);
+    }
+    recovery->store->header->journal.file = 0;
+    return STATUS_OK;
+}
+
+/* Which of the two files is the active one; *found is FOUND_END where there is no journal yet. Both say so
+ * where a checkpoint was interrupted: nothing has been written since to the older one, and the younger one has
+ * all that was. */
 static enum status choose(struct recovery *recovery, enum journal_found *found)
 {
     struct store *store = recovery->store;
@@ -51,18 +72,19 @@ static enum status choose(struct recovery *recovery, enum journal_found *found)
                       states[1] == FOUND_RECORD && readers[1].header.state == JOURNAL_ACTIVE};
     uint32_t file = usable[1] && (!usable[0] || readers[1].header.generation > readers[0].header.generation);
     store->header->journal.file = file;
-    recovery->reader = readers[file];
-    *found = FOUND_RECORD;
-    if (states[0] == FOUND_TROUBLE || states[1] == FOUND_TROUBLE) {
+    store->header->journal.doubtful = usable[!file] || states[!file] != FOUND_RECORD;
+    *found = usable[file] ? FOUND_RECORD : FOUND_END;
+    if (states[0] == FOUND_TROUBLE || states[1] == FOUND_TROUBLE)
         status = give_up(recovery, strerror(errno), 0);
-    } else if (!usable[file]) {
-        *found = FOUND_END;
-        /* An empty pair is a new journal; anything else has lost its active file. */
-        if (states[0] != FOUND_END || states[1] != FOUND_END)
-            status = give_up(recovery, "no file has the header of an active journal", 0);
-    } else if (recovery->reader.header.version != JOURNAL_VERSION) {
-        status = give_up(recovery, "the journal is of another version: use the shmail that wrote it", 0);
-    }
+    else if (!usable[file])
+        status = choose_none(recovery, readers, states);
+    else if (readers[file].header.version != JOURNAL_VERSION)
+        status = give_up(recovery, "the header is of another version: use the shmail that wrote it", 0);
+    else if (usable[!file] &&
+             (readers[0].header.generation == readers[1].header.generation ||
+              memcmp(readers[0].header.id, readers[1].header.id, sizeof(readers[0].header.id)) != 0))
+        status = give_up(recovery, "both files have the header of an active journal, but not of the same one", 0);
+    recovery->reader = readers[file];
     journal_read_close(&readers[!file]);
     return status;
 }
@@ -84,9 +106,20 @@ static void set_marks(struct journal_segment *journal, uint64_t sequence, uint64
     journal->log_bytes = offset;
 }
 
+/* Where the disk does not do what it is asked. */
+static enum status cannot_write(struct recovery *recovery)
+{
+    snprintf(recovery->why, recovery->why_size,
+             "journal directory %s cannot be written: %s; nothing is lost: make room there, or mend the disk",
+             recovery->store->header->journal.directory, strerror(errno));
+    return STATUS_SYSTEM;
+}
+
+/* Both files are made at once, lest a full disk leaves no room for the first checkpoint. */
 static enum status begin(struct recovery *recovery, uint64_t bytes)
 {
     struct journal_segment *journal = &recovery->store->header->journal;
+    uint64_t reached;
     struct journal_header header = {.magic = JOURNAL_MAGIC,
                                     .version = JOURNAL_VERSION,
                                     .generation = 1,
@@ -95,21 +128,22 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
     enum status status = fresh_epoch(&header.epoch);
     if (status == STATUS_OK && getrandom(header.id, sizeof(header.id), 0) != (ssize_t)sizeof(header.id))
         status = STATUS_SYSTEM;
-    if (status == STATUS_OK)
-        status = journal_fill(recovery->store, 0, 0, bytes);
+    for (uint32_t file = 0; file < 2 && status == STATUS_OK; file++)
+        status = journal_fill(recovery->store, file, 0, bytes, &reached);
     if (status == STATUS_OK)
         status = journal_write_header(recovery->store, 0, &header);
     if (status != STATUS_OK)
-        return give_up(recovery, strerror(errno), 0);
+        return cannot_write(recovery);
     memcpy(journal->id, header.id, sizeof(journal->id));
     journal->generation = header.generation;
     journal->epoch = header.epoch;
     set_marks(journal, 0, JOURNAL_HEADER_SIZE, bytes);
-    return STATUS_OK;
+    return journal_retire(recovery->store) == STATUS_OK ? STATUS_OK : cannot_write(recovery);
 }
 
 /* After the last sound record: zeros, so that nothing of this run can be taken for the next one's, and a
- * record that begins a new epoch, so that nothing stale beyond the zeros can either. */
+ * record that begins a new epoch, so that nothing stale beyond the zeros can either. A full disk does not
+ * matter while there is room for that. */
 static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
 {
     struct store *store = recovery->store;
@@ -119,20 +153,20 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     memcpy(journal->id, reader->header.id, sizeof(journal->id));
     journal->generation = reader->header.generation;
     journal->epoch = reader->epoch;
-    uint64_t epoch;
+    uint64_t reached;
     if (capacity < reader->offset + bytes / 2)
         capacity = reader->offset + bytes;
-    if (fresh_epoch(&epoch) != STATUS_OK ||
-        journal_fill(store, journal->file, reader->offset, capacity) != STATUS_OK)
-        return give_up(recovery, strerror(errno), reader->offset);
-    set_marks(journal, reader->sequence, reader->offset, capacity);
-    struct journal_note note = {.type = RECORD_EPOCH, .other = epoch};
+    enum status status = journal_fill(store, journal->file, reader->offset, capacity, &reached);
+    if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
+        return cannot_write(recovery);
+    set_marks(journal, reader->sequence, reader->offset, reached);
+    struct journal_note note = {.type = RECORD_EPOCH, .other = reader->epoch + 1};
     journal->assigned++;
     store->ring[journal->assigned % RING] = note;
     journal->end += sizeof(struct journal_record);
-    enum status status = journal_flush(store, true);
-    journal->epoch = epoch;
-    return status == STATUS_OK ? status : give_up(recovery, strerror(errno), reader->offset);
+    status = journal_flush(store, true);
+    journal->epoch = note.other;
+    return status == STATUS_OK ? status : cannot_write(recovery);
 }
 
 static enum status replay(struct recovery *recovery)
@@ -166,7 +200,10 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
         status = begin(&recovery, bytes);
     } else if (status == STATUS_OK) {
         recovery.restore = restore_begin(store);
-        status = recovery.restore ? replay(&recovery) : STATUS_NO_MEMORY;
+        if (recovery.restore)
+            status = replay(&recovery);
+        else
+            status = give_up(&recovery, strerror(errno), 0);
         if (recovery.restore)
             restore_end(recovery.restore);
         if (status == STATUS_OK)

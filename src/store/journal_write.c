@@ -94,6 +94,7 @@ static void add_record(const struct store *store, struct group *group, uint64_t 
     struct journal_record *record = &group->records[group->count++];
     *record = (struct journal_record){.magic = RECORD_MAGIC,
                                       .type = note->type,
+                                      .flags = note->flags,
                                       .body_length = note->body_length,
                                       .sequence = sequence,
                                       .synced = journal->synced,
@@ -208,6 +209,10 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     *more = false;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
+    if (load32(&journal->doubtful) && journal_retire(store) != STATUS_OK) {
+        journal_fail(store, errno, "writing a header");
+        return STATUS_READ_ONLY;
+    }
     uint64_t bytes = 0;
     uint64_t sequence = journal->written + 1;
     for (; sequence <= assigned && fits(store, &group, bytes, sequence); sequence++) {

@@ -156,7 +156,7 @@ static_assert(sizeof(struct node) == 272, "an exact size class");
 /* What a transaction tells the journal, until it is written: a record without its texts, which are taken from
  * block. */
 struct journal_note {
-    uint16_t type, unused;
+    uint16_t type, flags;
     uint32_t account, second;
     uint32_t body_length;
     uint64_t id, other;
@@ -182,6 +182,8 @@ struct journal_segment {
     uint64_t log_bytes;          /* since the last checkpoint */
     uint8_t segment_id[16];      /* what the directory's lock file says while this segment has it */
     uint64_t checkpoint;         /* atomic: 1 while one runs: RECORD_STORE then carries the message */
+    uint32_t doubtful;           /* atomic: 1: the inactive file's header may say that it is the active one */
+    uint32_t suspect;            /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
     alignas(64) uint64_t leader; /* owner word */
     uint64_t keeper;             /* owner word */
     sem_t keeper_wake;

@@ -83,22 +83,14 @@ enum status mailbox_append(struct store *store, account_t account, message_id *i
     return status;
 }
 
-/* The generation is looked at again after the load: the record may have become another account's in between.
- */
 uint64_t mailbox_count(struct store *store, account_t account)
 {
-    const struct account_record *record = account_record(store, account);
-    uint64_t count = record ? load64(&record->count) : 0;
-    if (record)
-        journal_observe(store, load64(&record->changed));
-    return account_record(store, account) ? count : 0;
+    return account_number(store, account, offsetof(struct account_record, count));
 }
 
 message_id mailbox_newest(struct store *store, account_t account)
 {
-    const struct account_record *record = account_record(store, account);
-    uint64_t newest = record ? load64(&record->newest) : 0;
-    return account_record(store, account) ? newest : 0;
+    return account_number(store, account, offsetof(struct account_record, newest));
 }
 
 /* id 0 stands for the first message. */

@@ -72,6 +72,7 @@ static enum status move(struct store *store, account_t sender, account_t recipie
      * to bring the message along. */
     bool whole = load64(&store->header->journal.checkpoint) != 0;
     struct journal_note note = {.type = RECORD_STORE,
+                                .flags = whole ? RECORD_WHOLE : 0,
                                 .account = sender.index,
                                 .second = recipient.index,
                                 .id = message->id,
@@ -124,9 +125,7 @@ enum status queue_store(struct store *store, account_t sender, account_t recipie
 
 uint64_t queue_count(struct store *store, account_t sender)
 {
-    const struct account_record *record = account_record(store, sender);
-    uint64_t count = record ? load64(&record->queue_count) : 0;
-    return account_record(store, sender) ? count : 0;
+    return account_number(store, sender, offsetof(struct account_record, queue_count));
 }
 
 enum status queue_list(struct store *store, account_t sender, struct message *messages, size_t most,

@@ -188,8 +188,11 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
         return status;
     if (record->flags & RECORD_SNAPSHOT)
         return append_to_queue(restore, record);
+    struct message_record *message = at(store, store->slot->draft);
     store->accounts[record->account].queue_newest = record->id - 1;
-    return queue_push(store, handle(restore, record->account));
+    status = queue_push(store, handle(restore, record->account));
+    message->received = record->received;
+    return status;
 }
 
 static uint64_t queue_top(const struct store *store, uint32_t account)
@@ -210,7 +213,7 @@ static enum status restore_store(struct restore *restore, const struct journal_r
     if ((leaves && !lives(restore, record->account)) || (arrives && !lives(restore, record->second)))
         return STATUS_MISMATCH;
     leaves = leaves && queue_top(store, record->account) == record->id;
-    if (!leaves && arrives && record->sender_length == 0)
+    if (!leaves && arrives && !(record->flags & RECORD_WHOLE))
         return STATUS_MISMATCH;
     if (leaves && arrives) {
         if (store->accounts[record->second].newest >= record->other)

@@ -92,8 +92,9 @@ enum status store_serve(struct store *store)
     if (!segment_try_byte(store, BYTE_SERVER))
         return STATUS_IN_USE;
     /* A new server means that somebody has looked after the disk: what was not synced is written again and
-     * synced. */
-    __atomic_store_n(&journal->failure, 0, __ATOMIC_RELEASE);
+     * synced, and a checkpoint takes nothing from the file that failed. */
+    if (__atomic_exchange_n(&journal->failure, 0, __ATOMIC_ACQ_REL))
+        __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
     __atomic_store_n(&journal->sync, (uint32_t)store->sync, __ATOMIC_RELEASE);
     return STATUS_OK;
 }

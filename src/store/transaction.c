@@ -107,6 +107,8 @@ bool transaction_finish(struct store *store, enum status *status)
         transaction_seal(store);
         transaction_apply(store, store->slot);
     }
+    if (*status == STATUS_GONE || *status == STATUS_TAKEN || *status == STATUS_NO_SESSION)
+        journal_observe_all(store);
     lock_release(store);
     if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
         return true;
