@@ -9,8 +9,8 @@
  * second call. */
 struct account_record *account_record(const struct store *, account_t);
 
-/* Without a transaction, by one load: a number of the account's record, by its offset there; 0 for one that is
- * gone. The generation is looked at again after the load: the record may have become another account's in
+/* Without a transaction, by one load: a number of the account's record, by its offset there; 0 for one that
+ * is gone. The generation is looked at again after the load: the record may have become another account's in
  * between. */
 uint64_t account_number(struct store *, account_t, size_t field);
 

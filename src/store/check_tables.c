@@ -6,7 +6,6 @@
 #include "segment.h"
 #include "siphash.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Marks head and pieces, which must be as many as the body needs (but what is deleted may be half freed);
@@ -270,17 +269,25 @@ void check_limbo(struct check *check)
     }
 }
 
-static int compare_blocks(const void *left, const void *right)
+/* qsort(3) may allocate; this sorts in place (Shell's gaps by Ciura). */
+static void sort_blocks(block_t *blocks, size_t count)
 {
-    block_t a = *(const block_t *)left;
-    block_t b = *(const block_t *)right;
-    return (a > b) - (a < b);
+    static const size_t gaps[] = {701, 301, 132, 57, 23, 10, 4, 1};
+    for (size_t g = 0; g < sizeof(gaps) / sizeof(gaps[0]); g++) {
+        for (size_t i = gaps[g]; i < count; i++) {
+            block_t block = blocks[i];
+            size_t to = i;
+            for (; to >= gaps[g] && blocks[to - gaps[g]] > block; to -= gaps[g])
+                blocks[to] = blocks[to - gaps[g]];
+            blocks[to] = block;
+        }
+    }
 }
 
 /* A message has as many pins as slots say; one that is deleted belongs to them. */
 static void check_pins(struct check *check)
 {
-    qsort(check->pinned, check->pinned_count, sizeof(block_t), compare_blocks);
+    sort_blocks(check->pinned, check->pinned_count);
     for (size_t i = 0, next; i < check->pinned_count; i = next) {
         block_t block = check->pinned[i];
         const struct message_record *message = at(check->store, block);

@@ -238,8 +238,8 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
         checkpoint->status = STATUS_SYSTEM;
         return;
     }
-    /* From here on either file may be the last word, and whoever leads next has to retire the other one before
-     * anything more is written. */
+    /* From here on either file may be the last word, and whoever leads next has to retire the other one
+     * before anything more is written. */
     __atomic_store_n(&journal->doubtful, 1, __ATOMIC_RELEASE);
     if (journal_write_header(store, checkpoint->file, header) != STATUS_OK) {
         journal_fail(store, errno, "writing a header");
@@ -318,8 +318,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     uint64_t copied = load64(&store->header->journal.end) - checkpoint.start_offset;
     uint64_t capacity = 0;
     if (checkpoint.status == STATUS_OK)
-        checkpoint.status =
-            journal_fill(store, checkpoint.file, log, log + 2 * copied + bytes, &capacity);
+        checkpoint.status = journal_fill(store, checkpoint.file, log, log + 2 * copied + bytes, &capacity);
     checkpoint.disk_is_full = checkpoint.status == STATUS_FULL_JOURNAL && capacity > log;
     if (checkpoint.disk_is_full)
         checkpoint.status = STATUS_OK;

@@ -49,7 +49,8 @@ static enum status choose_none(struct recovery *recovery, struct journal_reader 
             return give_up(recovery, strerror(errno), 0);
         if (readers[i].header.magic == JOURNAL_MAGIC && readers[i].header.version != JOURNAL_VERSION)
             return give_up(recovery,
-                           "the header is damaged, or of another version: then use the shmail that wrote it", 0);
+                           "the header is damaged, or of another version: then use the shmail that wrote it",
+                           0);
         if (blank != FOUND_END)
             return give_up(recovery, "there are records, but no file has the header of an active journal", 0);
     }
@@ -58,8 +59,8 @@ static enum status choose_none(struct recovery *recovery, struct journal_reader 
 }
 
 /* Which of the two files is the active one; *found is FOUND_END where there is no journal yet. Both say so
- * where a checkpoint was interrupted: nothing has been written since to the older one, and the younger one has
- * all that was. */
+ * where a checkpoint was interrupted: nothing has been written since to the older one, and the younger one
+ * has all that was. */
 static enum status choose(struct recovery *recovery, enum journal_found *found)
 {
     struct store *store = recovery->store;
@@ -83,7 +84,8 @@ static enum status choose(struct recovery *recovery, enum journal_found *found)
     else if (usable[!file] &&
              (readers[0].header.generation == readers[1].header.generation ||
               memcmp(readers[0].header.id, readers[1].header.id, sizeof(readers[0].header.id)) != 0))
-        status = give_up(recovery, "both files have the header of an active journal, but not of the same one", 0);
+        status =
+            give_up(recovery, "both files have the header of an active journal, but not of the same one", 0);
     recovery->reader = readers[file];
     journal_read_close(&readers[!file]);
     return status;

@@ -173,17 +173,17 @@ struct journal_segment {
     uint32_t file;    /* the active one: 0 or 1 */
     uint8_t id[16];
     uint64_t generation, epoch;
-    uint64_t assigned;           /* the last sequence that was given */
-    uint64_t written;            /* up to here the file has it */
-    uint64_t synced;             /* up to here the disk has it */
-    uint64_t tail;               /* offset behind record written */
-    uint64_t end;                /* offset behind record assigned */
-    uint64_t capacity;           /* bytes of the active file that need no more space */
-    uint64_t log_bytes;          /* since the last checkpoint */
-    uint8_t segment_id[16];      /* what the directory's lock file says while this segment has it */
-    uint64_t checkpoint;         /* atomic: 1 while one runs: RECORD_STORE then carries the message */
-    uint32_t doubtful;           /* atomic: 1: the inactive file's header may say that it is the active one */
-    uint32_t suspect;            /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
+    uint64_t assigned;      /* the last sequence that was given */
+    uint64_t written;       /* up to here the file has it */
+    uint64_t synced;        /* up to here the disk has it */
+    uint64_t tail;          /* offset behind record written */
+    uint64_t end;           /* offset behind record assigned */
+    uint64_t capacity;      /* bytes of the active file that need no more space */
+    uint64_t log_bytes;     /* since the last checkpoint */
+    uint8_t segment_id[16]; /* what the directory's lock file says while this segment has it */
+    uint64_t checkpoint;    /* atomic: 1 while one runs: RECORD_STORE then carries the message */
+    uint32_t doubtful;      /* atomic: 1: the inactive file's header may say that it is the active one */
+    uint32_t suspect;       /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
     alignas(64) uint64_t leader; /* owner word */
     uint64_t keeper;             /* owner word */
     sem_t keeper_wake;
@@ -202,8 +202,8 @@ struct header {
     char boot_id[40];
     int64_t created;
     uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
-    uint64_t suspected;   /* atomic: deaths that may have left a scribble */
-    uint64_t acquitted;   /* atomic: how many of them a check has cleared */
+    uint64_t suspected;                  /* atomic: deaths that may have left a scribble */
+    uint64_t acquitted;                  /* atomic: how many of them a check has cleared */
     uint64_t deaths_seen;                /* atomic: how many of them a reclaim has looked after */
     uint64_t slot_map[SLOTS_LIMIT / 64]; /* atomic hints: the slot is probably in use */
 

@@ -24,7 +24,7 @@ static void pause_processor(void)
 
 static bool exchange(uint64_t *word, uint64_t from, uint64_t to)
 {
-    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* Waiters keep their mark when they acquire: another waiter may still sleep, and only a marked word makes the
@@ -72,9 +72,9 @@ void lock_take(struct store *store)
 
 void lock_release(struct store *store)
 {
-    uint64_t owner = __atomic_exchange_n(&store->header->owner, 0, __ATOMIC_RELEASE);
-    if ((owner & ~LOCK_WAITERS) != store->me)
+    if ((load64(&store->header->owner) & ~LOCK_WAITERS) != store->me)
         bug("the lock is released by who does not own it");
+    uint64_t owner = __atomic_exchange_n(&store->header->owner, 0, __ATOMIC_RELEASE);
     if (owner & LOCK_WAITERS)
         sem_post(&store->header->sleepers);
 }

@@ -19,7 +19,7 @@ static const char method[] = "$y$";
 
 static bool exchange(uint64_t *word, uint64_t from, uint64_t to)
 {
-    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* A word is free, or its owner is dead, or it is somebody's. */
@@ -49,7 +49,10 @@ static uint64_t *take_token(struct store *store)
 static void give_token(struct store *store, uint64_t *token)
 {
     __atomic_store_n(token, 0, __ATOMIC_RELEASE);
-    sem_post(&store->header->token_sleepers);
+    /* More posts than tokens would only make the next waiter spin. */
+    int posts;
+    if (sem_getvalue(&store->header->token_sleepers, &posts) != 0 || posts < (int)store->header->tokens)
+        sem_post(&store->header->token_sleepers);
 }
 
 /* crypt(3) with a copy of the password that ends with a NUL; the scratch memory is wiped. */

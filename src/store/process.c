@@ -41,12 +41,23 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
            !segment_byte_is_held(store, BYTE_SLOTS + index);
 }
 
-/* Begins a new life of a slot whose byte this process holds. */
-static uint64_t begin_life(struct slot *slot)
+/* Takes the byte of a slot whose owner is gone. A new life begins before: else this process, if it were
+ * stopped in between, would make the dead owner look alive and block whoever waits for its lock. The claim
+ * byte keeps others from doing the same meanwhile. *before is the old life. False: another process has the
+ * slot. */
+static bool take_over(struct store *store, uint32_t index, uint64_t *before)
 {
-    uint64_t life = ((load64(&slot->life) & ~IN_USE) + 2) | IN_USE;
-    __atomic_store_n(&slot->life, life, __ATOMIC_RELEASE);
-    return life;
+    struct slot *slot = &store->slots[index];
+    if (!segment_try_byte(store, BYTE_CLAIMS + index))
+        return false;
+    bool taken = !segment_byte_is_held(store, BYTE_SLOTS + index);
+    if (taken) {
+        *before = load64(&slot->life);
+        __atomic_store_n(&slot->life, ((*before & ~IN_USE) + 2) | IN_USE, __ATOMIC_RELEASE);
+        taken = segment_try_byte(store, BYTE_SLOTS + index);
+    }
+    segment_free_byte(store, BYTE_CLAIMS + index);
+    return taken;
 }
 
 static void clear_map(struct store *store, uint32_t index)
@@ -101,13 +112,11 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
         status = segment_reserve(store, offset_of(store, &store->waits[index]), sizeof(uint64_t));
     if (status != STATUS_OK)
         return status;
-    if (!segment_try_byte(store, BYTE_SLOTS + index))
+    uint64_t before;
+    if (load64(&slot->life) & IN_USE && store_is_suspect(store))
+        return STATUS_FULL_SLOTS; /* what is suspect is not worked on */
+    if (!take_over(store, index, &before))
         return STATUS_FULL_SLOTS;
-    uint64_t before = load64(&slot->life);
-    if (before & IN_USE && store_is_suspect(store)) {
-        segment_free_byte(store, BYTE_SLOTS + index); /* what is suspect is not worked on */
-        return STATUS_FULL_SLOTS;
-    }
     if (before == 0 && sem_init(&slot->wake, 1, 0) != 0)
         return STATUS_SYSTEM;
     slot->pid = getpid();
@@ -117,7 +126,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     slot->protocol[0] = '\0';
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
     store->slot = slot;
-    store->me = owner_word(index, begin_life(slot));
+    store->me = owner_word(index, load64(&slot->life));
     set_map(store, index);
     if (before & IN_USE)
         settle(store, slot);
@@ -138,8 +147,11 @@ static enum status claim_by_map(struct store *store, const char *peer)
             if (__atomic_fetch_or(map, UINT64_C(1) << bit, __ATOMIC_RELAXED) >> bit & 1)
                 continue;
             enum status status = claim(store, first + bit, peer);
-            if (status != STATUS_FULL_SLOTS)
-                return status;
+            if (status == STATUS_FULL_SLOTS)
+                continue;
+            if (status != STATUS_OK)
+                clear_map(store, first + bit);
+            return status;
         }
     }
     return STATUS_FULL_SLOTS;
@@ -149,9 +161,14 @@ enum status store_attach(struct store *store, const char *peer)
 {
     struct header *header = store->header;
     enum status status = claim_by_map(store, peer);
-    /* The map only hints: those whom it calls taken may be dead. */
-    for (uint32_t index = 0; status == STATUS_FULL_SLOTS && index < header->slots_most; index++)
-        status = claim(store, index, peer);
+    /* The map only hints: those whom it calls taken may be dead. Theirs will do also where there is no memory
+     * for a slot that nobody ever had. */
+    for (uint32_t index = 0; status != STATUS_OK && index < header->slots_most; index++) {
+        if (status == STATUS_FULL_SEGMENT && !process_has_slot(store, index))
+            break;
+        enum status again = claim(store, index, peer);
+        status = again == STATUS_FULL_SLOTS ? status : again;
+    }
     if (status != STATUS_OK)
         return status;
     /* A forked child trusts its parent to have noticed deaths; a process on its own looks for itself. */
@@ -179,13 +196,12 @@ void store_detach(struct store *store)
 static void reclaim_slot(struct store *store, uint32_t index)
 {
     struct slot *slot = &store->slots[index];
-    if (slot == store->slot || !segment_try_byte(store, BYTE_SLOTS + index))
+    uint64_t before;
+    if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
         return;
-    if (process_has_slot(store, index) && load64(&slot->life) & IN_USE) {
-        begin_life(slot);
+    if (before & IN_USE)
         settle(store, slot);
-        __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
-    }
+    __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
     clear_map(store, index);
     segment_free_byte(store, BYTE_SLOTS + index);
 }
@@ -213,7 +229,11 @@ void store_describe(struct store *store, const char *protocol)
 void store_wake(struct store *store)
 {
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
-    sem_post(&store->header->sleepers);
+    /* One post is enough: whoever wakes looks for the dead. More would have to be drained by the next waiter.
+     */
+    int posts;
+    if (sem_getvalue(&store->header->sleepers, &posts) != 0 || posts == 0)
+        sem_post(&store->header->sleepers);
 }
 
 void store_interrupt(struct store *store)

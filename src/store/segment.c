@@ -29,7 +29,7 @@ static uint64_t round_up(uint64_t value, uint64_t step)
 static uint32_t buckets_for(uint32_t records)
 {
     uint32_t buckets = 1024;
-    while (buckets < records)
+    while (buckets < records && buckets < UINT32_C(1) << 31)
         buckets *= 2;
     return buckets;
 }
@@ -48,38 +48,46 @@ static uint32_t records_hash(void)
     return hash;
 }
 
-/* Lays the tables out one after the other, each at a 64 KiB boundary so that none shares a unit of
- * reservation. Returns the bytes of everything before the arena. */
-static uint64_t lay_out(struct store *store, const struct header *sizes)
+/* Where each table begins, as an offset; one after the other, each at a 64 KiB boundary so that none shares a
+ * unit of reservation. */
+struct offsets {
+    uint64_t reserved, waits, ring, slots, names, cookies, accounts, sessions, pages, arena;
+};
+
+static struct offsets offsets_of(const struct header *sizes)
 {
-    uint64_t offset = round_up(sizeof(struct header), PAGE);
     uint64_t units = sizes->segment_bytes / PAGE;
-    store->reserved = (uint64_t *)(void *)(store->base + offset);
-    offset += round_up(units / 8 + 8, PAGE);
-    store->waits = (uint64_t *)(void *)(store->base + offset);
-    offset += round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
-    store->ring = (struct journal_note *)(void *)(store->base + offset);
-    offset += round_up(RING * sizeof(struct journal_note), PAGE);
-    store->slots = (struct slot *)(void *)(store->base + offset);
-    offset += round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
-    uint32_t buckets = buckets_for(sizes->accounts_most);
-    store->name_buckets = (uint32_t *)(void *)(store->base + offset);
-    store->name_mask = buckets - 1;
-    offset += round_up((uint64_t)buckets * sizeof(uint32_t), PAGE);
-    buckets = buckets_for(sizes->sessions_most);
-    store->cookie_buckets = (uint32_t *)(void *)(store->base + offset);
-    store->cookie_mask = buckets - 1;
-    offset += round_up((uint64_t)buckets * sizeof(uint32_t), PAGE);
-    store->accounts = (struct account_record *)(void *)(store->base + offset);
-    offset += round_up(((uint64_t)sizes->accounts_most + 1) * sizeof(struct account_record), PAGE);
-    store->sessions = (struct session_record *)(void *)(store->base + offset);
-    offset += round_up(((uint64_t)sizes->sessions_most + 1) * sizeof(struct session_record), PAGE);
-    store->pages = (struct page_record *)(void *)(store->base + offset);
-    offset += round_up(units * sizeof(struct page_record), PAGE);
-    store->arena = offset;
-    store->pages_most =
-        offset < sizes->segment_bytes ? (uint32_t)((sizes->segment_bytes - offset) / PAGE) : 0;
-    return offset;
+    struct offsets at = {.reserved = round_up(sizeof(struct header), PAGE)};
+    at.waits = at.reserved + round_up(units / 8 + 8, PAGE);
+    at.ring = at.waits + round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
+    at.slots = at.ring + round_up(RING * sizeof(struct journal_note), PAGE);
+    at.names = at.slots + round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
+    at.cookies = at.names + round_up((uint64_t)buckets_for(sizes->accounts_most) * sizeof(uint32_t), PAGE);
+    at.accounts = at.cookies + round_up((uint64_t)buckets_for(sizes->sessions_most) * sizeof(uint32_t), PAGE);
+    at.sessions =
+        at.accounts + round_up(((uint64_t)sizes->accounts_most + 1) * sizeof(struct account_record), PAGE);
+    at.pages =
+        at.sessions + round_up(((uint64_t)sizes->sessions_most + 1) * sizeof(struct session_record), PAGE);
+    at.arena = at.pages + round_up(units * sizeof(struct page_record), PAGE);
+    return at;
+}
+
+static void lay_out(struct store *store, const struct header *sizes)
+{
+    struct offsets at = offsets_of(sizes);
+    store->reserved = (uint64_t *)(void *)(store->base + at.reserved);
+    store->waits = (uint64_t *)(void *)(store->base + at.waits);
+    store->ring = (struct journal_note *)(void *)(store->base + at.ring);
+    store->slots = (struct slot *)(void *)(store->base + at.slots);
+    store->name_buckets = (uint32_t *)(void *)(store->base + at.names);
+    store->name_mask = buckets_for(sizes->accounts_most) - 1;
+    store->cookie_buckets = (uint32_t *)(void *)(store->base + at.cookies);
+    store->cookie_mask = buckets_for(sizes->sessions_most) - 1;
+    store->accounts = (struct account_record *)(void *)(store->base + at.accounts);
+    store->sessions = (struct session_record *)(void *)(store->base + at.sessions);
+    store->pages = (struct page_record *)(void *)(store->base + at.pages);
+    store->arena = at.arena;
+    store->pages_most = (uint32_t)((sizes->segment_bytes - at.arena) / PAGE);
 }
 
 static int allocate(int fd, uint64_t offset, uint64_t length)
@@ -191,6 +199,8 @@ static enum status map(struct store *store, uint64_t bytes, char *why, size_t wh
                  (unsigned long long)bytes, strerror(errno));
         return STATUS_SYSTEM;
     }
+    /* A core dump of one process would hold everybody's mail. */
+    (void)madvise(base, bytes, MADV_DONTDUMP);
     store->base = base;
     store->header = base;
     return STATUS_OK;
@@ -201,8 +211,8 @@ static enum status create(struct store *store, const struct store_options *optio
 {
     struct header sizes;
     sizes_from_options(&sizes, options);
-    struct store trial = {.base = NULL};
-    uint64_t least = lay_out(&trial, &sizes) + PAGE;
+    struct offsets at = offsets_of(&sizes);
+    uint64_t least = at.arena + PAGE;
     if (sizes.segment_bytes > SEGMENT_BYTES_MAX || least > sizes.segment_bytes) {
         snprintf(why, why_size,
                  "a segment for %u accounts and %u processes needs between %" PRIu64 " and %" PRIu64 " bytes",
@@ -210,7 +220,7 @@ static enum status create(struct store *store, const struct store_options *optio
         return STATUS_MALFORMED;
     }
     /* The header and the map of what is reserved; all else is reserved by and by. */
-    uint64_t first = (uint64_t)((char *)trial.waits - (char *)trial.base);
+    uint64_t first = at.waits;
     int error = 0;
     if (ftruncate(store->fd, 0) != 0 || ftruncate(store->fd, (off_t)sizes.segment_bytes) != 0)
         error = errno;
@@ -307,6 +317,10 @@ static enum status open_named(struct store *store, const struct store_options *o
                  strerror(errno));
         return STATUS_SYSTEM;
     }
+    if (about.st_nlink == 0) { /* somebody has removed it since it was opened */
+        close(store->fd);
+        return open_named(store, options, why, why_size);
+    }
     uint64_t bytes = (uint64_t)about.st_size;
     enum status status;
     if (!is_unfinished(store->fd, bytes)) {
@@ -345,17 +359,23 @@ enum status store_remove(const char *name, char *why, size_t why_size)
     snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
     int fd = shm_open(path, O_RDWR, 0);
     struct stat about;
-    if (fd < 0 || fstat(fd, &about) != 0) {
+    /* Until the descriptor is closed nobody creates it anew, and, by the byte that is taken below, nobody
+     * serves it. */
+    if (fd < 0 || !creation_lock(fd, F_WRLCK) || fstat(fd, &about) != 0) {
         snprintf(why, why_size, "there is no post office %s: %s", name, strerror(errno));
+        if (fd >= 0)
+            close(fd);
         return STATUS_SYSTEM;
     }
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = about.st_size + BYTE_SERVER, .l_len = 1};
     enum status status = STATUS_OK;
-    if (fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+    if (fcntl(fd, F_SETLK, &lock) != 0) {
+        lock.l_pid = 0;
+        (void)fcntl(fd, F_GETLK, &lock);
         snprintf(why, why_size, "process %ld serves post office %s: end it first", (long)lock.l_pid, name);
         status = STATUS_IN_USE;
-    } else if (shm_unlink(path) != 0) {
+    } else if (about.st_nlink > 0 && shm_unlink(path) != 0) {
         snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
         status = STATUS_SYSTEM;
     }

@@ -6,7 +6,7 @@
 #include "layout.h"
 
 /* fcntl bytes beyond the segment's end. */
-enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS };
+enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTE_CLAIMS = BYTE_SLOTS + SLOTS_LIMIT };
 
 /* True if memory stands behind the 64 KiB around offset. What is not reserved reads as zero and must not be
  * touched: the kernel would have to find a page, and kills with SIGBUS where there is none. */
