@@ -1,0 +1,237 @@
+/* test_segment.c: the segment by name: kept, served once, begun again, removed. */
+#include "clock.h"
+#include "named_segment.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+/* ---- kept ---- */
+
+static void expect_what_was_filled(void)
+{
+    struct account_secret alice;
+    struct session session = {0};
+    struct message message;
+    account_t bob;
+    message_id id;
+    store = attached_store(&(struct store_options){.name = harness_name(), .must_exist = true});
+    EXPECT_EQ(account_secret(store, "alice", 5, &alice), STATUS_OK);
+    EXPECT_STR(alice.hash, "her hash");
+    EXPECT_EQ(cookie_verify(store, cookie->text, COOKIE_TEXT, &session), STATUS_OK);
+    EXPECT_EQ(session.account.index, alice.account.index);
+    EXPECT_EQ(mailbox_count(store, alice.account), 1);
+    EXPECT_EQ(mailbox_first(store, alice.account, &message), STATUS_OK);
+    EXPECT_EQ(message.id, 2);
+    expect_message(store, &message, "bob", "", "short", 5);
+    EXPECT_EQ(account_find(store, "bob", 3, &bob), STATUS_OK);
+    EXPECT_EQ(queue_store(store, bob, alice.account, &id), STATUS_OK);
+    EXPECT_EQ(id, 3);
+    EXPECT_EQ(mailbox_delete(store, alice.account, 3), STATUS_OK);
+    message_release_all(store);
+    EXPECT_CLEAN(store);
+    store_detach(store);
+}
+
+static void what_one_process_left_another_finds(void)
+{
+    cookie = mmap(NULL, sizeof(*cookie), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(cookie != MAP_FAILED);
+    in_a_process(fill_post_office);
+    in_a_process(expect_what_was_filled);
+}
+
+static void open_untouched(void)
+{
+    struct stat about;
+    struct store_options options = {.name = harness_name()};
+    store = attached_store(&options);
+    EXPECT_EQ(fstat(store->fd, &about), 0);
+    EXPECT_EQ(about.st_size, (off_t)SEGMENT_BYTES_MAX);
+    EXPECT(about.st_blocks * 512 < 1 << 20);
+    EXPECT_EQ(about.st_mode & 0777, 0600);
+}
+
+static void an_untouched_page_costs_nothing(void)
+{
+    umask(0);
+    in_a_process(open_untouched);
+}
+
+/* ---- one server ---- */
+
+static int ready[2];
+
+static pid_t start_server(void)
+{
+    char byte;
+    EXPECT_EQ(pipe(ready), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        struct store_options options = named();
+        store = open_store(&options);
+        EXPECT_EQ(store_serve(store), STATUS_OK);
+        EXPECT_EQ(write(ready[1], "r", 1), 1);
+        for (;;)
+            pause();
+    }
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    return pid;
+}
+
+static void find_server(void)
+{
+    char why[256] = "";
+    struct store_options options = named();
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "serves"));
+    store = open_store(&options);
+    EXPECT_EQ(store_serve(store), STATUS_IN_USE);
+    EXPECT_EQ(store_attach(store, "inetd"), STATUS_OK); /* clients of the store there may be many */
+    EXPECT_CLEAN(store);
+    store_detach(store);
+}
+
+static void find_no_server(void)
+{
+    struct store_options options = named();
+    store = open_store(&options);
+    EXPECT_EQ(store_serve(store), STATUS_OK);
+}
+
+static void a_post_office_has_one_server(void)
+{
+    pid_t server = start_server();
+    in_a_process(find_server);
+    EXPECT_EQ(kill(server, SIGKILL), 0);
+    EXPECT_EQ(waitpid(server, NULL, 0), server);
+    in_a_process(find_no_server);
+    in_a_process(find_no_server);
+}
+
+/* ---- begun again, removed ---- */
+
+static void fill_what_somebody_began(void)
+{
+    static const off_t sizes[] = {0, 1, 5000, 1 << 20, 80 << 20};
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        char junk[4096];
+        memset(junk, 0xff, sizeof(junk));
+        memset(junk, 0, sizeof(uint64_t)); /* the magic comes last */
+        int fd = open_object(O_RDWR | O_CREAT | O_TRUNC);
+        EXPECT(fd >= 0);
+        for (off_t at = 0; at + (off_t)sizeof(junk) <= sizes[i]; at += (off_t)sizeof(junk)) {
+            EXPECT_EQ(pwrite(fd, junk, sizeof(junk), at), (ssize_t)sizeof(junk));
+            memset(junk, 0xff, sizeof(uint64_t));
+        }
+        EXPECT_EQ(ftruncate(fd, sizes[i]), 0);
+        close(fd);
+        struct store_options options = named();
+        options.must_exist = true;
+        expect_refusal(options, STATUS_MISMATCH, "never finished");
+        in_a_process(fill_post_office);
+        in_a_process(expect_what_was_filled);
+    }
+}
+
+static void what_was_never_finished_is_begun_again(void)
+{
+    cookie = mmap(NULL, sizeof(*cookie), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(cookie != MAP_FAILED);
+    fill_what_somebody_began();
+}
+
+static void open_and_detach(void)
+{
+    struct store_options options = named();
+    store = attached_store(&options);
+    store_detach(store);
+}
+
+/* The creator holds the byte before the last that there can be. */
+static void a_segment_in_the_making_is_waited_for(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
+    int fd = open_object(O_RDWR | O_CREAT);
+    EXPECT_EQ(fcntl(fd, F_SETLK, &lock), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        open_and_detach();
+        _exit(0);
+    }
+    int64_t until = clock_now() + NANOSECONDS_PER_SECOND / 4;
+    while (clock_now() < until) {
+        EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+        poll(NULL, 0, 5);
+    }
+    close(fd);
+    expect_success(pid);
+    in_a_process(open_and_detach);
+}
+
+/* All open it at once: one creates it, and none sees it half made. */
+static void processes_that_come_at_once_share_one_segment(void)
+{
+    enum { PROCESSES = 8 };
+    pid_t pids[PROCESSES];
+    int start[2];
+    EXPECT_EQ(pipe(start), 0);
+    for (int i = 0; i < PROCESSES; i++) {
+        char name[16];
+        char byte;
+        sprintf(name, "user%d", i);
+        pids[i] = fork();
+        EXPECT(pids[i] >= 0);
+        if (pids[i] > 0)
+            continue;
+        close(start[1]);
+        EXPECT_EQ(read(start[0], &byte, 1), 0);
+        struct store_options options = named();
+        store = attached_store(&options);
+        new_account(store, name);
+        store_detach(store);
+        _exit(0);
+    }
+    close(start[1]);
+    for (int i = 0; i < PROCESSES; i++)
+        expect_success(pids[i]);
+    struct store_figures figures;
+    struct store_options options = named();
+    store = attached_store(&options);
+    store_figures(store, &figures);
+    EXPECT_EQ(figures.accounts, PROCESSES);
+    EXPECT_EQ(figures.slots, 1);
+    EXPECT_CLEAN(store);
+}
+
+static void a_removed_post_office_is_gone_but_for_those_in_it(void)
+{
+    struct store_options options = named();
+    char why[256] = "";
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, harness_name()));
+    static struct store *volatile before, *volatile after;
+    before = attached_store(&options);
+    new_account(before, "alice");
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+    EXPECT(!object_exists());
+    new_account(before, "bob");
+    EXPECT_CLEAN(before);
+    after = attached_store(&options);
+    new_account(after, "alice");
+    EXPECT_CLEAN(after);
+}
+
+static const struct harness_test tests[] = {
+    {"what one process left another finds", what_one_process_left_another_finds},
+    {"an untouched page costs nothing", an_untouched_page_costs_nothing},
+    {"a post office has one server", a_post_office_has_one_server},
+    {"what was never finished is begun again", what_was_never_finished_is_begun_again},
+    {"a segment in the making is waited for", a_segment_in_the_making_is_waited_for},
+    {"processes that come at once share one segment", processes_that_come_at_once_share_one_segment},
+    {"a removed post office is gone but for those in it", a_removed_post_office_is_gone_but_for_those_in_it},
+};
+
+HARNESS_MAIN(tests)
