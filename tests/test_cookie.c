@@ -92,6 +92,26 @@ static void the_oldest_of_many_sessions_goes_first(void)
     }
 }
 
+/* The limit is each process's own: a server that starts again may have a lower one. */
+static void a_lower_limit_ends_what_is_too_much(void)
+{
+    enum { SESSIONS = 16 };
+    struct cookie cookies[SESSIONS];
+    struct cookie last;
+    open_with_sessions(SESSIONS);
+    new_session("alice", &cookies[0]);
+    for (int i = 1; i < SESSIONS; i++)
+        login("alice", &cookies[i]);
+    store->sessions_per_account = 1;
+    login("alice", &last);
+    login("alice", &last);
+    EXPECT_EQ(sessions(), 1);
+    EXPECT_EQ(verify_anew(&last), STATUS_OK);
+    for (int i = 0; i < SESSIONS; i++)
+        EXPECT_EQ(verify_anew(&cookies[i]), STATUS_NO_SESSION);
+    EXPECT_CLEAN(store);
+}
+
 /* With the lock held: to take it once more would abort. */
 static void a_remembered_cookie_needs_no_lock(void)
 {
@@ -250,6 +270,7 @@ static void cookies_of_many_sessions_are_told_apart(void)
 static const struct harness_test tests[] = {
     {"a login replaces the cookie before it", a_login_replaces_the_cookie_before_it},
     {"the oldest of many sessions goes first", the_oldest_of_many_sessions_goes_first},
+    {"a lower limit ends what is too much", a_lower_limit_ends_what_is_too_much},
     {"a remembered cookie needs no lock", a_remembered_cookie_needs_no_lock},
     {"a remembered session answers to its own cookie only",
      a_remembered_session_answers_to_its_own_cookie_only},

@@ -42,8 +42,8 @@ static uint32_t read_header(size_t field)
 
 static void another_layout_is_refused(void)
 {
-    static const size_t fields[] = {offsetof(struct header, version), offsetof(struct header, records),
-                                    offsetof(struct header, segment_bytes)};
+    static const size_t fields[] = {offsetof(struct header, magic), offsetof(struct header, version),
+                                    offsetof(struct header, records), offsetof(struct header, segment_bytes)};
     struct store_options options = {.name = harness_name()};
     in_a_process(fill_post_office);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
@@ -102,6 +102,7 @@ static void hostile_options_are_refused_and_leave_nothing(void)
         {.segment_bytes = UINT64_MAX},
         {.segment_bytes = UINT64_C(1) << 63},
         {.accounts = UINT32_C(1) << 31},
+        {.accounts = UINT32_MAX},
         {.accounts = 600 * 1000 * 1000},
         {.accounts = 1000 * 1000, .segment_bytes = 64 << 20},
         {.slots = SLOTS_LIMIT + 1},

@@ -120,7 +120,9 @@ enum status session_open(struct store *store, account_t owner, struct account_re
      * generator comes here. */
     if (find(store, random))
         return STATUS_SYSTEM;
-    if (get32(store, &account->sessions) >= store->sessions_per_account)
+    /* More than one where the limit was higher before; what one transaction has no room for, the next login
+     * ends. */
+    while (get32(store, &account->sessions) >= store->sessions_per_account && transaction_has_room(store, 48))
         end_oldest(store, account);
     uint32_t index;
     enum status status = take_record(store, &index);

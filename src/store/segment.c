@@ -260,8 +260,8 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
     if (status != STATUS_OK)
         return status;
     const struct header *header = store->header;
-    if (header->version != LAYOUT_VERSION || header->records != records_hash() ||
-        header->segment_bytes != bytes) {
+    if (header->magic != SEGMENT_MAGIC || header->version != LAYOUT_VERSION ||
+        header->records != records_hash() || header->segment_bytes != bytes) {
         snprintf(
             why, why_size,
             "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
