@@ -8,7 +8,7 @@
 
 int main(int argc, char **argv)
 {
-    struct store *store;
+    static struct store *store; /* until the process ends: there is no close */
     char why[256];
     if (argc != 3 ||
         store_open(&store, &(struct store_options){.name = argv[1], .must_exist = true}, why, sizeof(why)) !=

@@ -114,7 +114,7 @@ static int remove_post_office(const char *name)
 
 static int run_verb(const struct verb *verb, const char *name)
 {
-    struct store *store;
+    static struct store *store; /* until the process ends: there is no close */
     char why[512];
     if (store_open(&store, &(struct store_options){.name = name, .must_exist = true}, why, sizeof(why)) !=
         STATUS_OK) {
