@@ -12,6 +12,7 @@ child_of_server() {
 
 setup_file() {
     export PATH=$SHMAIL_BUILD:$SHMAIL_BUILD/tests:$PATH
+    export ASAN_OPTIONS=abort_on_error=1 # so that a sanitized child dies by a signal, too
 }
 
 setup() {
