@@ -218,6 +218,8 @@ static void copy_log(struct checkpoint *checkpoint, uint64_t *from)
         size_t length = tail - *from < OUT_BYTES ? (size_t)(tail - *from) : OUT_BYTES;
         char *room = buffer_reserve(&checkpoint->out, length);
         ssize_t got = room ? pread(store->files[journal->file], room, length, (off_t)*from) : -1;
+        if (got < 0 && errno == EINTR)
+            continue;
         if (got <= 0) {
             checkpoint->status = room ? STATUS_SYSTEM : STATUS_NO_MEMORY;
             return;

@@ -104,6 +104,20 @@ static enum status write_all(int file, const void *bytes, size_t length, uint64_
     return STATUS_OK;
 }
 
+/* Returns how many bytes there were, or -1. */
+static ssize_t read_all(int file, void *bytes, size_t length)
+{
+    size_t done = 0;
+    ssize_t got = 1;
+    while (done < length && got != 0) {
+        got = pread(file, (char *)bytes + done, length - done, (off_t)done);
+        if (got < 0 && errno != EINTR)
+            return -1;
+        done += got > 0 ? (size_t)got : 0;
+    }
+    return (ssize_t)done;
+}
+
 enum status journal_write_header(const struct store *store, uint32_t file,
                                  const struct journal_header *header)
 {
@@ -121,7 +135,7 @@ enum status journal_retire(struct store *store)
     struct journal_segment *journal = &store->header->journal;
     struct journal_header header;
     uint32_t file = 1 - journal->file;
-    ssize_t got = pread(store->files[file], &header, sizeof(header), 0);
+    ssize_t got = read_all(store->files[file], &header, sizeof(header));
     if (got < 0)
         return STATUS_SYSTEM;
     if (got < (ssize_t)sizeof(header) || header.magic != JOURNAL_MAGIC ||

@@ -32,9 +32,10 @@ enum journal_type {
     RECORD_TYPES
 };
 
-enum {                      /* flags */
-       RECORD_SNAPSHOT = 1, /* belongs to the snapshot; its sequence counts from 1 there */
-       RECORD_WHOLE = 2,    /* of RECORD_STORE: has the message's texts */
+/* Flags. */
+enum {
+    RECORD_SNAPSHOT = 1, /* belongs to the snapshot; its sequence counts from 1 there */
+    RECORD_WHOLE = 2,    /* of RECORD_STORE: has the message's texts */
 };
 
 struct journal_record {

@@ -51,7 +51,8 @@ static enum status extend(struct store *store, uint64_t bytes)
     return filled;
 }
 
-/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. */
+/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. A record
+ * that found no room is given it, however large. */
 static enum status look(struct store *store, uint64_t bytes)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -60,8 +61,10 @@ static enum status look(struct store *store, uint64_t bytes)
     if (load32(&journal->suspect) ||
         (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->log_bytes) > state_bytes(store)))
         return journal_checkpoint(store, bytes);
-    if (load64(&journal->capacity) - load64(&journal->end) < bytes / 2)
-        return extend(store, bytes);
+    uint64_t room = load64(&journal->capacity) - load64(&journal->end);
+    uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
+    if (room < bytes / 2 || room < wanted)
+        return extend(store, bytes + wanted);
     return STATUS_OK;
 }
 
@@ -71,6 +74,8 @@ static void rest(struct store *store, const sigset_t *mask)
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, mask, &before);
     (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
+    while (sem_trywait(&store->header->journal.keeper_wake) == 0)
+        ;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 

@@ -13,6 +13,7 @@
 enum {
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
     DELETE_RESERVE = 64 << 10,      /* bytes of a file that only records which free space may take */
+    EPOCH_RESERVE = 4 << 10,        /* the last of them: for the records that begin epochs */
 };
 
 static void describe(const struct store *store, const struct journal_note *note,
@@ -50,9 +51,13 @@ enum status journal_note(struct store *store, const struct journal_note *note, u
         return STATUS_FULL_SEGMENT;
     }
     describe(store, note, &record);
-    uint64_t end = get64(store, &journal->end) + journal_size(&record);
-    if (end + (frees_space(note->type) ? 0 : DELETE_RESERVE) > journal->capacity)
+    uint64_t size = journal_size(&record);
+    uint64_t reserve = frees_space(note->type) ? EPOCH_RESERVE : DELETE_RESERVE;
+    uint64_t end = get64(store, &journal->end) + size;
+    if (end + reserve > journal->capacity) {
+        __atomic_store_n(&journal->wanted, size + reserve, __ATOMIC_RELEASE);
         return STATUS_FULL_JOURNAL;
+    }
     *sequence = assigned + 1;
     store->ring[*sequence % RING] = *note;
     set64(store, &journal->assigned, *sequence);

@@ -38,6 +38,15 @@ static enum status give_up(struct recovery *recovery, const char *what, uint64_t
     return STATUS_MISMATCH;
 }
 
+/* Where the system does not do what it is asked; errno tells. */
+static enum status cannot(struct recovery *recovery, const char *what)
+{
+    snprintf(recovery->why, recovery->why_size,
+             "journal directory %s cannot be %s: %s; nothing is lost: see to that and start again",
+             recovery->store->header->journal.directory, what, strerror(errno));
+    return STATUS_SYSTEM;
+}
+
 /* No file is active: a journal is begun where both are blank; anything else has lost its active file. */
 static enum status choose_none(struct recovery *recovery, struct journal_reader readers[static 2],
                                const enum journal_found states[static 2])
@@ -46,7 +55,7 @@ static enum status choose_none(struct recovery *recovery, struct journal_reader 
         recovery->store->header->journal.file = (uint32_t)i;
         enum journal_found blank = states[i] == FOUND_END ? journal_read_blank(&readers[i]) : FOUND_RECORD;
         if (blank == FOUND_TROUBLE)
-            return give_up(recovery, strerror(errno), 0);
+            return cannot(recovery, "read");
         if (readers[i].header.magic == JOURNAL_MAGIC && readers[i].header.version != JOURNAL_VERSION)
             return give_up(recovery,
                            "the header is damaged, or of another version: then use the shmail that wrote it",
@@ -76,7 +85,7 @@ static enum status choose(struct recovery *recovery, enum journal_found *found)
     store->header->journal.doubtful = usable[!file] || states[!file] != FOUND_RECORD;
     *found = usable[file] ? FOUND_RECORD : FOUND_END;
     if (states[0] == FOUND_TROUBLE || states[1] == FOUND_TROUBLE)
-        status = give_up(recovery, strerror(errno), 0);
+        status = cannot(recovery, "read");
     else if (!usable[file])
         status = choose_none(recovery, readers, states);
     else if (readers[file].header.version != JOURNAL_VERSION)
@@ -108,15 +117,6 @@ static void set_marks(struct journal_segment *journal, uint64_t sequence, uint64
     journal->log_bytes = offset;
 }
 
-/* Where the disk does not do what it is asked. */
-static enum status cannot_write(struct recovery *recovery)
-{
-    snprintf(recovery->why, recovery->why_size,
-             "journal directory %s cannot be written: %s; nothing is lost: make room there, or mend the disk",
-             recovery->store->header->journal.directory, strerror(errno));
-    return STATUS_SYSTEM;
-}
-
 /* Both files are made at once, lest a full disk leaves no room for the first checkpoint. */
 static enum status begin(struct recovery *recovery, uint64_t bytes)
 {
@@ -135,12 +135,12 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
     if (status == STATUS_OK)
         status = journal_write_header(recovery->store, 0, &header);
     if (status != STATUS_OK)
-        return cannot_write(recovery);
+        return cannot(recovery, "written");
     memcpy(journal->id, header.id, sizeof(journal->id));
     journal->generation = header.generation;
     journal->epoch = header.epoch;
     set_marks(journal, 0, JOURNAL_HEADER_SIZE, bytes);
-    return journal_retire(recovery->store) == STATUS_OK ? STATUS_OK : cannot_write(recovery);
+    return journal_retire(recovery->store) == STATUS_OK ? STATUS_OK : cannot(recovery, "written");
 }
 
 /* After the last sound record: zeros, so that nothing of this run can be taken for the next one's, and a
@@ -160,7 +160,7 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
         capacity = reader->offset + bytes;
     enum status status = journal_fill(store, journal->file, reader->offset, capacity, &reached);
     if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
-        return cannot_write(recovery);
+        return cannot(recovery, "written");
     set_marks(journal, reader->sequence, reader->offset, reached);
     struct journal_note note = {.type = RECORD_EPOCH, .other = reader->epoch + 1};
     journal->assigned++;
@@ -168,7 +168,7 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     journal->end += sizeof(struct journal_record);
     status = journal_flush(store, true);
     journal->epoch = note.other;
-    return status == STATUS_OK ? status : cannot_write(recovery);
+    return status == STATUS_OK ? status : cannot(recovery, "written");
 }
 
 static enum status replay(struct recovery *recovery)
@@ -179,15 +179,18 @@ static enum status replay(struct recovery *recovery)
     while ((found = journal_read(&recovery->reader, &record, &texts)) == FOUND_RECORD) {
         uint64_t offset = recovery->reader.offset - journal_size(&record);
         enum status status = restore_record(recovery->restore, &record, texts);
-        if (status == STATUS_FULL_SEGMENT || status == STATUS_FULL_ACCOUNTS)
-            return give_up(recovery,
-                           "the segment is too small for it: give larger --accounts or --segment-size",
-                           offset);
+        if (status == STATUS_FULL_SEGMENT || status == STATUS_FULL_ACCOUNTS) {
+            snprintf(recovery->why, recovery->why_size,
+                     "journal directory %s holds more than this segment can: give larger --accounts or "
+                     "--segment-size, or more shared memory",
+                     recovery->store->header->journal.directory);
+            return status;
+        }
         if (status != STATUS_OK)
             return give_up(recovery, "a record does not fit those before it", offset);
     }
     if (found == FOUND_TROUBLE)
-        return give_up(recovery, strerror(errno), recovery->reader.offset);
+        return cannot(recovery, "read");
     if (found == FOUND_DAMAGE)
         return give_up(recovery, "a record is damaged, and was acknowledged once", recovery->reader.bad);
     return STATUS_OK;
@@ -205,7 +208,7 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
         if (recovery.restore)
             status = replay(&recovery);
         else
-            status = give_up(&recovery, strerror(errno), 0);
+            status = cannot(&recovery, "read");
         if (recovery.restore)
             restore_end(recovery.restore);
         if (status == STATUS_OK)

@@ -186,6 +186,7 @@ struct journal_segment {
     uint32_t suspect;       /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
     alignas(64) uint64_t leader; /* owner word */
     uint64_t keeper;             /* owner word */
+    uint64_t wanted;             /* atomic: room that a record did not find; 0: none */
     sem_t keeper_wake;
     char directory[256]; /* for messages; id tells */
 };

@@ -110,6 +110,8 @@ bool transaction_finish(struct store *store, enum status *status)
     if (*status == STATUS_GONE || *status == STATUS_TAKEN || *status == STATUS_NO_SESSION)
         journal_observe_all(store);
     lock_release(store);
+    if (*status == STATUS_FULL_JOURNAL)
+        sem_post(&store->header->journal.keeper_wake);
     if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
         return true;
     if (store->wants_flush)

@@ -1,0 +1,355 @@
+/* disk.h: stands between the store and the kernel in a test program: the functions here take the place of the
+ * C library's. They make the Nth call of a kind fail, or the process die in it; they let the disk be full;
+ * and they log what is written to the journal's two files and when it is synced, for power.h. Nothing is
+ * really synced. Included by one file of a program. */
+#ifndef SHMAIL_TEST_DISK_H
+#define SHMAIL_TEST_DISK_H
+
+#include "harness.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define DISK_HAS_MEMORY 0 /* the sanitizer has an allocator of its own */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DISK_HAS_MEMORY 0
+#endif
+#endif
+#ifndef DISK_HAS_MEMORY
+#define DISK_HAS_MEMORY 1
+#endif
+
+enum disk_call {
+    CALL_MEMORY = 1,
+    CALL_WRITE = 2,
+    CALL_SYNC = 4,
+    CALL_RESERVE = 8,
+    CALL_MAP = 16,
+    CALL_FORK = 32,
+    CALL_SEMAPHORE = 64,
+    CALL_RANDOM = 128,
+    CALL_OPEN = 256,
+    CALL_READ = 512,
+};
+
+/* Instead of an errno. A short call does half of its work. */
+enum { DISK_SHORT = -1, DISK_DIES = -2, DISK_DIES_HALF_WAY = -3 };
+
+/* Of this process; its children inherit it. */
+static struct {
+    unsigned kinds; /* of the calls that count; 0: none */
+    uint64_t at;    /* which of them fails, from 1; 0: none */
+    bool lasts;     /* all that follow fail as well */
+    int error;
+    uint64_t seen;
+} fault;
+
+enum disk_event_kind { EVENT_WRITE, EVENT_SYNC, EVENT_FAILED_SYNC, EVENT_ACKNOWLEDGED };
+
+struct disk_event {
+    enum disk_event_kind kind;
+    int file;
+    uint64_t offset; /* of a write; of an acknowledgement: its sequence */
+    size_t at, length;
+};
+
+enum { DISK_EVENTS = 20000, DISK_BYTES = 256 << 20 };
+
+/* Shared by all processes of a test that are forked after disk_start. */
+struct disk {
+    bool is_full; /* no file grows any more */
+    size_t count, used;
+    struct disk_event events[DISK_EVENTS];
+    unsigned char bytes[DISK_BYTES];
+};
+
+static struct disk *disk;             /* NULL: nothing is logged */
+static bool disk_is_quiet;            /* nothing is logged by this process for now */
+static int disk_file_of[1024];        /* by descriptor: 1 or 2: journal.0 or journal.1 */
+static int disk_memory[2] = {-1, -1}; /* files in memory that every journal.0 and journal.1 stands for */
+static void (*disk_hook)(void);       /* called before each write to a journal file; not while it runs */
+static uint64_t disk_hook_file;       /* for it: which file, and where */
+static uint64_t disk_hook_offset;
+
+static inline void disk_start(void)
+{
+    disk =
+        mmap(NULL, sizeof(*disk), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    EXPECT(disk != MAP_FAILED);
+}
+
+static void disk_log(enum disk_event_kind kind, int file, uint64_t offset, const void *bytes, size_t length)
+{
+    if (!disk || disk_is_quiet)
+        return;
+    EXPECT(disk->count < DISK_EVENTS && disk->used + length <= DISK_BYTES);
+    if (length)
+        memcpy(disk->bytes + disk->used, bytes, length);
+    disk->events[disk->count++] =
+        (struct disk_event){.kind = kind, .file = file, .offset = offset, .at = disk->used, .length = length};
+    disk->used += length;
+}
+
+static inline void disk_acknowledged(uint64_t sequence)
+{
+    disk_log(EVENT_ACKNOWLEDGED, 0, sequence, NULL, 0);
+}
+
+/* True if this call is the one that fails; errno is set then. */
+static bool strikes(enum disk_call kind)
+{
+    if (!(fault.kinds & kind) || ++fault.seen < fault.at || fault.at == 0 ||
+        (fault.seen > fault.at && !fault.lasts))
+        return false;
+    if (fault.error == DISK_DIES || (fault.error == DISK_DIES_HALF_WAY && kind != CALL_WRITE))
+        raise(SIGKILL);
+    errno = fault.error;
+    return true;
+}
+
+static int journal_file(int fd)
+{
+    return fd >= 0 && fd < 1024 ? disk_file_of[fd] - 1 : -1;
+}
+
+/* How much of a write goes through. */
+static ssize_t allowed(int fd, size_t length, off_t offset)
+{
+    struct stat about;
+    if (strikes(CALL_WRITE)) {
+        if (fault.error == DISK_SHORT || fault.error == DISK_DIES_HALF_WAY)
+            return (ssize_t)((length + 1) / 2);
+        return -1;
+    }
+    if (disk && disk->is_full && fstat(fd, &about) == 0 && offset + (off_t)length > about.st_size) {
+        if (offset >= about.st_size) {
+            errno = ENOSPC;
+            return -1;
+        }
+        return (ssize_t)(about.st_size - offset);
+    }
+    return (ssize_t)length;
+}
+
+static void run_hook(int file, off_t offset)
+{
+    void (*hook)(void) = disk_hook;
+    if (!hook)
+        return;
+    disk_hook = NULL;
+    disk_hook_file = (uint64_t)file;
+    disk_hook_offset = (uint64_t)offset;
+    hook();
+    disk_hook = hook;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
+{
+    int file = journal_file(fd);
+    if (file < 0)
+        return syscall(SYS_pwrite64, fd, bytes, length, offset);
+    run_hook(file, offset);
+    ssize_t some = allowed(fd, length, offset);
+    if (some < 0)
+        return -1;
+    ssize_t written = syscall(SYS_pwrite64, fd, bytes, (size_t)some, offset);
+    if (written > 0)
+        disk_log(EVENT_WRITE, file, (uint64_t)offset, bytes, (size_t)written);
+    if (some < (ssize_t)length && fault.error == DISK_DIES_HALF_WAY)
+        raise(SIGKILL);
+    return written;
+}
+
+/* The C library has a name of its own for calls whose buffer the compiler knows. */
+ssize_t disk_checked_pread(int, void *, size_t, off_t, size_t) __asm__("__pread_chk");
+
+ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
+{
+    if (journal_file(fd) >= 0 && strikes(CALL_READ)) {
+        if (fault.error != DISK_SHORT)
+            return -1;
+        length = (length + 1) / 2;
+    }
+    return syscall(SYS_pread64, fd, bytes, length, offset);
+}
+
+ssize_t disk_checked_pread(int fd, void *bytes, size_t length, off_t offset, size_t size)
+{
+    (void)size;
+    return pread(fd, bytes, length, offset);
+}
+
+/* In one piece, so that it fails and is logged as one write. */
+ssize_t pwritev(int fd, const struct iovec *runs, int count, off_t offset)
+{
+    static unsigned char bytes[24 << 20];
+    size_t length = 0;
+    for (int i = 0; i < count; i++) {
+        EXPECT(length + runs[i].iov_len <= sizeof(bytes));
+        memcpy(bytes + length, runs[i].iov_base, runs[i].iov_len);
+        length += runs[i].iov_len;
+    }
+    return pwrite(fd, bytes, length, offset);
+}
+
+static int sync_journal(int fd)
+{
+    int file = journal_file(fd);
+    bool failed = strikes(CALL_SYNC);
+    if (file >= 0)
+        disk_log(failed ? EVENT_FAILED_SYNC : EVENT_SYNC, file, 0, NULL, 0);
+    return failed ? -1 : 0;
+}
+
+int fsync(int fd)
+{
+    return sync_journal(fd);
+}
+
+int fdatasync(int fd)
+{
+    return sync_journal(fd);
+}
+
+/* Memory is not reserved but taken as it is touched, which is quicker; there is enough for a test. */
+int posix_fallocate(int fd, off_t offset, off_t length)
+{
+    (void)fd, (void)offset, (void)length;
+    return strikes(CALL_RESERVE) ? errno : 0;
+}
+
+static int open_file(int directory, const char *path, int flags, unsigned mode)
+{
+    if (strikes(CALL_OPEN))
+        return -1;
+    int file = strcmp(path, "journal.0") == 0 ? 0 : strcmp(path, "journal.1") == 0 ? 1 : -1;
+    int fd = file >= 0 && disk_memory[file] >= 0 ? fcntl(disk_memory[file], F_DUPFD_CLOEXEC, 0)
+                                                 : (int)syscall(SYS_openat, directory, path, flags, mode);
+    if (fd >= 0 && fd < 1024)
+        disk_file_of[fd] = file + 1;
+    return fd;
+}
+
+int openat(int directory, const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
+    va_end(arguments);
+    return open_file(directory, path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
+    va_end(arguments);
+    return open_file(AT_FDCWD, path, flags, mode);
+}
+
+int close(int fd)
+{
+    if (fd >= 0 && fd < 1024)
+        disk_file_of[fd] = 0;
+    return (int)syscall(SYS_close, fd);
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int fd, off_t offset)
+{
+    if (strikes(CALL_MAP))
+        return MAP_FAILED;
+    return (void *)syscall(SYS_mmap, address, length, protection, flags, fd, offset);
+}
+
+/* Each look at the calendar is a second later than the last: what was given a time is told apart from what is
+ * given one anew. */
+int clock_gettime(clockid_t clock, struct timespec *now)
+{
+    static time_t seconds = 1000000000;
+    if (clock != CLOCK_REALTIME)
+        return (int)syscall(SYS_clock_gettime, clock, now);
+    *now = (struct timespec){.tv_sec = seconds++};
+    return 0;
+}
+
+ssize_t getrandom(void *bytes, size_t length, unsigned flags)
+{
+    return strikes(CALL_RANDOM) ? -1 : syscall(SYS_getrandom, bytes, length, flags);
+}
+
+/* The C library's function of that name. */
+static void find_real(void *function, const char *name)
+{
+    void *found = dlsym(RTLD_NEXT, name);
+    if (!found)
+        abort();
+    memcpy(function, &found, sizeof(found));
+}
+
+pid_t fork(void)
+{
+    pid_t (*real)(void);
+    find_real(&real, "fork");
+    return strikes(CALL_FORK) ? -1 : real();
+}
+
+int sem_init(sem_t *semaphore, int shared, unsigned value)
+{
+    int (*real)(sem_t *, int, unsigned);
+    find_real(&real, "sem_init");
+    return strikes(CALL_SEMAPHORE) ? -1 : real(semaphore, shared, value);
+}
+
+int sem_post(sem_t *semaphore)
+{
+    int (*real)(sem_t *);
+    find_real(&real, "sem_post");
+    return strikes(CALL_SEMAPHORE) ? -1 : real(semaphore);
+}
+
+int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *until)
+{
+    int (*real)(sem_t *, clockid_t, const struct timespec *);
+    find_real(&real, "sem_clockwait");
+    return strikes(CALL_SEMAPHORE) ? -1 : real(semaphore, clock, until);
+}
+
+#if DISK_HAS_MEMORY
+void *disk_real_malloc(size_t) __asm__("__libc_malloc");
+void *disk_real_calloc(size_t, size_t) __asm__("__libc_calloc");
+void *disk_real_realloc(void *, size_t) __asm__("__libc_realloc");
+
+void *malloc(size_t size)
+{
+    return strikes(CALL_MEMORY) ? NULL : disk_real_malloc(size);
+}
+
+void *calloc(size_t count, size_t size)
+{
+    return strikes(CALL_MEMORY) ? NULL : disk_real_calloc(count, size);
+}
+
+void *realloc(void *memory, size_t size)
+{
+    return strikes(CALL_MEMORY) ? NULL : disk_real_realloc(memory, size);
+}
+#endif
+
+#endif

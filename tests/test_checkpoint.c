@@ -1,0 +1,129 @@
+/* test_checkpoint.c: a checkpoint that is written while the post office serves brings back what there was at
+ * the end of it: between any two writes of the snapshot everything may happen. */
+#include "disk.h"
+#include "scene.h"
+
+#include <stdio.h>
+
+enum { NAMES = 6 };
+
+static const struct store_options options = {.directory = "journal",
+                                             .crypt_cost = 1,
+                                             .journal_bytes = 8 << 20,
+                                             .segment_bytes = 128 << 20,
+                                             .accounts = 12,
+                                             .slots = 4};
+static const char *const names[NAMES] = {"ann", "ben", "cleo", "dan", "eve", "fay"};
+
+static struct store *store;
+static uint64_t random_state;
+static size_t operations, meanwhile;
+
+static unsigned pick(unsigned below)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return (unsigned)(random_state >> 20) % below;
+}
+
+/* Long enough, now and then, that the snapshot is written in many pieces. */
+static enum status write_draft(void)
+{
+    static char body[400000];
+    char subject[24];
+    size_t length = pick(3) ? pick(300) : 100000 + pick(300000);
+    memset(body, (int)('a' + pick(26)), length);
+    snprintf(subject, sizeof(subject), "%zu", operations);
+    struct letter letter = {"somebody", subject, body, pick(3) ? 8 : 0, strlen(subject), length};
+    return draft_write(store, &letter);
+}
+
+/* Most succeed; one that has nothing to work on changes nothing. */
+static void do_something(void)
+{
+    const char *name = names[pick(NAMES)];
+    account_t account = scene_account(store, name);
+    message_id id;
+    enum status status = STATUS_OK;
+    unsigned kind = pick(20);
+    operations++;
+    if (!account.index)
+        status = scene_create(store, name, pick(2) ? "$y$some hash" : NULL);
+    else if (kind == 0)
+        status = scene_secret(store, name, NULL);
+    else if (kind == 1)
+        status = scene_secret(store, name, "$y$another hash");
+    else if (kind < 4)
+        status = mailbox_delete_first(store, account);
+    else if (kind < 6)
+        status = mailbox_delete(store, account, 1 + pick((unsigned)mailbox_newest(store, account) + 1));
+    else if (kind < 11)
+        status = queue_store(store, account, scene_account(store, names[pick(NAMES)]), &id);
+    else if (write_draft() != STATUS_OK)
+        status = STATUS_FULL_SEGMENT;
+    else if (kind < 16)
+        status = queue_push(store, account);
+    else
+        status = mailbox_append(store, account, &id);
+    EXPECT(status == STATUS_OK || status == STATUS_NO_MESSAGE || status == STATUS_NOTHING_QUEUED ||
+           status == STATUS_GONE);
+    draft_drop(store);
+    if (pick(6) == 0)
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+}
+
+/* The pins of this process are the checkpoint's: nothing that happens here may touch them. */
+static void serve_meanwhile(void)
+{
+    if (disk_hook_file == store->header->journal.file || load64(&store->header->journal.leader) == store->me)
+        return;
+    for (unsigned count = 1 + pick(4); count > 0; count--, meanwhile++)
+        do_something();
+}
+
+static void reboot(void)
+{
+    uint64_t digest = scene_digest(store);
+    EXPECT_EQ(journal_flush(store, false), STATUS_OK);
+    EXPECT_CLEAN(store);
+    scene_close(store);
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(scene_digest(store), digest);
+}
+
+static void a_checkpoint_that_serves_forgets_nothing(void)
+{
+    size_t rounds = getenv("SHMAIL_LONG") ? 2000 : 40;
+    for (size_t round = 0; round < rounds; round++) {
+        char directory[24];
+        snprintf(directory, sizeof(directory), "%zu", round);
+        EXPECT(mkdir(directory, 0700) == 0 && chdir(directory) == 0);
+        random_state = round + 1;
+        store = attached_store(&options);
+        for (unsigned count = 20 + pick(40); count > 0; count--)
+            do_something();
+        for (int checkpoints = 0; checkpoints < 3; checkpoints++) {
+            disk_hook = serve_meanwhile;
+            EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+            disk_hook = NULL;
+            if (pick(2))
+                do_something();
+            reboot();
+        }
+        scene_close(store);
+        EXPECT_EQ(unlink("journal/journal.0"), 0);
+        EXPECT_EQ(unlink("journal/journal.1"), 0);
+        EXPECT_EQ(chdir(".."), 0);
+    }
+    harness_say("%zu checkpoints, %zu operations, %zu of them while one was written", 3 * rounds, operations,
+                meanwhile);
+}
+
+static const struct harness_test tests[] = {
+    {"a checkpoint that is written while the post office serves forgets nothing",
+     a_checkpoint_that_serves_forgets_nothing, 600},
+};
+
+HARNESS_MAIN(tests)

@@ -1,0 +1,272 @@
+/* test_journal_full.c: a full disk and a failed one are answers: what can be done is done, what cannot is
+ * refused, and the keeper brings back what can be brought back. */
+#include "power.h"
+
+#include <poll.h>
+
+static const struct store_options options = {.directory = "journal",
+                                             .crypt_cost = 1,
+                                             .journal_bytes = 160 << 10,
+                                             .segment_bytes = 16 << 20,
+                                             .accounts = 16,
+                                             .slots = 8};
+
+static void begin(void)
+{
+    open_post_office(&options);
+    do_and_settle(0, SCENE_FIRST_HALF);
+}
+
+static enum status try_send(size_t length)
+{
+    enum status status = scene_send(store, "bob", "filling", length);
+    draft_drop(store);
+    if (status == STATUS_OK) {
+        scene_note(scene, store);
+        settle();
+    }
+    return status;
+}
+
+static size_t fill(size_t length)
+{
+    size_t count = 0;
+    enum status status;
+    while ((status = try_send(length)) == STATUS_OK)
+        count++;
+    EXPECT_EQ(status, STATUS_FULL_JOURNAL);
+    return count;
+}
+
+/* Everything that takes room is refused, and changes nothing. */
+static void expect_full(void)
+{
+    uint64_t digest = scene_digest(store);
+    EXPECT_EQ(scene_send(store, "alice", "x", 1000), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(scene_push(store, "alice", "x", 1000), STATUS_FULL_JOURNAL);
+    draft_drop(store);
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    EXPECT_CLEAN(store);
+}
+
+static void delete_all(const char *name)
+{
+    account_t account = scene_account(store, name);
+    while (mailbox_count(store, account) > 0) {
+        EXPECT_EQ(mailbox_delete_first(store, account), STATUS_OK);
+        scene_note(scene, store);
+        settle();
+    }
+}
+
+static void expect_same_after_reboot(void)
+{
+    uint64_t digest = scene_digest(store);
+    reboot(&options);
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_CLEAN(store);
+}
+
+static void on_a_full_disk_deletes_and_a_checkpoint_make_room(void)
+{
+    size_t sent = 0;
+    begin();
+    disk->is_full = true;
+    for (int round = 0; round < 4; round++) {
+        size_t count = fill(900);
+        EXPECT(count > 20);
+        sent += count;
+        expect_full();
+        expect_same_after_reboot();
+        expect_full();
+        delete_all("bob");
+        expect_same_after_reboot();
+        EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+        expect_same_after_reboot();
+    }
+    harness_say("%zu messages sent on a full disk of 320 KiB, and deleted", sent);
+    play_end();
+}
+
+/* There is nothing that deletes may not use: at last they are refused as well, and a reboot still works. */
+static void on_a_full_disk_the_reserve_is_for_deletes(void)
+{
+    size_t deletes = 0;
+    begin();
+    disk->is_full = true;
+    fill(0);
+    account_t bob = scene_account(store, "bob");
+    enum status status;
+    while (mailbox_count(store, bob) > 0 && (status = mailbox_delete_first(store, bob)) == STATUS_OK)
+        deletes++;
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    EXPECT(deletes > 500);
+    uint64_t digest = scene_digest(store);
+    scene_close(store);
+    store = attached_store(&options);
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    EXPECT_EQ(scene_send(store, "bob", "room", 100), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    harness_say("%zu deletes on a full disk", deletes);
+}
+
+static void a_checkpoint_that_finds_no_room_changes_nothing(void)
+{
+    begin();
+    EXPECT_EQ(journal_checkpoint(store, 4 * options.journal_bytes), STATUS_OK);
+    disk->is_full = true;
+    fill(3000);
+    uint32_t file = store->header->journal.file;
+    uint64_t end = store->header->journal.end;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(store->header->journal.file, file);
+    EXPECT_EQ(store->header->journal.end, end);
+    expect_full();
+    expect_same_after_reboot();
+    delete_all("bob");
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    EXPECT_EQ(try_send(1000), STATUS_OK);
+    expect_same_after_reboot();
+    play_end();
+}
+
+/* ---- the keeper ---- */
+
+static pid_t start_keeper(void)
+{
+    pid_t pid = fork_attached();
+    if (pid == 0) {
+        static volatile sig_atomic_t stop;
+        sigset_t none;
+        sigemptyset(&none);
+        store_keep(store, 1, false, &stop, &none);
+        _exit(1);
+    }
+    return pid;
+}
+
+static void kill_keeper(pid_t pid)
+{
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    EXPECT(wait_for(pid));
+}
+
+static void the_keeper_makes_room_as_it_is_needed(void)
+{
+    size_t sent = 0;
+    size_t waits = 0;
+    begin();
+    pid_t keeper = start_keeper();
+    while (store->header->journal.generation < 3) {
+        if (try_send(1000) == STATUS_OK) {
+            sent++;
+        } else {
+            waits++;
+            poll(NULL, 0, 1);
+        }
+        if (mailbox_count(store, scene_account(store, "bob")) > 30)
+            delete_all("bob");
+    }
+    delete_all("bob");
+    enum status status;
+    while ((status = try_send(200 << 10)) == STATUS_FULL_JOURNAL)
+        poll(NULL, 0, 1);
+    EXPECT_EQ(status, STATUS_OK);
+    kill_keeper(keeper);
+    EXPECT_CLEAN(store);
+    expect_same_after_reboot();
+    harness_say("%zu messages, two checkpoints, %zu tries while there was no room", sent, waits);
+}
+
+/* What was written before the sync that failed may be lost, though the system takes it for written: the state
+ * is put into the other file. */
+static void after_a_failed_sync_the_keeper_starts_a_new_file(void)
+{
+    struct store_options timed = options;
+    timed.sync = STORE_SYNC_TIMED;
+    open_post_office(&timed);
+    for (int which = 0; which < 12; which++) {
+        scene_do(scene, store, which);
+        EXPECT_EQ(journal_flush(store, which == 5), STATUS_OK);
+    }
+    fault.kinds = CALL_SYNC;
+    fault.at = 1;
+    fault.error = EIO;
+    EXPECT_EQ(journal_flush(store, true), STATUS_READ_ONLY);
+    fault.kinds = 0;
+    EXPECT_EQ(scene_send(store, "bob", "refused", 10), STATUS_READ_ONLY);
+    draft_drop(store);
+    pid_t server = fork_attached();
+    if (server == 0) {
+        EXPECT_EQ(store_serve(store), STATUS_OK);
+        store_detach(store);
+        _exit(0);
+    }
+    EXPECT(!wait_for(server));
+    scene_do(scene, store, 12);
+    pid_t keeper = start_keeper();
+    while (load64(&store->header->journal.generation) < 2)
+        poll(NULL, 0, 1);
+    while (load64(&store->header->journal.synced) < scene->last)
+        poll(NULL, 0, 1);
+    disk_acknowledged(scene->last);
+    kill_keeper(keeper);
+    play(60);
+}
+
+/* ---- one directory, two post offices ---- */
+
+static bool opens(const char *suffix, char why[static 512])
+{
+    struct store_options named = scene_options;
+    char name[80];
+    int status;
+    int ends[2];
+    snprintf(name, sizeof(name), "%s-%s", harness_name(), suffix);
+    named.name = name;
+    EXPECT_EQ(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (store_open(&store, &named, why, 512) != STATUS_OK) {
+            EXPECT(write(ends[1], why, 512) == 512);
+            _exit(1);
+        }
+        EXPECT_EQ(store_attach(store, suffix), STATUS_OK);
+        EXPECT_EQ(scene_create(store, suffix, NULL), STATUS_OK);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+        store_detach(store);
+        _exit(0);
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(WIFEXITED(status));
+    if (WEXITSTATUS(status) != 0)
+        EXPECT(read(ends[0], why, 512) == 512);
+    close(ends[0]);
+    close(ends[1]);
+    return WEXITSTATUS(status) == 0;
+}
+
+static void a_post_office_whose_directory_another_one_had_is_refused(void)
+{
+    char why[512];
+    EXPECT(opens("a", why));
+    EXPECT(opens("b", why));
+    EXPECT(!opens("a", why));
+    EXPECT(strstr(why, "out of date"));
+    EXPECT(opens("c", why));
+    EXPECT(!opens("b", why));
+}
+
+static const struct harness_test tests[] = {
+    {"on a full disk deletes and a checkpoint make room", on_a_full_disk_deletes_and_a_checkpoint_make_room},
+    {"on a full disk the reserve is for deletes", on_a_full_disk_the_reserve_is_for_deletes},
+    {"a checkpoint that finds no room changes nothing", a_checkpoint_that_finds_no_room_changes_nothing},
+    {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
+    {"after a failed sync the keeper starts a new file", after_a_failed_sync_the_keeper_starts_a_new_file},
+    {"a post office whose directory another one had is refused",
+     a_post_office_whose_directory_another_one_had_is_refused},
+};
+
+HARNESS_MAIN(tests)
