@@ -94,7 +94,7 @@ static void expect_recovery(uint64_t messages)
 {
     int64_t start = clock_now();
     EXPECT_EQ(store_attach(store, "survivor"), STATUS_OK);
-    message_id id;
+    message_id id = 0;
     EXPECT_EQ(mailbox_count(store, alice), mailbox_count(store, alice));
     EXPECT_EQ(deliver(store, alice, "survivor", "", "x", 1, &id), STATUS_OK);
     EXPECT(clock_now() - start < A_SECOND);
@@ -194,7 +194,7 @@ static void a_killed_waiter_does_not_swallow_the_wake_up(void)
 static void prepare_append(void)
 {
     struct letter letter = {.sender = "dead", .sender_length = 4, .body = "kept", .body_length = 4};
-    message_id id;
+    message_id id = 0;
     bool waited;
     /* One that comes and goes has the memory reserved that the next one needs. */
     EXPECT_EQ(deliver(store, alice, "dead", "", "gone", 4, &id), STATUS_OK);
@@ -244,7 +244,7 @@ static void a_committed_transaction_is_completed(void)
     killed(append_committed_only);
     expect_recovery(1);
     killed(append_half_applied);
-    message_id id;
+    message_id id = 0;
     EXPECT_EQ(deliver(store, alice, "survivor", "", "y", 1, &id), STATUS_OK);
     EXPECT_EQ(mailbox_count(store, alice), 4);
     store_reclaim(store);
@@ -300,7 +300,7 @@ static void a_dead_reader_keeps_no_deleted_message(void)
     static char body[100000];
     open_post_office();
     EXPECT_EQ(store_attach(store, "owner"), STATUS_OK);
-    message_id id;
+    message_id id = 0;
     EXPECT_EQ(deliver(store, alice, "alice", "", body, sizeof(body), &id), STATUS_OK);
     pid_t reader = fork_attached(pin_first);
     wait_for_ready();
@@ -388,7 +388,7 @@ static void work(void)
     unsigned seed = (unsigned)getpid();
     char body[40000] = {0};
     for (;;) {
-        message_id id;
+        message_id id = 0;
         struct message message;
         size_t length = (size_t)rand_r(&seed) % (rand_r(&seed) % 16 ? 200 : sizeof(body));
         EXPECT_EQ(deliver(store, alice, "worker", "", body, length, &id), STATUS_OK);

@@ -31,14 +31,14 @@ static void after_reboot(void (*run)(struct store *))
 
 static account_t find(struct store *store, const char *name)
 {
-    account_t account;
+    account_t account = {0};
     EXPECT_EQ(account_find(store, name, strlen(name), &account), STATUS_OK);
     return account;
 }
 
 static void send(struct store *store, const char *to, const char *body)
 {
-    message_id id;
+    message_id id = 0;
     EXPECT_EQ(deliver(store, find(store, to), "alice", "about", body, strlen(body), &id), STATUS_OK);
 }
 
@@ -53,8 +53,8 @@ static void fill_big(void)
 static void make_post_office(struct store *store)
 {
     char hash[HASH_MAX + 1];
-    account_t account;
-    message_id id;
+    account_t account = {0};
+    message_id id = 0;
     fill_big();
     EXPECT_EQ(password_hash(store, "secret", 6, hash), STATUS_OK);
     EXPECT_EQ(account_create(store, "Alice", 5, hash, &account, NULL), STATUS_OK);
@@ -87,7 +87,7 @@ static void expect_post_office(struct store *store)
 {
     struct account_secret secret;
     struct message message;
-    account_t account;
+    account_t account = {0};
     char name[NAME_MAX_BYTES + 1];
     fill_big();
     EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
@@ -120,7 +120,7 @@ static void checkpoint(struct store *store)
 
 static void change_and_undo(struct store *store)
 {
-    message_id id;
+    message_id id = 0;
     expect_post_office(store);
     EXPECT_EQ(deliver(store, find(store, "alice"), "bob", "", "x", 1, &id), STATUS_OK);
     EXPECT_EQ(mailbox_delete(store, find(store, "alice"), id), STATUS_OK);
@@ -146,7 +146,7 @@ static void a_checkpoint_keeps_everything(void)
 
 static void check_ids(struct store *store)
 {
-    message_id id;
+    message_id id = 0;
     EXPECT_EQ(deliver(store, find(store, "alice"), "bob", "", "x", 1, &id), STATUS_OK);
     EXPECT(id > 1);
 }

@@ -188,8 +188,9 @@ static pid_t start_server(const char *program, const char *directory, unsigned *
         _exit(127);
     }
     close(out[1]);
-    if (read(out[0], line, sizeof(line) - 1) <= 0 || sscanf(line, "inet:127.0.0.1:%u", port) != 1)
+    if (read(out[0], line, sizeof(line) - 1) <= 0 || strrchr(line, ':') == NULL)
         fail("the server does not start");
+    *port = (unsigned)strtoul(strrchr(line, ':') + 1, NULL, 10);
     close(out[0]);
     return pid;
 }
