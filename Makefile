@@ -42,7 +42,7 @@ SBIN     += $(if $(wildcard src/ctl/main.c),$(BUILD)/shmailctl)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
 BATS     := $(wildcard bats/*.bats)
-PAGES    := $(wildcard src/*/*.[178] client/*.[178])
+PAGES    := $(wildcard src/*/*.[1578] client/*.[178])
 SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h tests/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
@@ -106,7 +106,14 @@ check-c: $(TESTS) $(TOOLS) ## the C tests alone
 check-bats: all $(TOOLS) ## the tests through the real programs alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
 
+lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
+	@tests/model/run
+
 tests: all $(TESTS) $(TOOLS) ## build the programs and the tests, and run nothing
+
+durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
+	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \
+	    status=$$?; rm -rf "$$directory"; exit $$status
 
 install: all ## install programs and manual pages (DESTDIR=, PREFIX=)
 	@set -e; for program in $(BIN); do \
@@ -156,5 +163,5 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-14s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run check check-c check-bats tests install uninstall format format-check lint clean help FORCE
+.PHONY: all run durability check check-c check-bats lock-model tests install uninstall format format-check lint clean help FORCE
 .DELETE_ON_ERROR:

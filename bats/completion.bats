@@ -4,6 +4,7 @@
 load helper
 
 setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
     # shellcheck source=contrib/completion/shmail.bash
     source "$BATS_TEST_DIRNAME/../contrib/completion/shmail.bash"
 }
@@ -40,10 +41,15 @@ offers() {
     done
 }
 
-@test "shmailctl: its verbs, and the post offices there are" {
+@test "shmailctl: its verbs, the post offices there are, and journals" {
     echo QUIT | shmaild -i -n "$SHMAIL_NAME"
-    assert_equal "$(offers shmailctl "")" "check ps stat rm"
+    assert_equal "$(offers shmailctl "")" "check repair journal ps stat rm"
     assert_equal "$(offers shmailctl -n main st)" "stat"
     assert_equal "$(offers shmailctl rm "$SHMAIL_NAME")" "$SHMAIL_NAME"
     assert_equal "$(offers shmailctl stat "")" ""
+    mkdir journal
+    touch journal/journal.0
+    assert_equal "$(offers shmailctl -d jour)" "journal"
+    assert_equal "$(offers shmailctl -d journal rep)" "repair"
+    assert_equal "$(offers shmailctl journal journal/j)" "journal/journal.0"
 }

@@ -59,12 +59,17 @@ _shmaild() {
 }
 
 _shmailctl() {
-    case $3 in
-    -n | rm) _shmail_offer "$2" < <(_shmail_post_offices) && return ;;
+    local before=
+    [ "$COMP_CWORD" -lt 2 ] || before=${COMP_WORDS[COMP_CWORD - 2]}
+    case "$before $3" in
+    *' -n' | *' rm') _shmail_offer "$2" < <(_shmail_post_offices) && return ;;
+    *' -d') mapfile -t COMPREPLY < <(compgen -d -- "$2") && return ;;
+    -[nd]\ *) ;;
+    *' journal' | *' --texts') mapfile -t COMPREPLY < <(compgen -f -- "$2") && return ;;
     esac
     if [[ $2 == -* ]]; then
         _shmail_offer "$2" < <(_shmail_options "$1")
-    elif [ "$COMP_CWORD" -eq 1 ] || [ "${COMP_WORDS[COMP_CWORD - 2]}" = -n ]; then
+    elif [ "$COMP_CWORD" -eq 1 ] || [[ $before == -[nd] ]]; then
         _shmail_offer "$2" < <(_shmail_help "$1" | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p')
     fi
 }

@@ -1,33 +1,30 @@
-/* main.c: shmailctl looks into a post office from the same machine: a table of verbs, each done and printed
- * here.
- *
- * It works on the segment as one more process of it, with a slot of its own. */
-#include "account.h"
+/* main.c: shmailctl looks into a post office or a journal on the same machine: options, a table of verbs, and
+ * what they have in common. */
+#include "escape.h"
 #include "log.h"
-#include "mailbox.h"
-#include "store.h"
+#include "verbs.h"
 
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
 
-enum { FOUND = 1 }; /* the exit status of a check with findings */
-
-static int check(struct store *store);
-static int list_processes(struct store *store);
-static int print_figures(struct store *store);
-
+/* What a verb works on: on_name is NULL if it does not take -n, on_directory if it does not take -d. */
 static const struct verb {
-    const char *name, *help;
-    int (*run)(struct store *);
+    const char *name, *arguments, *help;
+    int most; /* arguments */
+    int (*on_name)(const struct request *);
+    int (*on_directory)(const struct request *);
 } verbs[] = {
-    {"check", "prove that the segment is sound; exit 1 and a line for each finding if it is not", check},
-    {"ps", "list the processes that are attached", list_processes},
-    {"stat", "print how much is in the segment", print_figures},
+    {"check", "", "prove a post office or a journal sound; exit 1 and a line for each finding if not", 0,
+     verb_check_segment, verb_check_journal},
+    {"repair", "", "keep what is sound; exit 1 if anything was lost or exported", 0, verb_repair_segment,
+     verb_repair_journal},
+    {"journal", "[--texts] [FILE]", "print the records of a journal", 2, NULL, verb_print_journal},
+    {"ps", "", "list the processes that are attached", 0, verb_processes, NULL},
+    {"stat", "", "print how much is in the post office", 0, verb_figures, NULL},
+    {"rm", "NAME", "remove a post office, with all that is in it", 1, NULL, NULL},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -38,120 +35,130 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-static void print_finding(void *context, const char *text)
-{
-    printf("%s: %s\n", (const char *)context, text);
-}
-
-static int check(struct store *store)
-{
-    static char where[] = "finding";
-    store_reclaim(store);
-    size_t findings = store_check(store, print_finding, where);
-    if (findings == 0)
-        puts("clean");
-    return findings ? FOUND : 0;
-}
-
-static int list_processes(struct store *store)
-{
-    struct store_process process;
-    uint32_t slot = 0;
-    puts("SLOT\tPID\tSINCE\tPROTOCOL\tSTATE\tACCOUNT\tPEER");
-    while (store_next_process(store, &slot, &process)) {
-        char since[32];
-        time_t seconds = (time_t)process.since;
-        struct tm parts;
-        strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%S", localtime_r(&seconds, &parts));
-        printf("%u\t%ld\t%s\t%s\t%s\t%s\t%s\n", process.slot, (long)process.pid, since,
-               process.protocol[0] ? process.protocol : "-",
-               !process.alive    ? "dead"
-               : process.waiting ? "waiting"
-                                 : "alive",
-               process.account[0] ? process.account : "-", process.peer);
-    }
-    return 0;
-}
-
-static int print_figures(struct store *store)
-{
-    struct store_figures figures;
-    store_figures(store, &figures);
-    printf("accounts\t%u of %u\n", figures.accounts, figures.accounts_most);
-    printf("sessions\t%u\n", figures.sessions);
-    printf("processes\t%u of %u\n", figures.slots, figures.slots_most);
-    printf("blocks\t%.1f MiB of %.0f MiB\n", (double)(figures.pages_used - figures.pages_free) / 16,
-           (double)figures.segment_bytes / (1 << 20));
-    if (figures.server)
-        printf("server\tprocess %ld\n", (long)figures.server);
-    else
-        puts("server\tnone");
-    return 0;
-}
-
 static void print_help(FILE *out)
 {
-    fputs("usage: shmailctl [-n NAME] VERB\n"
+    fputs("usage: shmailctl [-n NAME] check | repair | ps | stat\n"
+          "       shmailctl -d DIR check | repair | journal [--texts]\n"
+          "       shmailctl journal [--texts] FILE\n"
           "       shmailctl rm NAME\n\n"
           "  -n NAME        the post office (default: main)\n"
+          "  -d DIR         the directory of a journal that no process uses\n"
           "  -V, --version  print the version\n"
           "  -h, --help     print this\n\n",
           out);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        fprintf(out, "  %-8s %s\n", verbs[i].name, verbs[i].help);
-    fputs("  rm NAME  remove a post office, with all that is in it\n", out);
+        fprintf(out, "  %-7s %s%s%s\n", verbs[i].name, verbs[i].arguments, verbs[i].arguments[0] ? "  " : "",
+                verbs[i].help);
 }
 
-static int remove_post_office(const char *name)
-{
-    char why[256];
-    enum status status = store_remove(name, why, sizeof(why));
-    if (status == STATUS_OK)
-        return 0;
-    fprintf(stderr, "shmailctl: %s\n", why);
-    return status == STATUS_MALFORMED ? EX_USAGE : EX_UNAVAILABLE;
-}
-
-static int run_verb(const struct verb *verb, const char *name)
-{
-    static struct store *store; /* until the process ends: there is no close */
-    char why[512];
-    if (store_open(&store, &(struct store_options){.name = name, .must_exist = true}, why, sizeof(why)) !=
-        STATUS_OK) {
-        fprintf(stderr, "shmailctl: %s\n", why);
-        return EX_UNAVAILABLE;
-    }
-    enum status status = store_attach(store, "shmailctl");
-    if (status != STATUS_OK) {
-        fprintf(stderr, "shmailctl: cannot attach to post office %s: %s\n", name, status_text(status));
-        return EX_TEMPFAIL;
-    }
-    store_describe(store, "ctl");
-    int result = verb->run(store);
-    store_detach(store);
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "shmailctl: cannot write: %s\n", strerror(errno));
-        return EX_IOERR;
-    }
-    return result;
-}
-
-static int usage(const char *what, const char *word)
+int usage(const char *what, const char *word)
 {
     fprintf(stderr, "shmailctl: %s%s; see 'shmailctl --help'\n", what, word);
     return EX_USAGE;
+}
+
+int refuse(enum status status, const char *why)
+{
+    fprintf(stderr, "shmailctl: %s\n", why);
+    switch (status) {
+    case STATUS_MALFORMED:
+        return EX_USAGE;
+    case STATUS_DAMAGED:
+        return EX_DATAERR;
+    case STATUS_FULL_JOURNAL:
+        return EX_CANTCREAT;
+    case STATUS_FULL_SEGMENT:
+    case STATUS_FULL_ACCOUNTS:
+    case STATUS_FULL_SLOTS:
+    case STATUS_NO_MEMORY:
+        return EX_TEMPFAIL;
+    default:
+        return EX_UNAVAILABLE;
+    }
+}
+
+/* Names and texts of others stand in a line: nothing in it may act on a terminal. */
+static void print_line(const char *kind, const char *text)
+{
+    char escaped[ESCAPE_MAX];
+    printf("%s: ", kind);
+    for (size_t left = strlen(text); left > 0;)
+        fwrite(escaped, 1, escape_next(&text, &left, escaped), stdout);
+    putchar('\n');
+}
+
+static void say_of_check(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    print_line(kind == REPORT_NOTE ? "note" : "finding", text);
+}
+
+static void say_of_repair(void *context, enum report_kind kind, const char *text)
+{
+    static const char *const kinds[REPORT_KINDS] = {"note", "damage", "lost", "exported"};
+    (void)context;
+    print_line(kinds[kind], text);
+}
+
+struct report check_report(void)
+{
+    return (struct report){.say = say_of_check};
+}
+
+struct report repair_report(void)
+{
+    return (struct report){.say = say_of_repair};
+}
+
+int end_check(const struct report *report)
+{
+    if (report_findings(report) > 0)
+        return FOUND;
+    puts("clean");
+    return 0;
+}
+
+int end_repair(const struct report *report)
+{
+    puts(report_findings(report) > 0 ? "repaired" : "nothing to repair");
+    return report->counts[REPORT_LOST] + report->counts[REPORT_EXPORTED] > 0 ? FOUND : 0;
+}
+
+/* -n and -d exclude each other; journal takes its FILE instead of either, and rm its NAME. */
+static int run_verb(const struct verb *verb, const char *name, const struct request *request)
+{
+    int result;
+    if (request->count > verb->most)
+        return usage("too many arguments for ", verb->name);
+    if (strcmp(verb->name, "rm") == 0)
+        result = name || request->directory ? usage("rm takes its NAME only", "") : verb_remove(request);
+    else if (request->directory)
+        result = verb->on_directory ? verb->on_directory(request)
+                                    : usage("this verb does not take -d: ", verb->name);
+    else if (verb->on_name)
+        result = verb->on_name(request);
+    else
+        result = name ? usage("this verb does not take -n: ", verb->name) : verb->on_directory(request);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return result;
+    fprintf(stderr, "shmailctl: cannot write: %s\n", strerror(errno));
+    return EX_IOERR;
 }
 
 int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
         {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
-    const char *name = "main";
+    const char *name = NULL;
+    struct request request = {.directory = NULL};
     log_open("shmailctl", LOG_LEVEL_INFO, false);
-    for (int option; (option = getopt_long(argc, argv, "+n:hV", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "+n:d:hV", long_options, NULL)) != -1;) {
         switch (option) {
         case 'n':
             name = optarg;
+            break;
+        case 'd':
+            request.directory = optarg;
             break;
         case 'h':
             print_help(stdout);
@@ -163,12 +170,15 @@ int main(int argc, char **argv)
             return EX_USAGE;
         }
     }
+    if (name && request.directory)
+        return usage("give -n or -d, not both", "");
     if (optind == argc)
         return usage("a verb is missing", "");
-    if (strcmp(argv[optind], "rm") == 0)
-        return argc - optind == 2 ? remove_post_office(argv[optind + 1]) : usage("rm takes one NAME", "");
     const struct verb *verb = find_verb(argv[optind]);
     if (!verb)
         return usage("there is no verb ", argv[optind]);
-    return argc - optind == 1 ? run_verb(verb, name) : usage("too many arguments for ", verb->name);
+    request.name = name ? name : "main";
+    request.count = argc - optind - 1;
+    request.arguments = argv + optind + 1;
+    return run_verb(verb, name, &request);
 }

@@ -14,10 +14,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    WINDOW = 1 << 20,
-    EPOCHS_AHEAD = 1 << 20, /* epochs that may have begun behind a record that cannot be read */
-};
+enum { WINDOW = 1 << 20, BAD_PAGE = 4096 };
+
+/* Zeros for the page that the disk cannot read. Returns how many. */
+static ssize_t blank(struct journal_reader *reader, uint64_t offset)
+{
+    size_t length = BAD_PAGE - (size_t)(offset % BAD_PAGE);
+    if (length > reader->capacity - reader->length)
+        length = reader->capacity - reader->length;
+    memset(reader->bytes + reader->length, 0, length);
+    reader->unreadable = true;
+    return (ssize_t)length;
+}
 
 /* Makes [offset, offset + length) of the file stand in memory, with more behind it where there is more. NULL:
  * it cannot be had; errno is 0 where the file is too short. */
@@ -43,6 +51,8 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
                             (off_t)(offset + reader->length));
         if (got < 0 && errno == EINTR)
             continue;
+        if (got < 0 && errno == EIO && reader->tolerant)
+            got = blank(reader, offset + reader->length);
         if (got < 0)
             return NULL;
         if (got == 0)
@@ -95,9 +105,7 @@ void journal_read_close(struct journal_reader *reader)
     reader->length = 0;
 }
 
-/* A whole sound record at this offset, of the current epoch or of one so far ahead, wherever in the sequence.
- */
-static bool is_sound(struct journal_reader *reader, uint64_t offset, uint64_t ahead,
+bool journal_read_at(struct journal_reader *reader, uint64_t offset, uint64_t ahead,
                      struct journal_record *record, const char **texts)
 {
     const char *bytes = window(reader, offset, sizeof(*record));
@@ -133,7 +141,7 @@ static enum journal_found judge(struct journal_reader *reader)
         if (!bytes)
             return errno ? FOUND_TROUBLE : FOUND_END;
         memcpy(&magic, bytes, sizeof(magic));
-        if (magic == RECORD_MAGIC && is_sound(reader, offset, EPOCHS_AHEAD, &record, &texts) &&
+        if (magic == RECORD_MAGIC && journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts) &&
             !(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
             return FOUND_DAMAGE;
     }
@@ -147,7 +155,8 @@ enum journal_found journal_read(struct journal_reader *reader, struct journal_re
         reader->snapshot = false;
         reader->sequence = reader->header.first;
     }
-    if (!is_sound(reader, reader->offset, 0, record, texts) || record->sequence != reader->sequence + 1 ||
+    if (!journal_read_at(reader, reader->offset, 0, record, texts) ||
+        record->sequence != reader->sequence + 1 ||
         ((record->flags & RECORD_SNAPSHOT) != 0) != reader->snapshot)
         return judge(reader);
     reader->sequence++;

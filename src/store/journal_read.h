@@ -5,6 +5,10 @@
 
 #include "journal_format.h"
 
+#define EPOCHS_AHEAD                                                                      \
+    (UINT64_C(1) << 20) /* epochs that may have begun behind a record that cannot be read \
+                         */
+
 enum journal_found {
     FOUND_RECORD,
     FOUND_END,     /* what follows was never acknowledged: zeros, or the torn rest of a last group */
@@ -20,6 +24,8 @@ struct journal_reader {
     uint64_t epoch;
     uint64_t sequence; /* of the last record; in the snapshot, counted from 1 there */
     bool snapshot;
+    bool tolerant;   /* what the disk cannot read is taken for zeros, and then unreadable is set */
+    bool unreadable; /* for who looks for what is left of a damaged file */
     struct journal_header header;
     char *bytes; /* [at, at + length) of the file */
     uint64_t at;
@@ -34,6 +40,11 @@ enum journal_found journal_read_open(struct journal_reader *, int file);
  * FOUND_TROUBLE. */
 enum journal_found journal_read_blank(struct journal_reader *);
 void journal_read_close(struct journal_reader *);
+
+/* The record at that offset, of the current epoch or of one at most so far ahead, wherever in the sequence;
+ * false: there is no sound one, and errno tells whether reading failed. */
+bool journal_read_at(struct journal_reader *, uint64_t offset, uint64_t ahead, struct journal_record *,
+                     const char **texts);
 
 /* The next record and its texts, which hold until the next call. */
 enum journal_found journal_read(struct journal_reader *, struct journal_record *, const char **texts);

@@ -51,8 +51,7 @@ void restore_end(struct restore *restore)
     free(restore);
 }
 
-/* Whether the account takes part in the record, or had it already when it was captured. */
-static bool concerns(const struct restore *restore, const struct journal_record *record, uint32_t account)
+bool restore_concerns(const struct restore *restore, const struct journal_record *record, uint32_t account)
 {
     return (record->flags & RECORD_SNAPSHOT) || record->sequence > restore->as_of[account];
 }
@@ -62,7 +61,7 @@ static account_t handle(const struct restore *restore, uint32_t account)
     return (account_t){account, restore->store->accounts[account].generation};
 }
 
-static bool lives(const struct restore *restore, uint32_t account)
+bool restore_lives(const struct restore *restore, uint32_t account)
 {
     return account > 0 && account <= restore->store->header->accounts_used &&
            restore->store->accounts[account].generation % 2 == 1;
@@ -83,7 +82,8 @@ static enum status restore_account(struct restore *restore, const struct journal
 {
     char hash[HASH_MAX + 1];
     bool captured = record->flags & RECORD_SNAPSHOT;
-    if (record->subject_length > HASH_MAX || record->sender_length == 0 || lives(restore, record->account))
+    if (record->subject_length > HASH_MAX || record->sender_length == 0 ||
+        restore_lives(restore, record->account))
         return STATUS_MISMATCH;
     memcpy(hash, texts + record->sender_length, record->subject_length);
     hash[record->subject_length] = '\0';
@@ -103,7 +103,7 @@ static enum status restore_password(struct restore *restore, const struct journa
 {
     char hash[HASH_MAX + 1];
     struct account_secret secret;
-    if (record->subject_length > HASH_MAX || !lives(restore, record->account) ||
+    if (record->subject_length > HASH_MAX || !restore_lives(restore, record->account) ||
         account_secret(restore->store, texts, record->sender_length, &secret) != STATUS_OK ||
         secret.account.index != record->account)
         return STATUS_MISMATCH;
@@ -115,7 +115,7 @@ static enum status restore_password(struct restore *restore, const struct journa
 static enum status restore_remove(struct restore *restore, const struct journal_record *record)
 {
     struct account_secret secret = {.account = handle(restore, record->account)};
-    if (!lives(restore, record->account))
+    if (!restore_lives(restore, record->account))
         return STATUS_MISMATCH;
     secret.revision = restore->store->accounts[record->account].revision;
     return account_remove(restore->store, &secret);
@@ -144,7 +144,7 @@ static enum status restore_message(struct restore *restore, uint32_t account, ui
 {
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
-    if (!lives(restore, account) ||
+    if (!restore_lives(restore, account) ||
         (!(record->flags & RECORD_SNAPSHOT) && id <= store->accounts[account].newest))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
@@ -181,7 +181,7 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
 {
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
-    if (!lives(restore, record->account))
+    if (!restore_lives(restore, record->account))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
     if (status != STATUS_OK)
@@ -207,10 +207,11 @@ static enum status restore_store(struct restore *restore, const struct journal_r
                                  const char *texts)
 {
     struct store *store = restore->store;
-    bool leaves = concerns(restore, record, record->account);
-    bool arrives = concerns(restore, record, record->second);
+    bool leaves = restore_concerns(restore, record, record->account);
+    bool arrives = restore_concerns(restore, record, record->second);
     message_id id;
-    if ((leaves && !lives(restore, record->account)) || (arrives && !lives(restore, record->second)))
+    if ((leaves && !restore_lives(restore, record->account)) ||
+        (arrives && !restore_lives(restore, record->second)))
         return STATUS_MISMATCH;
     leaves = leaves && queue_top(store, record->account) == record->id;
     if (!leaves && arrives && !(record->flags & RECORD_WHOLE))
@@ -229,7 +230,7 @@ static enum status restore_store(struct restore *restore, const struct journal_r
 /* A message that is not there had gone before the snapshot came to it. */
 static enum status restore_delete(struct restore *restore, const struct journal_record *record)
 {
-    if (!lives(restore, record->account))
+    if (!restore_lives(restore, record->account))
         return STATUS_MISMATCH;
     enum status status = mailbox_delete(restore->store, handle(restore, record->account), record->id);
     return status == STATUS_NO_MESSAGE ? STATUS_OK : status;
@@ -248,7 +249,7 @@ enum status restore_record(struct restore *restore, const struct journal_record 
         restore->as_of[record->account] = (uint64_t)record->received;
         return STATUS_OK;
     }
-    if (!concerns(restore, record, record->account))
+    if (!restore_concerns(restore, record, record->account))
         return STATUS_OK;
     switch (record->type) {
     case RECORD_ACCOUNT:

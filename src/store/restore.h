@@ -13,6 +13,12 @@ struct restore *restore_begin(struct store *);
 /* STATUS_MISMATCH: the record contradicts those before it. STATUS_FULL_*: there is no room for it. */
 enum status restore_record(struct restore *, const struct journal_record *, const char *texts);
 
+/* Whether a live account has that index. */
+bool restore_lives(const struct restore *, uint32_t account);
+
+/* Whether the record is news to that account: false where the snapshot had it already. */
+bool restore_concerns(const struct restore *, const struct journal_record *, uint32_t account);
+
 /* Lists the account records that are free, and frees the rest. */
 void restore_end(struct restore *);
 

@@ -1,0 +1,238 @@
+/* journal_directory.c: opens a journal's files for reading and tells which of the two counts.
+ *
+ * A server takes the active file with the greater generation and nothing else. A tool must also say something
+ * where the header is gone: then records tell, since the active file is the one that goes on longest. */
+#include "journal_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *journal_file_name(int file)
+{
+    return file ? "journal.1" : "journal.0";
+}
+
+static enum status refuse(const char *path, const char *what, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "journal directory %s: %s: %s", path, what, strerror(errno));
+    return STATUS_SYSTEM;
+}
+
+/* Without a lock file no post office ever had the directory, so nobody has to be kept out. */
+static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
+                             size_t why_size)
+{
+    int flags = use == DIRECTORY_MEND ? O_RDWR | O_CREAT : O_RDONLY;
+    place->lock = openat(place->directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (place->lock < 0 && errno == ENOENT)
+        return STATUS_OK;
+    if (place->lock < 0)
+        return refuse(place->path, "its lock file cannot be opened", why, why_size);
+    if (flock(place->lock, LOCK_EX | LOCK_NB) == 0 &&
+        (use == DIRECTORY_MEND || flock(place->lock, LOCK_SH | LOCK_NB) == 0))
+        return STATUS_OK;
+    if (errno != EWOULDBLOCK)
+        return refuse(place->path, "it cannot be locked", why, why_size);
+    snprintf(
+        why, why_size,
+        "journal directory %s is in use: look at its post office with 'shmailctl -n NAME check', or end its "
+        "processes first",
+        place->path);
+    return STATUS_IN_USE;
+}
+
+static enum status open_files(struct journal_directory *place, char *why, size_t why_size)
+{
+    for (int i = 0; i < 2; i++) {
+        const char *name = journal_file_name(i);
+        place->files[i] = openat(place->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (place->files[i] < 0 && errno != ENOENT)
+            return refuse(place->path, name, why, why_size);
+    }
+    if (place->files[0] >= 0 || place->files[1] >= 0)
+        return STATUS_OK;
+    snprintf(why, why_size, "journal directory %s: there is neither a journal.0 nor a journal.1",
+             place->path);
+    return STATUS_SYSTEM;
+}
+
+enum status journal_directory_open(struct journal_directory *place, const char *path, enum directory_use use,
+                                   char *why, size_t why_size)
+{
+    struct stat about;
+    enum status status = STATUS_OK;
+    *place = (struct journal_directory){.path = path, .lock = -1, .files = {-1, -1}};
+    place->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (place->directory < 0 || fstat(place->directory, &about) != 0) {
+        status = refuse(path, "it cannot be opened", why, why_size);
+    } else if (use == DIRECTORY_MEND && (about.st_uid != geteuid() || (about.st_mode & 022) != 0)) {
+        snprintf(why, why_size, "journal directory %s belongs to somebody else or may be written by others",
+                 path);
+        status = STATUS_MISMATCH;
+    }
+    if (status == STATUS_OK && use != DIRECTORY_PRINT)
+        status = take_lock(place, use, why, why_size);
+    if (status == STATUS_OK)
+        status = open_files(place, why, why_size);
+    if (status != STATUS_OK)
+        journal_directory_close(place);
+    return status;
+}
+
+void journal_directory_close(struct journal_directory *place)
+{
+    const int files[] = {place->directory, place->lock, place->files[0], place->files[1]};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (files[i] >= 0)
+            close(files[i]);
+    place->directory = place->lock = place->files[0] = place->files[1] = -1;
+}
+
+/* ---- which file counts ---- */
+
+struct survey {
+    enum journal_found found; /* of its header */
+    bool readable;            /* it has records */
+    struct journal_header header;
+    uint32_t accounts;
+    uint64_t last;
+};
+
+static bool is_active(const struct survey *survey)
+{
+    return survey->found == FOUND_RECORD && survey->header.state == JOURNAL_ACTIVE;
+}
+
+/* Where a checkpoint was interrupted both are active, the younger one with all that the older one has. */
+static bool are_one_pair(const struct survey surveys[2])
+{
+    return surveys[0].header.generation != surveys[1].header.generation &&
+           memcmp(surveys[0].header.id, surveys[1].header.id, sizeof(surveys[0].header.id)) == 0;
+}
+
+static void note_record(struct survey *survey, const struct journal_record *record)
+{
+    bool snapshot = record->flags & RECORD_SNAPSHOT;
+    bool captured = snapshot && (record->type == RECORD_ACCOUNT || record->type == RECORD_REMOVE);
+    uint64_t sequence = captured ? (uint64_t)record->received : snapshot ? 0 : record->sequence;
+    if (sequence > survey->last)
+        survey->last = sequence;
+    if (record->account > survey->accounts)
+        survey->accounts = record->account;
+    if (record->second > survey->accounts)
+        survey->accounts = record->second;
+}
+
+static enum status look(int file, struct survey *survey)
+{
+    struct journal_scan scan;
+    struct journal_record record;
+    const char *texts;
+    enum scan_found found = SCAN_END;
+    *survey = (struct survey){.found = FOUND_END};
+    if (file < 0)
+        return STATUS_OK;
+    survey->readable = journal_scan_open(&scan, file, &survey->found);
+    if (survey->found == FOUND_RECORD) {
+        survey->header = scan.reader.header;
+        survey->last = survey->header.first;
+        survey->readable = is_active(survey) && survey->header.version == JOURNAL_VERSION;
+    }
+    while (survey->readable && (found = journal_scan_next(&scan, &record, &texts)) != SCAN_END &&
+           found != SCAN_TROUBLE)
+        if (found == SCAN_RECORD)
+            note_record(survey, &record);
+    int error = errno;
+    journal_scan_close(&scan);
+    errno = error;
+    return found == SCAN_TROUBLE || survey->found == FOUND_TROUBLE ? STATUS_SYSTEM : STATUS_OK;
+}
+
+/* Nothing is active by its header, or by its records: why. */
+static enum status refuse_both(const char *path, const struct survey surveys[2], char *why, size_t why_size)
+{
+    for (int i = 0; i < 2; i++) {
+        if (surveys[i].found != FOUND_RECORD || surveys[i].header.state != JOURNAL_SUPERSEDED)
+            continue;
+        snprintf(
+            why, why_size,
+            "journal directory %s: nothing is left of %s, which superseded %s: mail that was deleted and "
+            "passwords that were changed would be back; nothing was changed: look at it with 'shmailctl "
+            "journal --texts %s/%s'",
+            path, journal_file_name(1 - i), journal_file_name(i), path, journal_file_name(i));
+        return STATUS_MISMATCH;
+    }
+    snprintf(
+        why, why_size,
+        "journal directory %s: neither file has the header of an active journal, or a sound record to tell what "
+        "it said; nothing was changed",
+        path);
+    return STATUS_MISMATCH;
+}
+
+static void say_which(const struct survey surveys[2], int file, struct report *report)
+{
+    const struct survey *other = &surveys[1 - file];
+    if (surveys[file].found != FOUND_RECORD)
+        report_say(
+            report, REPORT_DAMAGE,
+            "%s offset 0: its header is lost; it is the active file by its records, which tell the rest",
+            journal_file_name(file));
+    if (other->found == FOUND_DAMAGE)
+        report_say(
+            report, REPORT_NOTE,
+            "%s offset 0: its header is damaged; %s is the active file, was never superseded, and goes on "
+            "as long",
+            journal_file_name(1 - file), journal_file_name(file));
+}
+
+enum status journal_choose(const struct journal_directory *place, struct journal_choice *choice,
+                           struct report *report, char *why, size_t why_size)
+{
+    struct survey surveys[2];
+    int file = -1;
+    for (int i = 0; i < 2; i++) {
+        if (look(place->files[i], &surveys[i]) != STATUS_OK)
+            return refuse(place->path, journal_file_name(i), why, why_size);
+        if (surveys[i].found == FOUND_RECORD && surveys[i].header.version != JOURNAL_VERSION) {
+            snprintf(
+                why, why_size,
+                "journal directory %s: %s is of version %u, this program has %u: use the shmail that wrote it",
+                place->path, journal_file_name(i), surveys[i].header.version, (unsigned)JOURNAL_VERSION);
+            return STATUS_MISMATCH;
+        }
+        if (is_active(&surveys[i]) &&
+            (file < 0 || surveys[i].header.generation > surveys[file].header.generation))
+            file = i;
+    }
+    if (is_active(&surveys[0]) && is_active(&surveys[1]) && !are_one_pair(surveys)) {
+        snprintf(
+            why, why_size,
+            "journal directory %s: both files have the header of an active journal, but not of the same one: "
+            "move the one that does not belong there away",
+            place->path);
+        return STATUS_MISMATCH;
+    }
+    for (int i = 0; i < 2; i++)
+        if (surveys[i].found != FOUND_RECORD && surveys[i].readable &&
+            (file < 0 || surveys[i].last > surveys[file].last))
+            file = i;
+    if (file < 0 && (surveys[0].found != FOUND_END || surveys[1].found != FOUND_END))
+        return refuse_both(place->path, surveys, why, why_size);
+    *choice = (struct journal_choice){.file = file};
+    for (int i = 0; i < 2; i++)
+        if (surveys[i].header.generation > choice->generation)
+            choice->generation = surveys[i].header.generation;
+    if (file < 0)
+        return STATUS_OK;
+    choice->header_is_lost = surveys[file].found != FOUND_RECORD;
+    choice->accounts = surveys[file].accounts;
+    choice->last = surveys[file].last;
+    say_which(surveys, file, report);
+    return STATUS_OK;
+}

@@ -1,0 +1,43 @@
+/* journal_directory.h: a journal's directory opened for a tool: locked, and its active file found even where
+ * headers are damaged. Private to src/store. */
+#ifndef SHMAIL_JOURNAL_DIRECTORY_H
+#define SHMAIL_JOURNAL_DIRECTORY_H
+
+#include "journal_scan.h"
+#include "report.h"
+#include "status.h"
+
+enum directory_use {
+    DIRECTORY_PRINT, /* no lock */
+    DIRECTORY_CHECK, /* no post office may have it; several checks may */
+    DIRECTORY_MEND,  /* nobody else may have it, and it must be ours to write */
+};
+
+struct journal_directory {
+    const char *path; /* the caller's */
+    int directory, lock;
+    int files[2]; /* -1: it is not there */
+};
+
+/* Opens for reading. STATUS_IN_USE, STATUS_MISMATCH, STATUS_SYSTEM. */
+enum status journal_directory_open(struct journal_directory *, const char *path, enum directory_use,
+                                   char *why, size_t why_size);
+void journal_directory_close(struct journal_directory *);
+
+const char *journal_file_name(int file);
+
+/* What is known of the active file before its records are made again. */
+struct journal_choice {
+    int file; /* -1: the journal was never begun */
+    bool header_is_lost;
+    uint32_t accounts;   /* the greatest index that a record names */
+    uint64_t last;       /* the greatest sequence */
+    uint64_t generation; /* the greatest in either file */
+};
+
+/* A file whose header is lost is the active one if the other was superseded, or has less. STATUS_MISMATCH:
+ * none can be. */
+enum status journal_choose(const struct journal_directory *, struct journal_choice *, struct report *,
+                           char *why, size_t why_size);
+
+#endif

@@ -1,0 +1,133 @@
+/* journal_rewrite.c: writes a store's state into new files beside the old ones, and then lets them change
+ * places.
+ *
+ * The new files are whole and synced before the first name changes. The new header's generation is beyond any
+ * old one's, so that it counts beside either of the old files. */
+#include "journal_rewrite.h"
+
+#include "journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { SPARE_BYTES = 1 << 20 /* for the log; the next server makes more */, FILE_NAME_SIZE = 64 };
+
+static void new_name(char name[static FILE_NAME_SIZE], int file)
+{
+    snprintf(name, FILE_NAME_SIZE, "%s.repair", journal_file_name(file));
+}
+
+static bool open_new(const struct journal_directory *place, struct store *store)
+{
+    char name[FILE_NAME_SIZE];
+    for (int i = 0; i < 2; i++) {
+        new_name(name, i);
+        store->files[i] =
+            openat(place->directory, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (store->files[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+static void drop_new(const struct journal_directory *place)
+{
+    char name[FILE_NAME_SIZE];
+    int error = errno;
+    for (int i = 0; i < 2; i++) {
+        new_name(name, i);
+        unlinkat(place->directory, name, 0);
+    }
+    errno = error;
+}
+
+/* As if the second file had been the active one, with an empty log: the checkpoint goes into the first. */
+static bool begin_journal(const struct journal_directory *place, const struct journal_choice *choice,
+                          struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    snprintf(journal->directory, sizeof(journal->directory), "%s", place->path);
+    journal->file = 1;
+    journal->generation = choice->generation + 1;
+    journal->assigned = journal->written = journal->synced = choice->last;
+    journal->tail = journal->end = journal->capacity = JOURNAL_HEADER_SIZE;
+    return getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id) &&
+           getrandom(&journal->epoch, sizeof(journal->epoch), 0) == (ssize_t)sizeof(journal->epoch);
+}
+
+/* The old names stay valid until the new files take them over. */
+static bool keep_old(const struct journal_directory *place, const char *moment)
+{
+    char aside[FILE_NAME_SIZE];
+    for (int i = 0; i < 2; i++) {
+        const char *name = journal_file_name(i);
+        snprintf(aside, sizeof(aside), "%s.damaged-%s", name, moment);
+        if (place->files[i] >= 0 && linkat(place->directory, name, place->directory, aside, 0) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* A segment that had the directory before is out of date now. */
+static bool disown(const struct journal_directory *place, const struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    return pwrite(place->lock, journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id);
+}
+
+static void forget_old(const struct journal_directory *place, const char *moment)
+{
+    char aside[FILE_NAME_SIZE];
+    int error = errno;
+    for (int i = 0; i < 2; i++) {
+        snprintf(aside, sizeof(aside), "%s.damaged-%s", journal_file_name(i), moment);
+        unlinkat(place->directory, aside, 0);
+    }
+    errno = error;
+}
+
+/* The active one first: beside either of the old files it is the one with the greater generation. */
+static bool take_places(const struct journal_directory *place)
+{
+    char name[FILE_NAME_SIZE];
+    for (int i = 0; i < 2; i++) {
+        new_name(name, i);
+        if (renameat(place->directory, name, place->directory, journal_file_name(i)) != 0)
+            return false;
+    }
+    return fsync(place->directory) == 0;
+}
+
+enum status journal_rewrite(const struct journal_directory *place, const struct journal_choice *choice,
+                            struct store *store, const char *moment, char *why, size_t why_size)
+{
+    const char *what = "a new file cannot be made";
+    bool written = open_new(place, store);
+    if (written) {
+        what = "the state cannot be written";
+        written = begin_journal(place, choice, store) && journal_checkpoint(store, SPARE_BYTES) == STATUS_OK;
+    }
+    if (!written) {
+        drop_new(place);
+    } else if (!keep_old(place, moment) || !disown(place, store)) {
+        what = "the damaged files cannot be kept under other names";
+        written = false;
+        forget_old(place, moment);
+        drop_new(place);
+    } else if (!take_places(place)) {
+        what = "the new files cannot take the place of the old ones, which are kept";
+        written = false;
+    }
+    for (int i = 0; i < 2; i++) {
+        if (store->files[i] >= 0)
+            close(store->files[i]);
+        store->files[i] = -1;
+    }
+    if (!written)
+        snprintf(why, why_size, "journal directory %s: %s: %s", place->path, what, strerror(errno));
+    return written ? STATUS_OK : STATUS_FULL_JOURNAL;
+}

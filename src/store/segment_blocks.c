@@ -1,0 +1,186 @@
+/* segment_blocks.c: finds blocks by the pages that they lie in, and messages by their blocks. */
+#include "segment_blocks.h"
+
+#include "block.h"
+#include "check.h"
+#include "message.h"
+#include "segment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PIECE_TEXT = sizeof(((struct piece *)0)->text) };
+
+static uint64_t page_offset(const struct store *store, uint32_t page)
+{
+    return store->arena + (uint64_t)page * PAGE;
+}
+
+/* False where no memory stands behind the page or its record, or its word makes no sense. */
+static bool shape_of(const struct segment_blocks *blocks, uint64_t page, struct page_shape *shape)
+{
+    const struct store *store = blocks->store;
+    const struct page_record *record = &store->pages[page];
+    return page < store->pages_most && segment_has(store, (uint64_t)((const char *)record - store->base)) &&
+           segment_has(store, page_offset(store, (uint32_t)page)) && block_page_shape(record->word, shape);
+}
+
+static bool find(const struct segment_blocks *blocks, block_t block, uint32_t *page, uint32_t *index,
+                 struct page_shape *shape)
+{
+    uint64_t offset = (uint64_t)block * UNIT;
+    if (offset < blocks->store->arena)
+        return false;
+    *page = (uint32_t)((offset - blocks->store->arena) / PAGE);
+    if (!shape_of(blocks, *page, shape) || offset % PAGE % shape->size != 0)
+        return false;
+    *index = (uint32_t)(offset % PAGE) / shape->size;
+    return *index < shape->fresh;
+}
+
+static bool is_met(const struct segment_blocks *blocks, uint32_t page, uint32_t index)
+{
+    return blocks->met[(size_t)page * SEEN_WORDS + index / 64] >> (index % 64) & 1;
+}
+
+static void meet(struct segment_blocks *blocks, uint32_t page, uint32_t index)
+{
+    blocks->met[(size_t)page * SEEN_WORDS + index / 64] |= UINT64_C(1) << (index % 64);
+}
+
+bool segment_blocks_begin(struct segment_blocks *blocks, const struct store *store)
+{
+    struct page_shape shape;
+    *blocks = (struct segment_blocks){.store = store};
+    blocks->met = calloc((size_t)store->pages_most * SEEN_WORDS, sizeof(uint64_t));
+    if (!blocks->met)
+        return false;
+    for (uint32_t page = 0; page < store->pages_most; page++) {
+        if (!shape_of(blocks, page, &shape))
+            continue;
+        const char *base = store->base + page_offset(store, page);
+        uint32_t next = shape.first_free;
+        while (next > 0 && next <= shape.fresh && !is_met(blocks, page, next - 1)) {
+            meet(blocks, page, next - 1);
+            memcpy(&next, base + (uint64_t)(next - 1) * shape.size, sizeof(next));
+        }
+    }
+    return true;
+}
+
+void segment_blocks_end(struct segment_blocks *blocks)
+{
+    free(blocks->met);
+    blocks->met = NULL;
+}
+
+bool segment_block_is(const struct segment_blocks *blocks, block_t block, size_t size, size_t *bytes)
+{
+    struct page_shape shape;
+    uint32_t page;
+    uint32_t index;
+    if (!find(blocks, block, &page, &index, &shape) || shape.size < size)
+        return false;
+    if (bytes)
+        *bytes = shape.size;
+    return true;
+}
+
+bool segment_block_take(struct segment_blocks *blocks, block_t block, size_t size)
+{
+    struct page_shape shape;
+    uint32_t page;
+    uint32_t index;
+    if (!find(blocks, block, &page, &index, &shape) || shape.size < size || is_met(blocks, page, index))
+        return false;
+    meet(blocks, page, index);
+    return true;
+}
+
+void segment_chain_take(struct segment_blocks *blocks, block_t block)
+{
+    while (block && segment_block_take(blocks, block, sizeof(block_t)))
+        memcpy(&block, at(blocks->store, block), sizeof(block));
+}
+
+static bool is_fresh(const struct segment_blocks *blocks, block_t block)
+{
+    struct page_shape shape;
+    uint32_t page;
+    uint32_t index;
+    return find(blocks, block, &page, &index, &shape) && !is_met(blocks, page, index);
+}
+
+/* Head and as many pieces as the lengths need, none of them met, each of just the size that it would be
+ * given. */
+static bool is_message(const struct segment_blocks *blocks, block_t block, size_t *pieces)
+{
+    size_t bytes;
+    if (!segment_block_is(blocks, block, sizeof(struct message_record), &bytes) || !is_fresh(blocks, block))
+        return false;
+    const struct message_record *message = at(blocks->store, block);
+    size_t sender = message_sender_length(message->shape);
+    size_t subject = message_subject_length(message->shape);
+    if (sender > NAME_MAX_BYTES || subject > SUBJECT_MAX || message->body_length > MESSAGE_LIMIT_MAX)
+        return false;
+    size_t head = message_head_text(sender + subject, message->body_length);
+    if (block_class_size(sizeof(*message) + head) != bytes)
+        return false;
+    *pieces = (sender + subject + message->body_length - head + PIECE_TEXT - 1) / PIECE_TEXT;
+    block_t piece = message->pieces;
+    for (size_t i = 0; i < *pieces; i++) {
+        if (!segment_block_is(blocks, piece, sizeof(struct piece), NULL) || !is_fresh(blocks, piece))
+            return false;
+        piece = ((const struct piece *)at(blocks->store, piece))->link;
+    }
+    return piece == 0;
+}
+
+bool segment_message_take(struct segment_blocks *blocks, block_t block)
+{
+    size_t pieces;
+    if (!is_message(blocks, block, &pieces))
+        return false;
+    const struct message_record *message = at(blocks->store, block);
+    segment_block_take(blocks, block, sizeof(*message));
+    segment_chain_take(blocks, message->pieces);
+    return true;
+}
+
+bool segment_message_text(const struct segment_blocks *blocks, block_t block, struct buffer *text)
+{
+    const struct message_record *message = at(blocks->store, block);
+    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
+    size_t head = message_head_text(fixed, message->body_length);
+    size_t left = fixed + message->body_length - head;
+    buffer_clear(text);
+    buffer_append(text, message->text, head);
+    for (block_t next = message->pieces; next && left > 0;) {
+        const struct piece *piece = at(blocks->store, next);
+        size_t length = left < PIECE_TEXT ? left : PIECE_TEXT;
+        buffer_append(text, piece->text, length);
+        left -= length;
+        next = piece->link;
+    }
+    return !text->failed;
+}
+
+bool segment_block_next(const struct segment_blocks *blocks, block_t *block)
+{
+    uint64_t offset = (uint64_t)*block * UNIT;
+    uint64_t at_page = offset < blocks->store->arena ? 0 : (offset - blocks->store->arena) / PAGE;
+    for (uint64_t page = at_page; page < blocks->store->pages_most; page++) {
+        struct page_shape shape;
+        if (!shape_of(blocks, page, &shape))
+            continue;
+        uint64_t start = page_offset(blocks->store, (uint32_t)page);
+        uint32_t index = offset > start ? (uint32_t)((offset - start + shape.size - 1) / shape.size) : 0;
+        for (; index < shape.fresh; index++) {
+            if (is_met(blocks, (uint32_t)page, index))
+                continue;
+            *block = (block_t)((start + (uint64_t)index * shape.size) / UNIT);
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,38 @@
+/* segment_blocks.h: the blocks of a segment that may be damaged anywhere: which there are, what a message is
+ * made of, and what has been met already. Private to src/store.
+ *
+ * It trusts no reference, count or list of the segment, only the word of each page. */
+#ifndef SHMAIL_SEGMENT_BLOCKS_H
+#define SHMAIL_SEGMENT_BLOCKS_H
+
+#include "buffer.h"
+#include "layout.h"
+
+struct segment_blocks {
+    const struct store *store;
+    uint64_t *met; /* a bit per block: it is free, or was taken */
+};
+
+/* With the free blocks met. False: no memory. The store does not change meanwhile. */
+bool segment_blocks_begin(struct segment_blocks *, const struct store *);
+void segment_blocks_end(struct segment_blocks *);
+
+/* Whether an allocated block of at least size bytes begins there; *bytes, if not NULL, is what it has. */
+bool segment_block_is(const struct segment_blocks *, block_t, size_t size, size_t *bytes);
+
+/* The same, and that it was not met before: now it is. */
+bool segment_block_take(struct segment_blocks *, block_t, size_t size);
+
+/* Takes a chain of blocks as far as it is sound. */
+void segment_chain_take(struct segment_blocks *, block_t);
+
+/* Takes the head and all pieces of a sound message, or nothing. */
+bool segment_message_take(struct segment_blocks *, block_t);
+
+/* Sender, subject and body of a sound message, one after the other. False: no memory. */
+bool segment_message_text(const struct segment_blocks *, block_t, struct buffer *);
+
+/* The next block at or after *block that was not met; false: there is none. *block 0 is the first. */
+bool segment_block_next(const struct segment_blocks *, block_t *block);
+
+#endif

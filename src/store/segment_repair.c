@@ -1,0 +1,255 @@
+/* segment_repair.c: makes a new segment from what verifies in an old one, and lets them change places.
+ *
+ * The old one is never written to. With a journal the new state goes to the directory first, and the new
+ * segment is made from that, as a server would. */
+#include "segment_tools.h"
+
+#include "journal_load.h"
+#include "journal_rewrite.h"
+#include "segment_copy.h"
+#include "segment_salvage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MARK_SIZE = MOMENT_SIZE + 8, TRIES = 1000, PATH_SIZE = 128, OFFICE_SIZE = 64 };
+
+struct repair {
+    const char *name;
+    struct store *old;     /* a private copy */
+    struct store *journal; /* what its journal says; NULL: it has none */
+    struct store *fresh;   /* what is made of both */
+    struct report *report;
+    struct exporter exporter;
+    struct journal_directory place; /* of its journal; path NULL: it has none */
+    struct journal_choice choice;
+    bool journal_is_damaged;
+    char mark[MARK_SIZE];
+    char export_name[sizeof("export--") + POST_OFFICE_MAX + MARK_SIZE];
+    char office[OFFICE_SIZE]; /* the new segment's name until the end */
+    char *why;
+    size_t why_size;
+};
+
+static void object_path(char path[static PATH_SIZE], const char *name, const char *mark)
+{
+    snprintf(path, PATH_SIZE, "/dev/shm/shmail-%s%s%s", name, mark ? ".damaged-" : "", mark ? mark : "");
+}
+
+static enum status refuse(struct repair *repair, enum status status, const char *what)
+{
+    snprintf(repair->why, repair->why_size, "post office %s: %s: %s", repair->name, what,
+             status == STATUS_SYSTEM ? strerror(errno) : status_text(status));
+    return status;
+}
+
+static void choose_names(struct repair *repair)
+{
+    char moment[MOMENT_SIZE];
+    char path[PATH_SIZE];
+    struct stat about;
+    export_moment(moment);
+    snprintf(repair->mark, sizeof(repair->mark), "%s", moment);
+    for (int i = 2; i < TRIES; i++) {
+        object_path(path, repair->name, repair->mark);
+        snprintf(repair->export_name, sizeof(repair->export_name), "export-%s-%s", repair->name,
+                 repair->mark);
+        if (lstat(path, &about) != 0 && lstat(repair->export_name, &about) != 0)
+            break;
+        snprintf(repair->mark, sizeof(repair->mark), "%s-%d", moment, i);
+    }
+    for (int i = 1; i < TRIES; i++) {
+        snprintf(repair->office, sizeof(repair->office), "repair-%ld-%d", (long)getpid(), i);
+        object_path(path, repair->office, NULL);
+        if (lstat(path, &about) != 0)
+            break;
+    }
+}
+
+/* ---- is there anything to do ---- */
+
+static void note_finding(void *context, const char *finding)
+{
+    report_say(context, REPORT_DAMAGE, "%s", finding);
+}
+
+/* Of a journal whose segment is sound: nothing is lost by it. */
+static void note_damage(void *context, enum report_kind kind, const char *text)
+{
+    report_say(context, kind == REPORT_NOTE ? kind : REPORT_DAMAGE, "%s", text);
+}
+
+/* The directory must be the one that the segment has written to. */
+static enum status open_journal(struct repair *repair)
+{
+    const struct journal_segment *journal = &repair->old->header->journal;
+    struct journal_header header;
+    uint8_t holder[sizeof(journal->segment_id)];
+    enum status status = journal_directory_open(&repair->place, journal->directory, DIRECTORY_MEND,
+                                                repair->why, repair->why_size);
+    if (status != STATUS_OK)
+        return status;
+    bool ours = pread(repair->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
+                memcmp(holder, journal->segment_id, sizeof(holder)) == 0;
+    bool foreign = false;
+    for (int i = 0; i < 2; i++) {
+        ssize_t got = pread(repair->place.files[i], &header, sizeof(header), 0);
+        bool sound = got == (ssize_t)sizeof(header) && header.magic == JOURNAL_MAGIC &&
+                     header.crc == journal_header_crc(&header);
+        bool same = sound && memcmp(header.id, journal->id, sizeof(header.id)) == 0;
+        ours = ours || same;
+        foreign = foreign || (sound && !same);
+    }
+    if (ours && !foreign)
+        return STATUS_OK;
+    snprintf(repair->why, repair->why_size, "post office %s: what is in %s is not its journal", repair->name,
+             journal->directory);
+    return STATUS_MISMATCH;
+}
+
+static enum status load_journal(struct repair *repair, bool segment_is_damaged)
+{
+    struct report report = {.say = note_damage, .context = repair->report};
+    struct journal_load load = {.place = &repair->place,
+                                .report = segment_is_damaged ? repair->report : &report,
+                                .exporter = segment_is_damaged ? &repair->exporter : NULL,
+                                .accounts = repair->old->header->accounts_most};
+    enum status status =
+        journal_choose(&repair->place, &repair->choice, load.report, repair->why, repair->why_size);
+    if (status == STATUS_OK)
+        status = journal_load(&load, &repair->choice, &repair->journal, repair->why, repair->why_size);
+    repair->journal_is_damaged = load.mended;
+    return status;
+}
+
+/* ---- the new state ---- */
+
+static enum status open_fresh(struct repair *repair, const char *directory)
+{
+    const struct header *old = repair->old->header;
+    const struct store_options options = {.directory = directory,
+                                          .sync = (enum store_sync)old->journal.sync,
+                                          .name = directory || !repair->place.path ? repair->office : NULL,
+                                          .segment_bytes = old->segment_bytes,
+                                          .accounts = old->accounts_most,
+                                          .slots = old->slots_most};
+    enum status status = store_open(&repair->fresh, &options, repair->why, repair->why_size);
+    if (status != STATUS_OK)
+        return status;
+    status = store_attach(repair->fresh, "repair");
+    return status == STATUS_OK ? status : refuse(repair, status, "the new segment cannot be attached to");
+}
+
+static enum status prove_fresh(struct repair *repair)
+{
+    size_t findings = store_check(repair->fresh, note_finding, repair->report);
+    return findings == 0 ? STATUS_OK : refuse(repair, STATUS_DAMAGED, "what was made of it");
+}
+
+static enum status make_fresh(struct repair *repair, struct store *journal)
+{
+    enum status status = open_fresh(repair, NULL);
+    if (status != STATUS_OK)
+        return status;
+    status = segment_salvage(repair->old, journal, repair->fresh, repair->report, &repair->exporter);
+    if (status == STATUS_OK)
+        status = export_finish(&repair->exporter);
+    if (status != STATUS_OK)
+        return refuse(repair, status, "it cannot be saved");
+    return prove_fresh(repair);
+}
+
+/* The state becomes the journal, and the journal the new segment. Once the journal is written, a segment that
+ * cannot be made is the next server's to make. */
+static enum status make_journal(struct repair *repair)
+{
+    char directory[sizeof(repair->old->header->journal.directory)];
+    snprintf(directory, sizeof(directory), "%s", repair->place.path);
+    if (repair->choice.last < repair->old->header->journal.assigned)
+        repair->choice.last = repair->old->header->journal.assigned;
+    enum status status = journal_rewrite(&repair->place, &repair->choice, repair->fresh, repair->mark,
+                                         repair->why, repair->why_size);
+    journal_directory_close(&repair->place);
+    if (status != STATUS_OK)
+        return status;
+    journal_unload(repair->fresh);
+    repair->fresh = NULL;
+    if (open_fresh(repair, directory) == STATUS_OK && prove_fresh(repair) == STATUS_OK)
+        return STATUS_OK;
+    report_say(repair->report, REPORT_NOTE, "%s; start shmaild -n %s -d %s, which makes it from the journal",
+               repair->why, repair->name, directory);
+    journal_unload(repair->fresh);
+    repair->fresh = NULL;
+    return STATUS_OK;
+}
+
+/* The old one goes under another name, the new one under its own: at every moment one has that name. */
+static enum status change_places(struct repair *repair)
+{
+    char old[PATH_SIZE];
+    char aside[PATH_SIZE];
+    char fresh[PATH_SIZE];
+    object_path(old, repair->name, NULL);
+    object_path(aside, repair->name, repair->mark);
+    object_path(fresh, repair->office, NULL);
+    if (repair->fresh)
+        store_detach(repair->fresh);
+    if (link(old, aside) != 0)
+        return refuse(repair, STATUS_SYSTEM, "it cannot be set aside");
+    if ((repair->fresh ? rename(fresh, old) : unlink(old)) != 0) {
+        int error = errno;
+        unlink(aside);
+        errno = error;
+        return refuse(repair, STATUS_SYSTEM, "the new segment cannot take its place");
+    }
+    report_say(repair->report, REPORT_NOTE, "the old segment is kept as %s.damaged-%s", repair->name,
+               repair->mark);
+    return STATUS_OK;
+}
+
+static enum status mend(struct repair *repair)
+{
+    enum status status = STATUS_OK;
+    bool damaged = store_check(repair->old, note_finding, repair->report) > 0;
+    if (repair->old->header->journal.on) {
+        status = open_journal(repair);
+        if (status == STATUS_OK)
+            status = load_journal(repair, damaged);
+    }
+    if (status != STATUS_OK || (!damaged && !repair->journal_is_damaged))
+        return status;
+    /* A sound segment has all that its journal has, and more. */
+    status = make_fresh(repair, damaged ? repair->journal : NULL);
+    if (status == STATUS_OK && repair->place.path)
+        status = make_journal(repair);
+    return status == STATUS_OK ? change_places(repair) : status;
+}
+
+enum status segment_repair(const char *name, struct report *report, char *why, size_t why_size)
+{
+    char path[PATH_SIZE];
+    struct repair repair = {.name = name,
+                            .report = report,
+                            .place = {.directory = -1, .lock = -1, .files = {-1, -1}},
+                            .why = why,
+                            .why_size = why_size};
+    enum status status = segment_copy(name, &repair.old, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    choose_names(&repair);
+    repair.exporter = EXPORT_TO(AT_FDCWD, NULL, repair.export_name);
+    status = mend(&repair);
+    export_end(&repair.exporter, status == STATUS_OK);
+    journal_directory_close(&repair.place);
+    object_path(path, repair.office, NULL);
+    unlink(path);
+    journal_unload(repair.journal);
+    journal_unload(repair.fresh);
+    journal_unload(repair.old);
+    return status;
+}

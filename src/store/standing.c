@@ -1,0 +1,53 @@
+/* standing.c: looks through the shared memory objects for the one that a journal's lock file names. */
+#include "standing.h"
+
+#include "layout.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char folder[] = "/dev/shm";
+static const char prefix[] = "shmail-";
+
+static bool has_journal(int object, const uint8_t id[16])
+{
+    uint64_t magic;
+    uint32_t version;
+    uint8_t holder[16];
+    const size_t at = offsetof(struct header, journal) + offsetof(struct journal_segment, segment_id);
+    return pread(object, &magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic == SEGMENT_MAGIC &&
+           pread(object, &version, sizeof(version), offsetof(struct header, version)) ==
+               (ssize_t)sizeof(version) &&
+           version == LAYOUT_VERSION &&
+           pread(object, holder, sizeof(holder), (off_t)at) == (ssize_t)sizeof(holder) &&
+           memcmp(holder, id, sizeof(holder)) == 0;
+}
+
+bool standing_office(const struct journal_directory *place, char name[static POST_OFFICE_MAX + 1])
+{
+    static const uint8_t nobody[16];
+    uint8_t id[sizeof(nobody)];
+    bool found = false;
+    if (place->lock < 0 || pread(place->lock, id, sizeof(id), 0) != (ssize_t)sizeof(id) ||
+        memcmp(id, nobody, sizeof(id)) == 0)
+        return false;
+    DIR *objects = opendir(folder);
+    for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
+        size_t length = strlen(entry->d_name);
+        if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
+            length - (sizeof(prefix) - 1) > POST_OFFICE_MAX)
+            continue;
+        int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        found = object >= 0 && has_journal(object, id);
+        if (object >= 0)
+            close(object);
+        if (found)
+            memcpy(name, entry->d_name + sizeof(prefix) - 1, length - (sizeof(prefix) - 1) + 1);
+    }
+    if (objects)
+        closedir(objects);
+    return found;
+}

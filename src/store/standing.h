@@ -1,0 +1,11 @@
+/* standing.h: post offices that stand in memory without a process. Private to src/store. */
+#ifndef SHMAIL_STANDING_H
+#define SHMAIL_STANDING_H
+
+#include "journal_directory.h"
+#include "limit.h"
+
+/* Whether a segment of this machine was the last to have that directory, and its name. */
+bool standing_office(const struct journal_directory *, char name[static POST_OFFICE_MAX + 1]);
+
+#endif
