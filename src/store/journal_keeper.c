@@ -22,7 +22,7 @@ static bool take_office(struct store *store)
     uint64_t *word = &store->header->journal.keeper;
     uint64_t owner = load64(word);
     return (owner == 0 || owner_is_dead(store, owner)) &&
-           __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+           __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 /* What the state would take in a file, at most. */

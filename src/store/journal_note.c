@@ -89,7 +89,7 @@ static bool try_lead(struct store *store, bool look_for_dead)
     uint64_t owner = load64(word);
     if (owner != 0 && !(look_for_dead && owner_is_dead(store, owner)))
         return false;
-    return __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
 static void sleep_for_leader(struct store *store, uint64_t sequence)

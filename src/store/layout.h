@@ -46,7 +46,7 @@ struct redo_entry {
 struct slot {
     alignas(64) uint64_t life;
     pid_t pid;
-    uint32_t unused;
+    uint32_t has_wake; /* wake was initialised, once for all lives */
     int64_t since;
     account_t account; /* whose session or entry was used last */
     char peer[PEER_MAX + 1];

@@ -1,0 +1,339 @@
+/* steps_operations.h: the operations of the office, each with what has to be there before it. They run in a
+ * child of their own, which is killed in them; what they prepare is not stepped. */
+#ifndef SHMAIL_TEST_STEPS_OPERATIONS_H
+#define SHMAIL_TEST_STEPS_OPERATIONS_H
+
+#include "mailbox_record.h"
+#include "password.h"
+#include "steps_office.h"
+#include "transaction.h"
+
+enum {
+    CHANGES = 1,     /* what the post office holds is another one afterwards */
+    UNATTACHED = 2,  /* the operation attaches */
+    ONE_SLOT = 4,    /* in a segment with room for one process */
+    EMPTY = 8,       /* in a post office without anything */
+    READER = 16,     /* while another process reads bob's third message */
+    CHECKPOINT = 32, /* whoever survives makes a checkpoint too */
+    MEANWHILE = 128, /* others change something while it runs, all but at once */
+    UNRECORDED = 64  /* not with a journal, which lacks what was done before */
+};
+
+struct operation {
+    const char *name;
+    void (*prepare)(void); /* or NULL */
+    void (*run)(void);
+    unsigned kinds;
+};
+
+static struct account_secret secret;
+static struct session session;
+static struct message message;
+
+/* ---- accounts and sessions ---- */
+
+static void create(void)
+{
+    account_t account;
+    struct cookie cookie;
+    EXPECT_EQ(account_create(office, "carol", 5, hash, &account, &cookie), STATUS_OK);
+    settle();
+}
+
+static void read_secret(void)
+{
+    EXPECT_EQ(account_secret(office, "alice", 5, &secret), STATUS_OK);
+}
+
+static void login(void)
+{
+    struct cookie cookie;
+    EXPECT_EQ(account_login(office, &secret, &cookie), STATUS_OK);
+}
+
+static void verify_new_cookie(void)
+{
+    struct cookie cookie;
+    read_secret();
+    EXPECT_EQ(account_login(office, &secret, &cookie), STATUS_OK);
+    EXPECT_EQ(cookie_verify(office, cookie.text, COOKIE_TEXT, &session), STATUS_OK);
+}
+
+static void verify_again(void)
+{
+    struct session found = {0};
+    EXPECT_EQ(cookie_verify(office, session.text, COOKIE_TEXT, &found), STATUS_OK);
+}
+
+static void end_session(void)
+{
+    EXPECT_EQ(cookie_end(office, &session), STATUS_OK);
+}
+
+static void change_hash(void)
+{
+    EXPECT_EQ(account_change_hash(office, &secret, other_hash), STATUS_OK);
+    settle();
+}
+
+static void read_secret_of_bob(void)
+{
+    struct cookie cookie;
+    EXPECT_EQ(account_secret(office, "bob", 3, &secret), STATUS_OK);
+    EXPECT_EQ(account_login(office, &secret, &cookie), STATUS_OK);
+    write_letter(77);
+    EXPECT_EQ(queue_push(office, bob), STATUS_OK);
+    settle();
+}
+
+static void remove_account(void)
+{
+    EXPECT_EQ(account_remove(office, &secret), STATUS_OK);
+    settle();
+}
+
+static void enter_bob(void)
+{
+    EXPECT_EQ(account_enter(office, bob), STATUS_OK);
+}
+
+static void enter_alice(void)
+{
+    EXPECT_EQ(account_enter(office, alice), STATUS_OK);
+}
+
+static void leave(void)
+{
+    account_leave(office);
+}
+
+static void make_hash(void)
+{
+    char made[HASH_MAX + 1];
+    EXPECT_EQ(password_hash(office, "secret", 6, made), STATUS_OK);
+}
+
+/* ---- mail ---- */
+
+static void write_small(void)
+{
+    write_letter(30);
+}
+
+static void write_big(void)
+{
+    write_letter(BIG);
+}
+
+/* More blocks than one transaction reserves. */
+static void write_long(void)
+{
+    struct letter letter = {"alice", "", long_body, 5, 0, sizeof(long_body)};
+    EXPECT_EQ(draft_write(office, &letter), STATUS_OK);
+}
+
+static void append_draft(void)
+{
+    message_id id;
+    EXPECT_EQ(mailbox_append(office, bob, &id), STATUS_OK);
+    settle();
+}
+
+static void fill_leaf(void)
+{
+    while (mailbox_newest(office, bob) < 64)
+        append(bob, 20);
+    settle();
+    write_small();
+}
+
+static bool never(void *context)
+{
+    (void)context;
+    return false;
+}
+
+static void wait_in_vain(void)
+{
+    sigset_t none;
+    uint64_t held;
+    sigemptyset(&none);
+    EXPECT_EQ(mailbox_wait(office, bob, 9, 0, &none, never, NULL, &held), STATUS_TIMED_OUT);
+}
+
+static void be_waited_for(void)
+{
+    wait_in_vain();
+    write_small();
+}
+
+static void push_draft(void)
+{
+    EXPECT_EQ(queue_push(office, alice), STATUS_OK);
+    settle();
+}
+
+static void store_queued(void)
+{
+    message_id id;
+    EXPECT_EQ(queue_store(office, alice, bob, &id), STATUS_OK);
+    settle();
+}
+
+static void read_first(void)
+{
+    EXPECT_EQ(mailbox_first(office, bob, &message), STATUS_OK);
+    message_release(office, &message);
+}
+
+static void list_all(void)
+{
+    struct message messages[8];
+    size_t count;
+    EXPECT_EQ(mailbox_list(office, bob, 0, UINT64_MAX, messages, 8, &count), STATUS_OK);
+    EXPECT_EQ(count, 3);
+    message_release_all(office);
+}
+
+static void delete_first(void)
+{
+    EXPECT_EQ(mailbox_delete_first(office, bob), STATUS_OK);
+    settle();
+}
+
+static void delete_big(void)
+{
+    EXPECT_EQ(mailbox_delete(office, bob, 3), STATUS_OK);
+    settle();
+}
+
+static void pin_big(void)
+{
+    EXPECT_EQ(mailbox_open(office, bob, 3, &message), STATUS_OK);
+}
+
+static void delete_pinned(void)
+{
+    EXPECT_EQ(mailbox_delete(office, bob, 3), STATUS_OK);
+    message_release(office, &message);
+    settle();
+}
+
+static void fill_two_leaves(void)
+{
+    fill_leaf();
+    append_draft();
+}
+
+static void delete_last(void)
+{
+    EXPECT_EQ(mailbox_delete(office, bob, 65), STATUS_OK);
+    settle();
+}
+
+/* ---- processes ---- */
+
+static void attach(void)
+{
+    EXPECT_EQ(store_attach(office, "victim"), STATUS_OK);
+}
+
+static void owe(void)
+{
+    write_big();
+    pin_big();
+    EXPECT_EQ(mailbox_delete(office, bob, 3), STATUS_OK);
+    settle();
+    enter_alice();
+}
+
+static void detach(void)
+{
+    store_detach(office);
+}
+
+static void owe_and_die(void)
+{
+    owe();
+    raise(SIGKILL);
+}
+
+static void leave_debts(void)
+{
+    in_another_process(owe_and_die, SIGKILL);
+    store_wake(office);
+}
+
+/* A transaction that is committed, and half of it applied. */
+static void commit_and_die(void)
+{
+    bool waited;
+    write_small();
+    transaction_begin(office);
+    EXPECT_EQ(mailbox_put(office, bob, &office->accounts[bob.index], office->slot->draft, 4, &waited),
+              STATUS_OK);
+    set32(office, &office->slot->draft, 0);
+    transaction_seal(office);
+    for (uint32_t i = 0; i < office->redo_count / 2; i++) {
+        struct redo_entry *entry = &office->slot->redo[i];
+        memcpy(office->base + (entry->where & ~UINT64_C(1)), &entry->value, entry->where & 1 ? 8 : 4);
+    }
+    raise(SIGKILL);
+}
+
+static void leave_lock(void)
+{
+    write_small();
+    in_another_process(commit_and_die, SIGKILL);
+    store_wake(office);
+}
+
+static void leave_slot_with_lock(void)
+{
+    in_another_process(commit_and_die, SIGKILL);
+}
+
+/* ---- the journal ---- */
+
+static void note_several(void)
+{
+    append(bob, 300);
+    append(alice, BIG);
+    read_secret();
+    EXPECT_EQ(account_change_hash(office, &secret, other_hash), STATUS_OK);
+}
+
+static void lead_and_die(void)
+{
+    append(bob, 31);
+    journal_lead(office);
+    raise(SIGKILL);
+}
+
+static void leave_leader(void)
+{
+    write_small();
+    in_another_process(lead_and_die, SIGKILL);
+}
+
+/* To and fro, since a checkpoint may have one of the two already and not the other. */
+static void bring_mail(void)
+{
+    message_id id;
+    append(bob, 33);
+    write_letter(44);
+    EXPECT_EQ(queue_push(office, alice), STATUS_OK);
+    EXPECT_EQ(queue_store(office, alice, bob, &id), STATUS_OK);
+    write_letter(55);
+    EXPECT_EQ(queue_push(office, bob), STATUS_OK);
+    EXPECT_EQ(queue_store(office, bob, alice, &id), STATUS_OK);
+    EXPECT_EQ(mailbox_delete_first(office, bob), STATUS_OK);
+    settle();
+}
+
+static void checkpoint(void)
+{
+    EXPECT_EQ(journal_checkpoint(office, CHECKPOINT_BYTES), STATUS_OK);
+}
+
+#endif
