@@ -15,7 +15,8 @@ enum {
     PINS_MAX = 64,         /* messages one process may read from at once; longer listings go in chunks */
     FRAME_ESCAPE = 6,      /* bytes that one byte of a text may take in a Message frame: "\u0041" */
 
-    /* What a request may hold beside its texts: verb, address, cookie, keys, blanks; far more than any needs. */
+    /* What a request may hold beside its texts: verb, address, cookie, keys, blanks; far more than any needs.
+     */
     REQUEST_OVERHEAD = 4096, /* of SMSP */
     FRAME_REST = 4096,       /* of Message */
 
@@ -31,7 +32,7 @@ enum {
 #define MAILBOX_REPLY_MAX (64u << 20)     /* protocols.md, section 2 */
 #define FRAME_LENGTH_MAX 0x7FFFFFFFu      /* the published Message client reads lengths as signed */
 #define FRAME_DISCARD_MAX (64u << 20)     /* a longer body is no length at all: the framing is lost */
-#define LIST_REPLY_MAX (256u << 20) /* an SMSP listing is gathered whole, for its count stands first */
+#define LIST_REPLY_MAX (256u << 20)       /* an SMSP listing is gathered whole, for its count stands first */
 #define SEGMENT_BYTES_MAX (UINT64_C(64) << 30) /* block references are 32 bits, in units of 16 bytes */
 
 #endif

@@ -54,7 +54,8 @@ static void handle_faults(void)
 {
     static char stack[FAULT_STACK];
     const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_handler = fault, .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
+    struct sigaction action = {.sa_handler = fault,
+                               .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
 
 #ifdef __SANITIZE_ADDRESS__
     return; /* its own handlers say more */
