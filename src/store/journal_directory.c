@@ -225,11 +225,13 @@ enum status journal_choose(const struct journal_directory *place, struct journal
     if (file < 0 && (surveys[0].found != FOUND_END || surveys[1].found != FOUND_END))
         return refuse_both(place->path, surveys, why, why_size);
     *choice = (struct journal_choice){.file = file};
+    if (file < 0)
+        return STATUS_OK;
     for (int i = 0; i < 2; i++)
         if (surveys[i].header.generation > choice->generation)
             choice->generation = surveys[i].header.generation;
-    if (file < 0)
-        return STATUS_OK;
+    const struct survey *named = &surveys[surveys[file].found == FOUND_RECORD ? file : 1 - file];
+    memcpy(choice->id, named->header.id, sizeof(choice->id));
     choice->header_is_lost = surveys[file].found != FOUND_RECORD;
     choice->accounts = surveys[file].accounts;
     choice->last = surveys[file].last;

@@ -33,6 +33,7 @@ struct journal_choice {
     uint32_t accounts;   /* the greatest index that a record names */
     uint64_t last;       /* the greatest sequence */
     uint64_t generation; /* the greatest in either file */
+    uint8_t id[16];      /* zeros: no header tells */
 };
 
 /* A file whose header is lost is the active one if the other was superseded, or has less. STATUS_MISMATCH:

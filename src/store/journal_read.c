@@ -53,9 +53,9 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
             continue;
         if (got < 0 && errno == EIO && reader->tolerant)
             got = blank(reader, offset + reader->length);
-        if (got < 0)
+        if (got < 0 && reader->length < length)
             return NULL;
-        if (got == 0)
+        if (got <= 0)
             break;
         reader->length += (size_t)got;
     }

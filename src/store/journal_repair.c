@@ -67,7 +67,8 @@ static enum status mend(struct repair *repair, struct report *report, char *why,
     } else if (status == STATUS_OK && load.mended) {
         status = export_finish(&repair->exporter);
         if (status == STATUS_OK)
-            status = journal_rewrite(&repair->place, &repair->choice, store, repair->mark, why, why_size);
+            status =
+                journal_rewrite(&repair->place, &repair->choice, store, repair->mark, report, why, why_size);
         else
             snprintf(why, why_size, "journal directory %s: what was exported cannot be synced: %s",
                      repair->place.path, strerror(errno));

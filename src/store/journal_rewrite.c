@@ -1,8 +1,8 @@
 /* journal_rewrite.c: writes a store's state into new files beside the old ones, and then lets them change
  * places.
  *
- * The new files are whole and synced before the first name changes. The new header's generation is beyond any
- * old one's, so that it counts beside either of the old files. */
+ * The new files are whole and synced before the first name changes. The new header is of the same journal, of
+ * a generation beyond any old one's, so that it counts beside either of the old files. */
 #include "journal_rewrite.h"
 
 #include "journal.h"
@@ -49,14 +49,17 @@ static void drop_new(const struct journal_directory *place)
 static bool begin_journal(const struct journal_directory *place, const struct journal_choice *choice,
                           struct store *store)
 {
+    static const uint8_t unknown[sizeof(choice->id)];
     struct journal_segment *journal = &store->header->journal;
     snprintf(journal->directory, sizeof(journal->directory), "%s", place->path);
     journal->file = 1;
     journal->generation = choice->generation + 1;
     journal->assigned = journal->written = journal->synced = choice->last;
     journal->tail = journal->end = journal->capacity = JOURNAL_HEADER_SIZE;
-    return getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id) &&
-           getrandom(&journal->epoch, sizeof(journal->epoch), 0) == (ssize_t)sizeof(journal->epoch);
+    memcpy(journal->id, choice->id, sizeof(journal->id));
+    return getrandom(&journal->epoch, sizeof(journal->epoch), 0) == (ssize_t)sizeof(journal->epoch) &&
+           (memcmp(journal->id, unknown, sizeof(unknown)) != 0 ||
+            getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id));
 }
 
 /* The old names stay valid until the new files take them over. */
@@ -72,13 +75,6 @@ static bool keep_old(const struct journal_directory *place, const char *moment)
     return true;
 }
 
-/* A segment that had the directory before is out of date now. */
-static bool disown(const struct journal_directory *place, const struct store *store)
-{
-    const struct journal_segment *journal = &store->header->journal;
-    return pwrite(place->lock, journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id);
-}
-
 static void forget_old(const struct journal_directory *place, const char *moment)
 {
     char aside[FILE_NAME_SIZE];
@@ -90,44 +86,66 @@ static void forget_old(const struct journal_directory *place, const char *moment
     errno = error;
 }
 
-/* The active one first: beside either of the old files it is the one with the greater generation. */
+struct number {
+    uint8_t bytes[sizeof(((struct journal_segment *)0)->segment_id)];
+};
+
+/* In the lock file: a segment that had the directory before is out of date when it changes. */
+static bool write_number(const struct journal_directory *place, const struct number *number)
+{
+    return pwrite(place->lock, number->bytes, sizeof(number->bytes), 0) == (ssize_t)sizeof(number->bytes);
+}
+
+/* The active one first; the other one's place does not matter so much. */
 static bool take_places(const struct journal_directory *place)
 {
     char name[FILE_NAME_SIZE];
-    for (int i = 0; i < 2; i++) {
-        new_name(name, i);
-        if (renameat(place->directory, name, place->directory, journal_file_name(i)) != 0)
-            return false;
+    struct number old = {{0}};
+    struct number new;
+    if (pread(place->lock, old.bytes, sizeof(old.bytes), 0) < 0 ||
+        getrandom(new.bytes, sizeof(new.bytes), 0) != (ssize_t)sizeof(new.bytes) ||
+        !write_number(place, &new))
+        return false;
+    new_name(name, 0);
+    if (renameat(place->directory, name, place->directory, journal_file_name(0)) != 0) {
+        int error = errno;
+        bool restored = write_number(place, &old);
+        errno = restored ? error : errno;
+        return false;
     }
-    return fsync(place->directory) == 0;
+    new_name(name, 1);
+    if (renameat(place->directory, name, place->directory, journal_file_name(1)) != 0)
+        unlinkat(place->directory, name, 0);
+    return true;
 }
 
 enum status journal_rewrite(const struct journal_directory *place, const struct journal_choice *choice,
-                            struct store *store, const char *moment, char *why, size_t why_size)
+                            struct store *store, const char *moment, struct report *report, char *why,
+                            size_t why_size)
 {
-    const char *what = "a new file cannot be made";
-    bool written = open_new(place, store);
-    if (written) {
+    const char *what = NULL;
+    if (!open_new(place, store))
+        what = "a new file cannot be made";
+    else if (!begin_journal(place, choice, store) || journal_checkpoint(store, SPARE_BYTES) != STATUS_OK)
         what = "the state cannot be written";
-        written = begin_journal(place, choice, store) && journal_checkpoint(store, SPARE_BYTES) == STATUS_OK;
-    }
-    if (!written) {
-        drop_new(place);
-    } else if (!keep_old(place, moment) || !disown(place, store)) {
+    else if (!keep_old(place, moment))
         what = "the damaged files cannot be kept under other names";
-        written = false;
+    else if (!take_places(place))
+        what = "the new files cannot take the place of the old ones";
+    if (what) {
         forget_old(place, moment);
         drop_new(place);
-    } else if (!take_places(place)) {
-        what = "the new files cannot take the place of the old ones, which are kept";
-        written = false;
+    } else if (fsync(place->directory) != 0) {
+        report_say(report, REPORT_LOST, "the new files are in place, but the directory cannot be synced: %s",
+                   strerror(errno));
     }
+    int error = errno;
     for (int i = 0; i < 2; i++) {
         if (store->files[i] >= 0)
             close(store->files[i]);
         store->files[i] = -1;
     }
-    if (!written)
-        snprintf(why, why_size, "journal directory %s: %s: %s", place->path, what, strerror(errno));
-    return written ? STATUS_OK : STATUS_FULL_JOURNAL;
+    if (what)
+        snprintf(why, why_size, "journal directory %s: %s: %s", place->path, what, strerror(error));
+    return what ? STATUS_FULL_JOURNAL : STATUS_OK;
 }

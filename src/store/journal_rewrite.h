@@ -7,10 +7,10 @@
 #include "layout.h"
 
 /* Puts a new pair of files, whose active one is a checkpoint of the private store, into the directory
- * (DIRECTORY_MEND), under a new identity, so that no segment of before goes on with it. The old files stay as
- * journal.N.damaged-MOMENT. A death in between leaves either pair, or a mixture that a server reads right.
- * last: a sequence that no record has exceeded. STATUS_FULL_JOURNAL: nothing has changed. */
+ * (DIRECTORY_MEND), and a new number into its lock file, so that no segment of before goes on with it. The
+ * old files stay as journal.N.damaged-MOMENT. A death in between leaves either pair, or a mixture that a
+ * server reads right. STATUS_FULL_JOURNAL: nothing has changed. */
 enum status journal_rewrite(const struct journal_directory *, const struct journal_choice *, struct store *,
-                            const char *moment, char *why, size_t why_size);
+                            const char *moment, struct report *, char *why, size_t why_size);
 
 #endif

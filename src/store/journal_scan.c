@@ -69,6 +69,8 @@ bool journal_scan_open(struct journal_scan *scan, int file, enum journal_found *
         return true;
     if (*found == FOUND_TROUBLE && errno != EIO)
         return false;
+    if (*found == FOUND_TROUBLE)
+        *found = FOUND_DAMAGE;
     scan->header_is_lost = true;
     scan->reader.header = (struct journal_header){.log = UINT64_MAX};
     scan->reader.offset = JOURNAL_HEADER_SIZE;

@@ -173,7 +173,7 @@ static enum status make_journal(struct repair *repair)
     if (repair->choice.last < repair->old->header->journal.assigned)
         repair->choice.last = repair->old->header->journal.assigned;
     enum status status = journal_rewrite(&repair->place, &repair->choice, repair->fresh, repair->mark,
-                                         repair->why, repair->why_size);
+                                         repair->report, repair->why, repair->why_size);
     journal_directory_close(&repair->place);
     if (status != STATUS_OK)
         return status;
