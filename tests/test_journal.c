@@ -5,7 +5,9 @@
 #include "queue.h"
 #include "restore.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -158,10 +160,38 @@ static void ids_are_not_used_again(void)
     after_reboot(check_ids);
 }
 
+static void look(struct store *store)
+{
+    (void)store;
+}
+
+static blkcnt_t blocks_of(const char *file)
+{
+    struct stat about;
+    EXPECT_EQ(stat(file, &about), 0);
+    return about.st_blocks;
+}
+
+/* As a copy by a program that leaves zeros out would have it. */
+static void a_journal_with_holes_is_filled_before_it_is_used(void)
+{
+    after_reboot(look);
+    blkcnt_t whole = blocks_of("journal/journal.0");
+    int file = open("journal/journal.0", O_RDWR);
+    EXPECT(file >= 0);
+    if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 256 << 10, 512 << 10) != 0)
+        harness_skip("this file system has no holes");
+    close(file);
+    EXPECT(blocks_of("journal/journal.0") < whole);
+    after_reboot(look);
+    EXPECT_EQ(blocks_of("journal/journal.0"), whole);
+}
+
 static const struct harness_test tests[] = {
     {"a reboot loses nothing that was settled", a_reboot_loses_nothing},
     {"a checkpoint keeps everything", a_checkpoint_keeps_everything},
     {"ids are not used again after a reboot", ids_are_not_used_again},
+    {"a journal with holes is filled before it is used", a_journal_with_holes_is_filled_before_it_is_used},
 };
 
 HARNESS_MAIN(tests)

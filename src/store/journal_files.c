@@ -152,9 +152,11 @@ enum status journal_retire(struct store *store)
     return status;
 }
 
-static bool is_zero(int file, uint64_t offset, size_t length, char *buffer)
+/* A hole reads as zeros too, but has no space: a copy of a journal may have some. */
+static bool is_written_zero(int file, uint64_t offset, size_t length, char *buffer)
 {
-    return pread(file, buffer, length, (off_t)offset) == (ssize_t)length && buffer[0] == 0 &&
+    return lseek(file, (off_t)offset, SEEK_HOLE) >= (off_t)(offset + length) &&
+           pread(file, buffer, length, (off_t)offset) == (ssize_t)length && buffer[0] == 0 &&
            memcmp(buffer, buffer + 1, length - 1) == 0;
 }
 
@@ -169,7 +171,7 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
     *reached = from;
     while (*reached < size && error == 0) {
         size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
-        bool done = is_zero(store->files[file], *reached, length, buffer);
+        bool done = is_written_zero(store->files[file], *reached, length, buffer);
         ssize_t written = done ? (ssize_t)length : pwrite(store->files[file], zeros, length, (off_t)*reached);
         if (written > 0)
             *reached += (uint64_t)written;
