@@ -123,6 +123,24 @@ bool journal_read_at(struct journal_reader *reader, uint64_t offset, uint64_t ah
     return record->crc == crc32c(crc, end, (size_t)(bytes + journal_size(record) - end));
 }
 
+/* The first place from offset on where something may be a record: zero bytes, which most files end with, are
+ * passed over quickly. The file's size: there is none, or reading failed, and errno tells. */
+static uint64_t next_magic(struct journal_reader *reader, uint64_t offset)
+{
+    const uint32_t magic = RECORD_MAGIC;
+    while (offset + sizeof(struct journal_record) <= reader->size) {
+        const char *bytes = window(reader, offset, sizeof(struct journal_record));
+        if (!bytes)
+            break;
+        const char *end = reader->bytes + reader->length - sizeof(struct journal_record);
+        for (; bytes <= end; bytes += 8)
+            if (memcmp(bytes, &magic, sizeof(magic)) == 0)
+                return reader->at + (uint64_t)(bytes - reader->bytes);
+        offset = reader->at + (uint64_t)(bytes - reader->bytes);
+    }
+    return reader->size;
+}
+
 /* What is not sound at the expected place: did it use to be? A later epoch tells as well: what is lost may be
  * the very record that began it. */
 static enum journal_found judge(struct journal_reader *reader)
@@ -135,17 +153,15 @@ static enum journal_found judge(struct journal_reader *reader)
         return FOUND_TROUBLE;
     if (reader->snapshot)
         return FOUND_DAMAGE; /* it was whole on disk before its header said so */
-    for (uint64_t offset = reader->offset + 8; offset + sizeof(record) <= reader->size; offset += 8) {
-        const char *bytes = window(reader, offset, sizeof(record));
-        uint32_t magic;
-        if (!bytes)
-            return errno ? FOUND_TROUBLE : FOUND_END;
-        memcpy(&magic, bytes, sizeof(magic));
-        if (magic == RECORD_MAGIC && journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts) &&
-            !(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
-            return FOUND_DAMAGE;
+    for (uint64_t offset = reader->offset; (offset = next_magic(reader, offset + 8)) < reader->size;) {
+        if (journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts)) {
+            if (!(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
+                return FOUND_DAMAGE;
+        } else if (errno) {
+            return FOUND_TROUBLE;
+        }
     }
-    return FOUND_END;
+    return errno ? FOUND_TROUBLE : FOUND_END;
 }
 
 enum journal_found journal_read(struct journal_reader *reader, struct journal_record *record,
