@@ -113,6 +113,8 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
             errno = error;
             return STATUS_FULL_SEGMENT;
         }
+        /* Who reserves mostly writes next: one call maps what else would be a fault a page. */
+        (void)madvise(store->base + unit * PAGE, PAGE, MADV_POPULATE_WRITE);
         __atomic_fetch_or(&store->reserved[unit / 64], UINT64_C(1) << (unit % 64), __ATOMIC_RELEASE);
     }
     return STATUS_OK;
