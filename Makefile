@@ -43,9 +43,9 @@ TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
 BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[1578] client/*.[178])
-SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c)
+SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c tests/coverage/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h tests/*.h)
-SCRIPTS  := $(wildcard contrib/bootstrap tests/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
+SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
@@ -109,6 +109,9 @@ check-bats: all $(TOOLS) ## the tests through the real programs alone
 lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
 	@tests/model/run
 
+coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
+	@tests/coverage/run
+
 tests: all $(TESTS) $(TOOLS) ## build the programs and the tests, and run nothing
 
 durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
@@ -163,5 +166,5 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-14s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run durability check check-c check-bats lock-model tests install uninstall format format-check lint clean help FORCE
+.PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check lint clean help FORCE
 .DELETE_ON_ERROR:
