@@ -27,7 +27,7 @@ COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(WARNINGS) -Iincl
 LINK      = $(CC) $(CFLAGS) $(HARDEN) -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 
 # Each program is linked from the objects of its own rooms only, so that one that reaches into another room
-# does not link. The archives are for the tests: everything but the three files that hold main.
+# does not link. The archives are for the tests: everything but the files that hold main.
 objects   = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1:%=%/*.c)))
 BASE     := $(call objects,src/base)
 STORE    := $(call objects,src/store)
@@ -35,24 +35,27 @@ PROTOCOL := $(call objects,src/protocol)
 SERVER   := $(call objects,src/server)
 CTL      := $(call objects,src/ctl)
 CLIENT   := $(call objects,client)
+BENCH    := $(call objects,client/bench)
 
 BIN      := $(if $(wildcard client/main.c),$(BUILD)/shmail)
+BIN      += $(if $(wildcard client/bench/main.c),$(BUILD)/shmail-bench)
 SBIN     := $(if $(wildcard src/server/main.c),$(BUILD)/shmaild)
 SBIN     += $(if $(wildcard src/ctl/main.c),$(BUILD)/shmailctl)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
 BATS     := $(wildcard bats/*.bats)
-PAGES    := $(wildcard src/*/*.[1578] client/*.[178])
-SOURCES  := $(wildcard src/*/*.c client/*.c tests/*.c tests/coverage/*.c)
-HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h tests/*.h)
+PAGES    := $(wildcard src/*/*.[1578] client/*.[178] client/bench/*.[178])
+SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c)
+HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
-ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient
+ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
 
 $(BUILD)/shmaild:   $(SERVER) $(PROTOCOL) $(STORE) $(BASE)
 $(BUILD)/shmailctl: $(CTL) $(STORE) $(BASE)
 $(BUILD)/shmail:    $(CLIENT) $(BASE)
+$(BUILD)/shmail-bench: $(BENCH) $(BASE)
 $(BUILD)/shmaild $(BUILD)/shmailctl $(TESTS) $(TOOLS): crypt = -lcrypt
 
 $(BIN) $(SBIN): $(BUILD)/sources
