@@ -3,7 +3,7 @@
 
 int main(int argc, char **argv)
 {
-    static const struct speech *const speeches[] = {&speech_smsp, &speech_smsp_nul};
+    static const struct speech *const speeches[] = {&speech_smsp, &speech_smsp_nul, &speech_message};
 
     return bench_main(argc, argv, speeches, sizeof speeches / sizeof speeches[0]);
 }

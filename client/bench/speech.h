@@ -68,6 +68,6 @@ struct speech {
     char terminator;          /* of a line, where it speaks in lines */
 };
 
-extern const struct speech speech_smsp, speech_smsp_nul;
+extern const struct speech speech_smsp, speech_smsp_nul, speech_message;
 
 #endif
