@@ -43,10 +43,11 @@ SBIN     := $(if $(wildcard src/server/main.c),$(BUILD)/shmaild)
 SBIN     += $(if $(wildcard src/ctl/main.c),$(BUILD)/shmailctl)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
+PEERS    := $(BUILD)/tests/bench/bench-peers
 BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[1578] client/*.[178] client/bench/*.[178])
-SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c)
-HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h)
+SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c tests/bench/*.c)
+HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench
 
@@ -74,6 +75,12 @@ $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/h
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LINK) -o $@ $^ $(crypt)
+
+# shmail-bench with the protocols of the programs that shmail is measured against.
+$(PEERS): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/peer_*.c)) $(filter-out %/main.o,$(BENCH)) $(BASE)
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(LINK) -o $@ $^
 
 # Tests may look into the rooms; the rooms see their own headers and the doors in include/.
 $(BUILD)/obj/tests/%.o: rooms = $(ROOMS)
@@ -115,7 +122,7 @@ lock-model: ## lock model: every state of the store's lock and its takeover, and
 coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
 	@tests/coverage/run
 
-tests: all $(TESTS) $(TOOLS) ## build the programs and the tests, and run nothing
+tests: all $(TESTS) $(TOOLS) $(PEERS) ## build the programs and the tests, and run nothing
 
 durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
 	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \

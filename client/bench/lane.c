@@ -53,14 +53,17 @@ enum verdict lane_blame(struct lane *lane, const char *expected, ...)
     return REPLY_WRONG;
 }
 
-bool lane_line(const struct lane *lane, const char *bytes, size_t length, size_t *line_length)
+bool lane_line(const struct lane *lane, const char *bytes, size_t length, size_t *line_length, size_t *taken)
 {
-    const char *end = memchr(bytes, lane->plan->speech->terminator, length);
+    const char *end = lane->plan->speech->line_end;
+    size_t end_length = lane->plan->speech->line_end_length;
+    const char *found = memmem(bytes, length, end, end_length);
 
-    if (end == NULL) {
+    if (found == NULL) {
         return false;
     }
-    *line_length = (size_t)(end - bytes);
+    *line_length = (size_t)(found - bytes);
+    *taken = *line_length + end_length;
     return true;
 }
 
@@ -80,33 +83,31 @@ enum verdict lane_expect(struct lane *lane, const char *wanted, size_t wanted_le
 enum verdict lane_expect_line(struct lane *lane, const char *line, const char *bytes, size_t length,
                               size_t *taken)
 {
-    size_t line_length = strlen(line);
+    const struct speech *speech = lane->plan->speech;
+    size_t line_length = strlen(line), whole = line_length + speech->line_end_length;
+    size_t ending = length > line_length ? (length < whole ? length : whole) - line_length : 0;
 
     if (memcmp(bytes, line, length < line_length ? length : line_length) != 0 ||
-        (length > line_length && bytes[line_length] != lane->plan->speech->terminator)) {
+        memcmp(bytes + line_length, speech->line_end, ending) != 0) {
         return lane_blame(lane, "\"%s\"", line);
     }
-    if (length <= line_length) {
-        return REPLY_CUT;
-    }
-    *taken = line_length + 1;
-    return REPLY_WHOLE;
+    *taken = length < whole ? 0 : whole;
+    return length < whole ? REPLY_CUT : REPLY_WHOLE;
 }
 
 enum verdict lane_expect_number(struct lane *lane, const char *before, uint64_t low, uint64_t high,
                                 const char *bytes, size_t length, size_t *taken, uint64_t *number)
 {
-    size_t before_length = strlen(before), line_length = 0;
-    bool whole = lane_line(lane, bytes, length, &line_length);
-    size_t there = whole ? line_length : length;
+    size_t before_length = strlen(before), there = length, whole = 0;
+    bool is_whole = lane_line(lane, bytes, length, &there, &whole);
 
     if (memcmp(bytes, before, there < before_length ? there : before_length) == 0) {
-        if (!whole && there < before_length + sizeof "18446744073709551615") {
+        if (!is_whole && there < before_length + LANE_DIGITS + lane->plan->speech->line_end_length) {
             return REPLY_CUT;
         }
-        if (whole && there > before_length &&
+        if (is_whole && there > before_length &&
             number_parse(bytes + before_length, there - before_length, high, number) && *number >= low) {
-            *taken = there + 1;
+            *taken = whole;
             return REPLY_WHOLE;
         }
     }

@@ -63,10 +63,10 @@ __attribute__((format(printf, 2, 3))) enum verdict lane_blame(struct lane *, con
 enum verdict lane_expect(struct lane *, const char *wanted, size_t wanted_length, const char *bytes,
                          size_t length, size_t *taken);
 
-/* A reply that ends with the speech's terminator: its length without it. False: it is not there yet. */
-bool lane_line(const struct lane *, const char *bytes, size_t length, size_t *line_length);
+/* Finds the end of a line: its length without what ends it, and with that. False: it is not there yet. */
+bool lane_line(const struct lane *, const char *bytes, size_t length, size_t *line_length, size_t *taken);
 
-/* The reply is to be this line and its terminator. */
+/* The reply is to be this line. */
 enum verdict lane_expect_line(struct lane *, const char *line, const char *bytes, size_t length,
                               size_t *taken);
 

@@ -65,7 +65,8 @@ struct speech {
     const struct verb *leave; /* said before the connection is closed, which then the server does; or NULL */
     unsigned depth_most;      /* 0: no limit */
     bool one_each;            /* a mailbox serves one connection only */
-    char terminator;          /* of a line, where it speaks in lines */
+    const char *line_end;     /* of a reply, where it speaks in lines */
+    size_t line_end_length;
 };
 
 extern const struct speech speech_smsp, speech_smsp_nul, speech_message;

@@ -24,7 +24,7 @@ static void put_end(struct lane *lane, char *at, const struct mailbox *mailbox)
 {
     *at++ = ' ';
     at = put(at, mailbox->cookie, COOKIE_TEXT);
-    *at++ = lane->plan->speech->terminator;
+    *at++ = *lane->plan->speech->line_end;
     lane->out.length = (size_t)(at - lane->out.bytes);
 }
 
@@ -52,7 +52,7 @@ static void ask_with_password(struct lane *lane, struct request *request, const 
     at = put_start(at, verb, request->mailbox);
     *at++ = ' ';
     at = put(at, lane->plan->password, length);
-    *at++ = lane->plan->speech->terminator;
+    *at++ = *lane->plan->speech->line_end;
     lane->out.length = (size_t)(at - lane->out.bytes);
 }
 
@@ -78,7 +78,7 @@ static enum verdict judge_cookie(struct lane *lane, struct request *request, con
     size_t before = sizeof start - 1, whole = before + COOKIE_TEXT + 1;
 
     if (memcmp(bytes, start, length < before ? length : before) != 0 ||
-        (length >= whole && bytes[whole - 1] != lane->plan->speech->terminator)) {
+        (length >= whole && bytes[whole - 1] != *lane->plan->speech->line_end)) {
         return lane_blame(lane, "\"OK\" and a cookie");
     }
     if (length < whole) {
@@ -102,7 +102,7 @@ static void ask_noop(struct lane *lane, struct request *request)
 {
     (void)request;
     lane_say(lane, "NOOP", 4);
-    lane_say(lane, &lane->plan->speech->terminator, 1);
+    lane_say(lane, lane->plan->speech->line_end, 1);
 }
 
 static void ask_count(struct lane *lane, struct request *request)
@@ -137,7 +137,7 @@ static enum verdict judge_text(struct lane *lane, struct request *request, const
     size_t seen = whole ? size : length < FIRST_BYTES ? length : FIRST_BYTES;
 
     if (!mailbox_text_fits(lane->book, request, bytes, seen) ||
-        (whole && bytes[size] != lane->plan->speech->terminator)) {
+        (whole && bytes[size] != *lane->plan->speech->line_end)) {
         return lane_blame(lane, "the text of message %" PRIu64 ", %zu bytes", request->low + 1, size);
     }
     *taken = whole ? size + 1 : 0;
@@ -281,7 +281,8 @@ const struct speech speech_smsp = {
     .open = open_steps,
     .adopt = adopt_steps,
     .close = close_steps,
-    .terminator = '\n',
+    .line_end = "\n",
+    .line_end_length = 1,
 };
 
 const struct speech speech_smsp_nul = {
@@ -293,5 +294,6 @@ const struct speech speech_smsp_nul = {
     .open = open_steps,
     .adopt = adopt_steps,
     .close = close_steps,
-    .terminator = '\0',
+    .line_end = "",
+    .line_end_length = 1,
 };
