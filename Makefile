@@ -46,6 +46,7 @@ TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
 PEERS    := $(BUILD)/tests/bench/bench-peers
 BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[1578] client/*.[178] client/bench/*.[178])
+LIMITS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/limit_*.c))
 SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c tests/bench/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
@@ -81,6 +82,12 @@ $(PEERS): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/peer_*.c)) $(fi
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LINK) -o $@ $^
+
+# What make bench measures beside us: static, as the cost of a fork follows its mappings; never sanitized.
+$(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h src/base/crc32c.c
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(CC) $(STANDARD) -O2 $(WARNINGS) -Iinclude -static -o $@ $< src/base/crc32c.c
 
 # Tests may look into the rooms; the rooms see their own headers and the doors in include/.
 $(BUILD)/obj/tests/%.o: rooms = $(ROOMS)
@@ -128,6 +135,15 @@ durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside 
 	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \
 	    status=$$?; rm -rf "$$directory"; exit $$status
 
+bench-instructions: all ## count the instructions of a request of each verb, against the record
+	@mkdir -p $(BUILD)/bench
+	@tests/bench/instructions.py $(BUILD) >$(BUILD)/bench/instructions.tsv
+	@tests/bench/compare_instructions.py tests/bench/instructions.tsv $(BUILD)/bench/instructions.tsv
+
+bench-instructions-record: all ## make what they count now the record
+	@tests/bench/instructions.py $(BUILD) >tests/bench/instructions.tsv.new
+	@mv tests/bench/instructions.tsv.new tests/bench/instructions.tsv
+
 install: all ## install programs and manual pages (DESTDIR=, PREFIX=)
 	@set -e; for program in $(BIN); do \
 	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
@@ -174,7 +190,8 @@ clean: ## remove build/
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
-	    printf '    make %-14s%s\n' "$$target" "$$what"; done
+	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check lint clean help FORCE
+.PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check
+.PHONY: bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

@@ -1,0 +1,66 @@
+/* limit_program.h: what the physical limits share: an address to be reached at, a clock, and one way to give
+ * up. A limit does the least that its row of the bench needs from the machine, by no code of shmail's. */
+#ifndef SHMAIL_BENCH_LIMIT_PROGRAM_H
+#define SHMAIL_BENCH_LIMIT_PROGRAM_H
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+static inline void fail(const char *what)
+{
+    fprintf(stderr, "%s: %s: %s\n", program_invocation_short_name, what, strerror(errno));
+    exit(1);
+}
+
+static inline double now(void) /* in seconds */
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* A positive decimal argument, or the end. */
+static inline unsigned long number_argument(const char *text)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (number == 0 || *end != '\0') {
+        fprintf(stderr, "%s: %s: not a number above 0\n", program_invocation_short_name, text);
+        exit(64);
+    }
+    return number;
+}
+
+/* Listens on a free port of 127.0.0.1 and prints it on a line, in the form that shmaild -1 prints. */
+static inline int listen_and_announce(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+        listen(listener, 1024) != 0 || getsockname(listener, (struct sockaddr *)&address, &size) != 0)
+        fail("listening");
+    printf("inet:127.0.0.1:%u\n", (unsigned)ntohs(address.sin_port));
+    if (fclose(stdout) != 0)
+        fail("printing the address");
+    return listener;
+}
+
+/* The next connection, as the server under test tunes it. */
+static inline int accept_connection(int listener)
+{
+    const int on = 1;
+    int connection = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (connection < 0)
+        fail("accept");
+    (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    return connection;
+}
+
+#endif
