@@ -111,14 +111,12 @@ struct captured {
 /* False: no account has that index now. */
 static bool capture(struct store *store, uint32_t index, struct captured *captured)
 {
-    enum status status = STATUS_OK;
     const struct account_record *record = &store->accounts[index];
-    do {
-        transaction_begin(store);
-        captured->as_of = store->header->journal.assigned;
-        captured->account = (account_t){index, record->generation};
-        if (record->generation % 2 == 0)
-            continue;
+    transaction_begin(store);
+    captured->as_of = store->header->journal.assigned;
+    captured->account = (account_t){index, record->generation};
+    bool lives = record->generation % 2 == 1;
+    if (lives) {
         const struct identity *identity = at(store, record->identity);
         captured->newest = record->newest;
         captured->queue_newest = record->queue_newest;
@@ -127,8 +125,9 @@ static bool capture(struct store *store, uint32_t index, struct captured *captur
         memcpy(captured->texts, identity->text, identity->name_length);
         memcpy(captured->texts + identity->name_length, identity->text + identity->name_length + 1,
                identity->hash_length);
-    } while (!transaction_finish(store, &status));
-    return captured->account.generation % 2 == 1;
+    }
+    transaction_end(store, STATUS_OK);
+    return lives;
 }
 
 static void put_mailbox(struct checkpoint *checkpoint, const struct captured *captured)
@@ -185,19 +184,22 @@ static void put_account(struct checkpoint *checkpoint, uint32_t index)
     }
 }
 
-/* From here on every record that moves a message brings it along, and the log is copied from here on. */
-static enum status mark_start(struct checkpoint *checkpoint, bool running)
+/* While it runs every record that moves a message brings it along. */
+static void mark_running(struct store *store, bool running)
+{
+    transaction_begin(store);
+    set64(store, &store->header->journal.checkpoint, running);
+    transaction_end(store, STATUS_OK);
+}
+
+/* From here on the log is copied. */
+static enum status mark_start(struct checkpoint *checkpoint)
 {
     struct store *store = checkpoint->store;
     struct journal_segment *journal = &store->header->journal;
     enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        set64(store, &journal->checkpoint, running);
-    } while (!transaction_finish(store, &status));
-    if (!running)
-        return STATUS_OK;
     bool more = true;
+    mark_running(store, true);
     journal_lead(store);
     while (more && status == STATUS_OK)
         status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
@@ -235,7 +237,6 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
 {
     struct store *store = checkpoint->store;
     struct journal_segment *journal = &store->header->journal;
-    enum status status = STATUS_OK;
     if (fsync(store->files[checkpoint->file]) != 0) {
         checkpoint->status = STATUS_SYSTEM;
         return;
@@ -248,18 +249,17 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
         checkpoint->status = STATUS_READ_ONLY;
         return;
     }
-    do {
-        transaction_begin(store);
-        uint64_t pending = journal->end - journal->tail;
-        set32(store, &journal->file, checkpoint->file);
-        set64(store, &journal->generation, header->generation);
-        set64(store, &journal->synced, journal->written);
-        set64(store, &journal->tail, checkpoint->offset);
-        set64(store, &journal->end, checkpoint->offset + pending);
-        set64(store, &journal->capacity, capacity);
-        set64(store, &journal->log_bytes, 0);
-        set32(store, &journal->suspect, 0);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    uint64_t pending = journal->end - journal->tail;
+    set32(store, &journal->file, checkpoint->file);
+    set64(store, &journal->generation, header->generation);
+    set64(store, &journal->synced, journal->written);
+    set64(store, &journal->tail, checkpoint->offset);
+    set64(store, &journal->end, checkpoint->offset + pending);
+    set64(store, &journal->capacity, capacity);
+    set64(store, &journal->log_bytes, 0);
+    set32(store, &journal->suspect, 0);
+    transaction_end(store, STATUS_OK);
     /* So that damage to the new header can never make the old file look like the last word. */
     if (journal_retire(store) != STATUS_OK)
         journal_fail(store, errno, "writing a header");
@@ -307,7 +307,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     memcpy(empty.id, store->header->journal.id, sizeof(empty.id));
     checkpoint.status = journal_write_header(store, checkpoint.file, &empty);
     if (checkpoint.status == STATUS_OK)
-        checkpoint.status = mark_start(&checkpoint, true);
+        checkpoint.status = mark_start(&checkpoint);
     for (uint32_t index = 1; checkpoint.status == STATUS_OK && index <= load32(&store->header->accounts_used);
          index++)
         put_account(&checkpoint, index);
@@ -325,7 +325,8 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     if (checkpoint.disk_is_full)
         checkpoint.status = STATUS_OK;
     finish(&checkpoint, log, capacity);
-    if (mark_start(&checkpoint, false) != STATUS_OK || checkpoint.status != STATUS_OK)
+    mark_running(store, false);
+    if (checkpoint.status != STATUS_OK)
         log_warning("journal %s: a checkpoint failed: %s", store->header->journal.directory,
                     status_text(checkpoint.status));
     message_release_all(store);

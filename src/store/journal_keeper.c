@@ -39,14 +39,12 @@ static enum status extend(struct store *store, uint64_t bytes)
     uint64_t capacity = journal->capacity;
     uint64_t reached;
     enum status filled = journal_fill(store, file, capacity, capacity + bytes, &reached);
-    enum status status = STATUS_OK;
     int error = errno;
     if (filled == STATUS_SYSTEM)
         return filled;
-    do {
-        transaction_begin(store);
-        set64(store, &journal->capacity, reached);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    set64(store, &journal->capacity, reached);
+    transaction_end(store, STATUS_OK);
     errno = error;
     return filled;
 }

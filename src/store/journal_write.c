@@ -76,7 +76,7 @@ static void add_message(const struct store *store, struct group *group, block_t 
     size_t head = message_head_text(fixed, left);
     add_run(group, message->text, head);
     left -= head - fixed;
-    for (block_t next = message->pieces; next && left > 0;) {
+    for (block_t next = message->pieces; next;) {
         const struct piece *piece = at(store, next);
         size_t length = left < sizeof(piece->text) ? left : sizeof(piece->text);
         add_run(group, piece->text, length);
@@ -158,28 +158,23 @@ static void write_large(const struct store *store, struct group *group, uint64_t
 static void release(struct store *store, const struct group *group, uint64_t tail, bool synced)
 {
     struct journal_segment *journal = &store->header->journal;
-    enum status status = STATUS_OK;
     for (uint32_t i = 0; i < group->count;) {
-        uint32_t from = i;
         uint64_t from_tail = tail;
-        do {
-            i = from;
-            tail = from_tail;
-            transaction_begin(store);
-            for (; i < group->count && transaction_has_room(store, 24); i++) {
-                const struct journal_note *note = &store->ring[group->records[i].sequence % RING];
-                if (note->message)
-                    message_unpin(store, note->message);
-                if (note->text)
-                    block_free(store, note->text);
-                tail += journal_size(&group->records[i]);
-            }
-            set64(store, &journal->written, group->records[i - 1].sequence);
-            if (synced)
-                set64(store, &journal->synced, group->records[i - 1].sequence);
-            set64(store, &journal->tail, tail);
-            set64(store, &journal->log_bytes, journal->log_bytes + tail - from_tail);
-        } while (!transaction_finish(store, &status));
+        transaction_begin(store);
+        for (; i < group->count && transaction_has_room(store, 24); i++) {
+            const struct journal_note *note = &store->ring[group->records[i].sequence % RING];
+            if (note->message)
+                message_unpin(store, note->message);
+            if (note->text)
+                block_free(store, note->text);
+            tail += journal_size(&group->records[i]);
+        }
+        set64(store, &journal->written, group->records[i - 1].sequence);
+        if (synced)
+            set64(store, &journal->synced, group->records[i - 1].sequence);
+        set64(store, &journal->tail, tail);
+        set64(store, &journal->log_bytes, journal->log_bytes + tail - from_tail);
+        transaction_end(store, STATUS_OK);
     }
     message_sweep(store);
 }

@@ -111,13 +111,11 @@ static enum status pin(struct store *store, account_t account, message_id id, st
 {
     struct account_record *record;
     block_t block;
-    enum status status;
-    do {
-        transaction_begin(store);
-        status = look(store, account, id, &record, &block);
-        if (status == STATUS_OK)
-            status = message_pin(store, block, message);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    enum status status = look(store, account, id, &record, &block);
+    if (status == STATUS_OK)
+        status = message_pin(store, block, message);
+    transaction_end(store, status);
     return status;
 }
 
@@ -134,24 +132,22 @@ enum status mailbox_open(struct store *store, account_t account, message_id id, 
 enum status mailbox_list(struct store *store, account_t account, message_id after, message_id newest,
                          struct message *messages, size_t most, size_t *count)
 {
-    enum status status;
-    do {
-        *count = 0;
-        transaction_begin(store);
-        struct account_record *record = account_record(store, account);
-        status = record ? STATUS_OK : STATUS_GONE;
-        journal_observe(store, record ? record->changed : 0);
-        uint64_t id = after;
-        block_t block;
-        while (status == STATUS_OK && *count < most && id < newest && transaction_has_room(store, 3) &&
-               index_next(store, record, id + 1, &id, &block) && id <= newest) {
-            status = message_pin(store, block, &messages[*count]);
-            if (status == STATUS_OK)
-                ++*count;
-        }
-        if (*count > 0)
-            status = STATUS_OK; /* PINS_MAX ends a chunk like any other */
-    } while (!transaction_finish(store, &status));
+    uint64_t id = after;
+    block_t block;
+    *count = 0;
+    transaction_begin(store);
+    struct account_record *record = account_record(store, account);
+    enum status status = record ? STATUS_OK : STATUS_GONE;
+    journal_observe(store, record ? record->changed : 0);
+    while (status == STATUS_OK && *count < most && id < newest &&
+           index_next(store, record, id + 1, &id, &block) && id <= newest) {
+        status = message_pin(store, block, &messages[*count]);
+        if (status == STATUS_OK)
+            ++*count;
+    }
+    if (*count > 0)
+        status = STATUS_OK; /* PINS_MAX ends a chunk like any other */
+    transaction_end(store, status);
     return status;
 }
 
@@ -163,8 +159,10 @@ void mailbox_take_out(struct store *store, struct account_record *record, uint64
     index_remove(store, record, id);
     set64(store, &record->count, count);
     set64(store, &record->bytes, get64(store, &record->bytes) - message_bytes(at(store, block)));
-    if (count > 0 && id == first && index_next(store, record, id + 1, &first, &next))
+    if (count > 0 && id == first) {
+        (void)index_next(store, record, id + 1, &first, &next); /* there is one, since count says so */
         set64(store, &record->first, first);
+    }
     message_drop(store, block);
 }
 
@@ -212,21 +210,18 @@ enum status mailbox_delete(struct store *store, account_t account, message_id id
 static enum status register_waiter(struct store *store, account_t account, uint64_t count, uint64_t *held)
 {
     uint64_t *word = &store->waits[slot_index(store, store->slot)];
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        struct account_record *record = account_record(store, account);
-        if (!record) {
-            status = STATUS_GONE;
-            continue;
-        }
+    transaction_begin(store);
+    struct account_record *record = account_record(store, account);
+    enum status status = record ? STATUS_OK : STATUS_GONE;
+    if (record) {
         *held = record->count;
         journal_observe(store, record->changed);
-        if (*held < count) {
-            __atomic_store_n(word, pack(account), __ATOMIC_RELEASE);
-            set32(store, &record->waited, 1);
-        }
-    } while (!transaction_finish(store, &status));
+    }
+    if (record && *held < count) {
+        __atomic_store_n(word, pack(account), __ATOMIC_RELEASE);
+        set32(store, &record->waited, 1);
+    }
+    transaction_end(store, status);
     return status;
 }
 

@@ -18,6 +18,6 @@ enum status queue_list_below(struct store *, account_t sender, uint64_t below, s
                              size_t *count);
 
 /* Without a transaction: drops the newest message of a queue that has one. */
-enum status queue_drop(struct store *, account_t sender);
+void queue_drop(struct store *, account_t sender);
 
 #endif

@@ -62,7 +62,7 @@ static enum status reserve_all(struct store *store, size_t head, size_t pieces)
             left = pieces;
             for (int i = 0; status == STATUS_OK && left > 0 && i < STEP_BLOCKS; i++, left--)
                 status = reserve(store, BLOCK_MAX);
-            with_head = status == STATUS_OK && left == 0 && transaction_has_room(store, 16);
+            with_head = status == STATUS_OK && left == 0;
             if (with_head)
                 status = reserve(store, head);
         } while (!transaction_finish(store, &status));
@@ -128,13 +128,13 @@ void draft_drop(struct store *store)
 {
     bool done = store->slot->draft == 0;
     while (!done) {
-        enum status status = STATUS_OK;
-        do {
-            transaction_begin(store);
-            done = draft_drop_step(store, store->slot);
-        } while (!transaction_finish(store, &status));
+        transaction_begin(store);
+        done = draft_drop_step(store, store->slot);
+        transaction_end(store, STATUS_OK);
     }
 }
+
+static_assert(PINS_MAX + 1 <= REDO_MAX, "a listing pins as many in one transaction");
 
 enum status message_pin(struct store *store, block_t block, struct message *message)
 {
@@ -189,49 +189,49 @@ void message_drop(struct store *store, block_t block)
     }
 }
 
+/* Some of the blocks of the message that the limbo list begins with. */
+static void free_step(struct store *store, block_t block)
+{
+    struct message_record *record = at(store, block);
+    block_t piece = get32(store, &record->pieces);
+    for (int i = 0; piece && i < STEP_BLOCKS; i++) {
+        block_t next = get32(store, at(store, piece));
+        block_free(store, piece);
+        piece = next;
+    }
+    set32(store, &record->pieces, piece);
+    if (!piece) {
+        set32(store, &store->header->limbo, get32(store, &record->link));
+        block_free(store, block);
+    }
+}
+
 void message_sweep(struct store *store)
 {
     while (load32(&store->header->limbo)) {
-        enum status status = STATUS_OK;
-        do {
-            transaction_begin(store);
-            block_t block = get32(store, &store->header->limbo);
-            if (!block)
-                continue;
-            struct message_record *record = at(store, block);
-            block_t piece = get32(store, &record->pieces);
-            for (int i = 0; piece && i < STEP_BLOCKS; i++) {
-                block_t next = get32(store, at(store, piece));
-                block_free(store, piece);
-                piece = next;
-            }
-            set32(store, &record->pieces, piece);
-            if (!piece) {
-                set32(store, &store->header->limbo, get32(store, &record->link));
-                block_free(store, block);
-            }
-        } while (!transaction_finish(store, &status));
+        transaction_begin(store);
+        if (store->header->limbo)
+            free_step(store, store->header->limbo);
+        transaction_end(store, STATUS_OK);
     }
 }
 
 void message_release(struct store *store, struct message *message)
 {
     struct slot *slot = store->slot;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        uint32_t i = 0;
-        while (i < slot->pins && slot->pinned[i] != message->reference)
-            i++;
-        if (i == slot->pins)
-            bug("a message is released that is not pinned");
-        uint32_t last = slot->pins - 1;
-        if (i != last) {
-            set32(store, &slot->pinned[i], slot->pinned[last]);
-            set32(store, &slot->pinned[last], message->reference);
-        }
-        message_unpin_last(store, slot);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    uint32_t i = 0;
+    while (i < slot->pins && slot->pinned[i] != message->reference)
+        i++;
+    if (i == slot->pins)
+        bug("a message is released that is not pinned");
+    uint32_t last = slot->pins - 1;
+    if (i != last) {
+        set32(store, &slot->pinned[i], slot->pinned[last]);
+        set32(store, &slot->pinned[last], message->reference);
+    }
+    message_unpin_last(store, slot);
+    transaction_end(store, STATUS_OK);
     message_sweep(store);
 }
 
@@ -241,12 +241,10 @@ void message_release_all(struct store *store)
     if (slot->pins == 0)
         return;
     while (slot->pins > 0) {
-        enum status status = STATUS_OK;
-        do {
-            transaction_begin(store);
-            while (get32(store, &slot->pins) > 0 && transaction_has_room(store, 16))
-                message_unpin_last(store, slot);
-        } while (!transaction_finish(store, &status));
+        transaction_begin(store);
+        while (get32(store, &slot->pins) > 0 && transaction_has_room(store, 16))
+            message_unpin_last(store, slot);
+        transaction_end(store, STATUS_OK);
     }
     message_sweep(store);
 }
@@ -261,7 +259,7 @@ bool message_next(struct store *store, const struct message *message, struct mes
 {
     const struct message_record *record = at(store, message->reference);
     size_t fixed = message->sender_length + message->subject_length;
-    if (cursor->done == 0 && cursor->piece == 0) {
+    if (cursor->done == 0) {
         cursor->piece = record->pieces;
         *length = message_head_text(fixed, message->body_length) - fixed;
         *bytes = record->text + fixed;

@@ -75,24 +75,21 @@ static void set_map(struct store *store, uint32_t index)
  * is left. */
 static bool settle_step(struct store *store, struct slot *slot)
 {
-    bool done;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        done = draft_drop_step(store, slot);
-        while (done && get32(store, &slot->pins) > 0) {
-            done = transaction_has_room(store, 16);
-            if (done)
-                message_unpin_last(store, slot);
-        }
-        if (done && slot->entered.index) {
-            struct account_record *record = &store->accounts[slot->entered.index];
-            uint64_t entered = get64(store, &record->entered);
-            if (entered && owner_slot(entered) == slot_index(store, slot))
-                set64(store, &record->entered, 0);
-            set32(store, &slot->entered.index, 0);
-        }
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    bool done = draft_drop_step(store, slot);
+    while (done && get32(store, &slot->pins) > 0) {
+        done = transaction_has_room(store, 16);
+        if (done)
+            message_unpin_last(store, slot);
+    }
+    if (done && slot->entered.index) {
+        struct account_record *record = &store->accounts[slot->entered.index];
+        uint64_t entered = get64(store, &record->entered);
+        if (entered && owner_slot(entered) == slot_index(store, slot))
+            set64(store, &record->entered, 0);
+        set32(store, &slot->entered.index, 0);
+    }
+    transaction_end(store, STATUS_OK);
     return done;
 }
 
@@ -139,20 +136,15 @@ static enum status claim_by_map(struct store *store, const char *peer)
 {
     uint32_t most = store->header->slots_most;
     for (uint32_t first = 0; first < most; first += 64) {
-        uint64_t *map = &store->header->slot_map[first / 64];
+        uint64_t taken = load64(&store->header->slot_map[first / 64]);
         uint32_t bit;
-        for (uint64_t taken = load64(map); ~taken != 0; taken |= UINT64_C(1) << bit) {
+        for (; ~taken != 0; taken |= UINT64_C(1) << bit) {
             bit = (uint32_t)__builtin_ctzll(~taken);
             if (first + bit >= most)
                 break;
-            if (__atomic_fetch_or(map, UINT64_C(1) << bit, __ATOMIC_RELAXED) >> bit & 1)
-                continue;
             enum status status = claim(store, first + bit, peer);
-            if (status == STATUS_FULL_SLOTS)
-                continue;
-            if (status != STATUS_OK)
-                clear_map(store, first + bit);
-            return status;
+            if (status != STATUS_FULL_SLOTS)
+                return status;
         }
     }
     return STATUS_FULL_SLOTS;
@@ -232,8 +224,9 @@ void store_wake(struct store *store)
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* One post is enough: whoever wakes looks for the dead. More would have to be drained by the next waiter.
      */
-    int posts;
-    if (sem_getvalue(&store->header->sleepers, &posts) != 0 || posts == 0)
+    int posts = 0;
+    (void)sem_getvalue(&store->header->sleepers, &posts);
+    if (posts == 0)
         sem_post(&store->header->sleepers);
 }
 

@@ -93,21 +93,18 @@ static enum status move(struct store *store, account_t sender, account_t recipie
 }
 
 /* For a journal's sake: the newest message has gone where it is known already. */
-enum status queue_drop(struct store *store, account_t sender)
+void queue_drop(struct store *store, account_t sender)
 {
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        struct account_record *from = account_record(store, sender);
-        block_t block = from->queue;
-        struct message_record *message = at(store, block);
-        set32(store, &from->queue, message->link);
-        set64(store, &from->queue_count, from->queue_count - 1);
-        set64(store, &from->bytes, from->bytes - message_bytes(message));
-        message_drop(store, block);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    struct account_record *from = account_record(store, sender);
+    block_t block = from->queue;
+    struct message_record *message = at(store, block);
+    set32(store, &from->queue, message->link);
+    set64(store, &from->queue_count, from->queue_count - 1);
+    set64(store, &from->bytes, from->bytes - message_bytes(message));
+    message_drop(store, block);
+    transaction_end(store, STATUS_OK);
     message_sweep(store);
-    return status;
 }
 
 enum status queue_store(struct store *store, account_t sender, account_t recipient, message_id *id)
@@ -137,24 +134,22 @@ enum status queue_list(struct store *store, account_t sender, struct message *me
 enum status queue_list_below(struct store *store, account_t sender, uint64_t below, struct message *messages,
                              size_t most, size_t *count)
 {
-    enum status status;
-    do {
-        *count = 0;
-        transaction_begin(store);
-        struct account_record *record = account_record(store, sender);
-        status = record ? STATUS_OK : STATUS_GONE;
-        journal_observe(store, record ? record->changed : 0);
-        block_t block = record ? record->queue : 0;
-        while (status == STATUS_OK && block && *count < most && transaction_has_room(store, 3)) {
-            const struct message_record *message = at(store, block);
-            if (message->id < below)
-                status = message_pin(store, block, &messages[*count]);
-            if (message->id < below && status == STATUS_OK)
-                ++*count;
-            block = message->link;
-        }
-        if (*count > 0)
-            status = STATUS_OK;
-    } while (!transaction_finish(store, &status));
+    *count = 0;
+    transaction_begin(store);
+    struct account_record *record = account_record(store, sender);
+    enum status status = record ? STATUS_OK : STATUS_GONE;
+    journal_observe(store, record ? record->changed : 0);
+    block_t block = record ? record->queue : 0;
+    while (status == STATUS_OK && block && *count < most) {
+        const struct message_record *message = at(store, block);
+        if (message->id < below)
+            status = message_pin(store, block, &messages[*count]);
+        if (message->id < below && status == STATUS_OK)
+            ++*count;
+        block = message->link;
+    }
+    if (*count > 0)
+        status = STATUS_OK;
+    transaction_end(store, status);
     return status;
 }

@@ -152,28 +152,24 @@ static enum status restore_message(struct restore *restore, uint32_t account, ui
 }
 
 /* A snapshot gives a queue newest first: each goes behind the last one. */
-static enum status append_to_queue(struct restore *restore, const struct journal_record *record)
+static void append_to_queue(struct restore *restore, const struct journal_record *record)
 {
     struct store *store = restore->store;
-    enum status status = STATUS_OK;
     block_t draft = store->slot->draft;
-    do {
-        transaction_begin(store);
-        struct account_record *account = &store->accounts[record->account];
-        struct message_record *message = at(store, draft);
-        uint32_t *link = restore->last ? at(store, restore->last) : &account->queue;
-        set32(store, link, draft);
-        set32(store, &message->link, 0);
-        set64(store, &message->id, record->id);
-        set64(store, (uint64_t *)&message->received, (uint64_t)record->received);
-        set32(store, &message->owner, record->account);
-        set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
-        set64(store, &account->queue_count, account->queue_count + 1);
-        set64(store, &account->bytes, account->bytes + message_bytes(message));
-        set32(store, &store->slot->draft, 0);
-    } while (!transaction_finish(store, &status));
+    struct account_record *account = &store->accounts[record->account];
+    struct message_record *message = at(store, draft);
+    transaction_begin(store);
+    set32(store, restore->last ? at(store, restore->last) : &account->queue, draft);
+    set32(store, &message->link, 0);
+    set64(store, &message->id, record->id);
+    set64(store, (uint64_t *)&message->received, (uint64_t)record->received);
+    set32(store, &message->owner, record->account);
+    set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
+    set64(store, &account->queue_count, account->queue_count + 1);
+    set64(store, &account->bytes, account->bytes + message_bytes(message));
+    set32(store, &store->slot->draft, 0);
+    transaction_end(store, STATUS_OK);
     restore->last = draft;
-    return status;
 }
 
 static enum status restore_queue(struct restore *restore, const struct journal_record *record,
@@ -181,13 +177,16 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
 {
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
-    if (!restore_lives(restore, record->account))
+    if (!restore_lives(restore, record->account) ||
+        (!(record->flags & RECORD_SNAPSHOT) && record->id <= store->accounts[record->account].queue_newest))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
     if (status != STATUS_OK)
         return status;
-    if (record->flags & RECORD_SNAPSHOT)
-        return append_to_queue(restore, record);
+    if (record->flags & RECORD_SNAPSHOT) {
+        append_to_queue(restore, record);
+        return STATUS_OK;
+    }
     struct message_record *message = at(store, store->slot->draft);
     store->accounts[record->account].queue_newest = record->id - 1;
     status = queue_push(store, handle(restore, record->account));
@@ -223,7 +222,7 @@ static enum status restore_store(struct restore *restore, const struct journal_r
         return queue_store(store, handle(restore, record->account), handle(restore, record->second), &id);
     }
     if (leaves)
-        return queue_drop(store, handle(restore, record->account));
+        queue_drop(store, handle(restore, record->account));
     return arrives ? restore_message(restore, record->second, record->other, record, texts) : STATUS_OK;
 }
 

@@ -101,15 +101,20 @@ void transaction_apply(struct store *store, struct slot *slot)
     __atomic_store_n(&slot->redo_count, 0, __ATOMIC_RELEASE);
 }
 
-bool transaction_finish(struct store *store, enum status *status)
+void transaction_end(struct store *store, enum status status)
 {
-    if (*status == STATUS_OK && store->redo_count) {
+    if (status == STATUS_OK && store->redo_count) {
         transaction_seal(store);
         transaction_apply(store, store->slot);
     }
-    if (*status == STATUS_GONE || *status == STATUS_TAKEN || *status == STATUS_NO_SESSION)
+    if (status == STATUS_GONE || status == STATUS_TAKEN || status == STATUS_NO_SESSION)
         journal_observe_all(store);
     lock_release(store);
+}
+
+bool transaction_finish(struct store *store, enum status *status)
+{
+    transaction_end(store, *status);
     if (*status == STATUS_FULL_JOURNAL)
         sem_post(&store->header->journal.keeper_wake);
     if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))

@@ -22,6 +22,9 @@ void transaction_begin(struct store *);
  */
 bool transaction_finish(struct store *, enum status *);
 
+/* The same for one that asks neither for memory nor for the journal: it need never begin again. */
+void transaction_end(struct store *, enum status);
+
 void set32(struct store *, uint32_t *field, uint32_t value);
 void set64(struct store *, uint64_t *field, uint64_t value);
 uint32_t get32(const struct store *, const uint32_t *field);
