@@ -10,6 +10,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -200,6 +201,7 @@ ssize_t pwritev(int fd, const struct iovec *runs, int count, off_t offset)
 {
     static unsigned char bytes[24 << 20];
     size_t length = 0;
+    EXPECT(count <= IOV_MAX);
     for (int i = 0; i < count; i++) {
         EXPECT(length + runs[i].iov_len <= sizeof(bytes));
         memcpy(bytes + length, runs[i].iov_base, runs[i].iov_len);

@@ -151,6 +151,26 @@ static void next_is_right_from_every_point(void)
     }
 }
 
+static void an_empty_index_has_nothing(void)
+{
+    open_index(5);
+    EXPECT_EQ(index_find(store, record, 5), 0);
+    expect_next(0);
+    expect_next(5);
+}
+
+/* From the last entry of the root on there is none to carry into. */
+static void beyond_the_last_entry_there_is_nothing(void)
+{
+    open_index(0);
+    append(1);
+    append(NODE_ENTRIES * NODE_ENTRIES - 2);
+    EXPECT_EQ(record->height, 2);
+    expect_next(NODE_ENTRIES * NODE_ENTRIES - 2);
+    expect_next(NODE_ENTRIES * NODE_ENTRIES - 1);
+    expect_next(NODE_ENTRIES * NODE_ENTRIES);
+}
+
 /* Every order of six ids in which nodes of several levels become empty one after the other. */
 static void ids_are_removed_in_any_order(void)
 {
@@ -188,6 +208,41 @@ static void random_removals_leave_the_rest(void)
         remove_at(0);
         EXPECT_EQ(nodes_in_use(), 1); /* a lone leaf stays */
     }
+}
+
+/* Whatever block it is that cannot be had on the way to a message far away: nothing has changed. */
+static void without_room_for_a_path_the_index_stays_as_it_was(void)
+{
+    enum { FAR = 1 << 20, NODES = 3 + 3, EACH = PAGE / sizeof(struct node) };
+    open_index(1);
+    append(1);
+    store->pages_most = store->header->pages_used; /* the page that the node has is the last one */
+    for (uint32_t room = 0; room <= NODES; room++) {
+        enum status status = STATUS_OK;
+        block_t block;
+        uint32_t left = EACH - nodes_in_use() - room;
+        for (; left > 0 && status == STATUS_OK; left--) {
+            transaction_begin(store);
+            status = block_allocate(store, sizeof(struct node), &block);
+            if (status == STATUS_OK) {
+                set32(store, at(store, block), store->slot->draft);
+                set32(store, &store->slot->draft, block);
+            }
+            EXPECT(transaction_finish(store, &status));
+        }
+        EXPECT_EQ(status, STATUS_OK);
+        EXPECT_EQ(nodes_in_use(), EACH - room);
+        transaction_begin(store);
+        status = index_append(store, record, FAR, message_of(FAR));
+        EXPECT_EQ(status, room < NODES ? STATUS_FULL_SEGMENT : STATUS_OK);
+        EXPECT(transaction_finish(store, &status));
+        EXPECT_EQ(nodes_in_use(), room < NODES ? EACH - room : EACH);
+        if (room < NODES)
+            expect_index();
+        draft_drop(store);
+    }
+    ids[count++] = FAR;
+    expect_index();
 }
 
 /* ---- the end of an index ---- */
@@ -323,8 +378,11 @@ static const struct harness_test tests[] = {
     {"dense ids are found", dense_ids_are_found},
     {"sparse ids are found at every height", sparse_ids_are_found_at_every_height},
     {"next is right from every point", next_is_right_from_every_point},
+    {"an empty index has nothing", an_empty_index_has_nothing},
+    {"beyond the last entry there is nothing", beyond_the_last_entry_there_is_nothing},
     {"ids are removed in any order", ids_are_removed_in_any_order},
     {"random removals leave the rest", random_removals_leave_the_rest},
+    {"without room for a path the index stays as it was", without_room_for_a_path_the_index_stays_as_it_was},
     {"dismantling drops each message once and every node",
      dismantling_drops_each_message_once_and_every_node},
     {"a mailbox grows through every height", a_mailbox_grows_through_every_height},

@@ -232,6 +232,56 @@ static void pins_have_a_limit_and_hold_what_was_deleted(void)
     EXPECT_CLEAN(store);
 }
 
+/* A chunk ends where no more may be pinned, in a mailbox and in a queue. */
+static void a_listing_ends_where_the_pins_do(void)
+{
+    struct message messages[PINS_MAX + 1], held;
+    size_t count;
+    open_mailbox();
+    for (uint32_t i = 1; i <= PINS_MAX; i++) {
+        deliver_number(i);
+        EXPECT_EQ(draft_write(store, &(struct letter){.sender = "bob", .sender_length = 3}), STATUS_OK);
+        EXPECT_EQ(queue_push(store, alice), STATUS_OK);
+    }
+    EXPECT_EQ(mailbox_first(store, alice, &held), STATUS_OK);
+    EXPECT_EQ(mailbox_list(store, alice, 0, UINT64_MAX, messages, PINS_MAX + 1, &count), STATUS_OK);
+    EXPECT_EQ(count, PINS_MAX - 1);
+    EXPECT_EQ(messages[count - 1].id, PINS_MAX - 1);
+    message_release_all(store);
+    EXPECT_EQ(mailbox_first(store, alice, &held), STATUS_OK);
+    EXPECT_EQ(queue_list(store, alice, messages, PINS_MAX + 1, &count), STATUS_OK);
+    EXPECT_EQ(count, PINS_MAX - 1);
+    EXPECT_EQ(messages[0].id, PINS_MAX);
+    EXPECT_EQ(messages[count - 1].id, 2);
+    EXPECT_EQ(queue_list(store, alice, messages, 1, &count), STATUS_NO_MEMORY);
+    EXPECT_EQ(count, 0);
+    message_release_all(store);
+    EXPECT_CLEAN(store);
+}
+
+static void the_mailbox_of_a_removed_account_is_gone(void)
+{
+    struct account_secret secret;
+    struct message message;
+    uint64_t held;
+    size_t count = 1;
+    open_mailbox();
+    deliver_number(1);
+    EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
+    EXPECT_EQ(account_remove(store, &secret), STATUS_OK);
+    EXPECT_EQ(mailbox_list(store, alice, 0, UINT64_MAX, &message, 1, &count), STATUS_GONE);
+    EXPECT_EQ(count, 0);
+    count = 1;
+    EXPECT_EQ(queue_list(store, alice, &message, 1, &count), STATUS_GONE);
+    EXPECT_EQ(count, 0);
+    EXPECT_EQ(mailbox_first(store, alice, &message), STATUS_GONE);
+    EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_GONE);
+    EXPECT_EQ(mailbox_wait(store, alice, 1, INT64_MAX, NULL, NULL, NULL, &held), STATUS_GONE);
+    EXPECT_EQ(held, 0);
+    EXPECT_EQ(message_pins(store), 0);
+    EXPECT_CLEAN(store);
+}
+
 static void release_twice(void)
 {
     struct message message;
@@ -303,6 +353,8 @@ static const struct harness_test tests[] = {
     {"a listing in chunks survives deletions and arrivals",
      a_listing_in_chunks_survives_deletions_and_arrivals},
     {"pins have a limit and hold what was deleted", pins_have_a_limit_and_hold_what_was_deleted},
+    {"a listing ends where the pins do", a_listing_ends_where_the_pins_do},
+    {"the mailbox of a removed account is gone", the_mailbox_of_a_removed_account_is_gone},
     {"misuse aborts and harms nobody else", misuse_aborts_and_harms_nobody_else},
     {"a queued message is stored while it is read", a_queued_message_is_stored_while_it_is_read},
 };

@@ -1,0 +1,409 @@
+/* test_lock.c: the lock, the redo record and the process slots where something is wrong with them: what only
+ * our own fault can ask for ends the process and harms nobody else, and what a scribble or a death left is
+ * neither believed nor used. */
+#include "lock.h"
+
+#include "block.h"
+#include "disk.h"
+#include "mailbox.h"
+#include "post_office.h"
+#include "process.h"
+#include "segment.h"
+#include "transaction.h"
+
+#include <sys/wait.h>
+
+static struct store *store;
+static account_t alice;
+
+static void open_post_office(uint32_t slots)
+{
+    static struct store *volatile kept; /* so that a leak checker sees it in every process */
+    store = kept = open_store(&(struct store_options){.crypt_cost = 1, .slots = slots, .accounts = 100});
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+    alice = new_account(store, "alice");
+}
+
+static void (*run_attached)(void);
+
+static void attach_and_run(void)
+{
+    EXPECT_EQ(store_attach(store, "child"), STATUS_OK);
+    run_attached();
+}
+
+/* Runs it in a process of its own; returns how that ended. */
+static int end_unattached(void (*run)(void))
+{
+    int status;
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        run();
+        _exit(0);
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static int end_of(void (*run)(void))
+{
+    run_attached = run;
+    return end_unattached(attach_and_run);
+}
+
+static void expect_killed(void (*run)(void))
+{
+    int status = end_of(run);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    store_wake(store);
+}
+
+/* ---- misuse ---- */
+
+static void take_twice(void)
+{
+    lock_take(store);
+    lock_take(store);
+}
+
+static void release_without_it(void)
+{
+    lock_release(store);
+}
+
+static void write_too_much(void)
+{
+    transaction_begin(store);
+    for (uint32_t i = 0; i <= REDO_MAX; i++)
+        set64(store, (uint64_t *)(void *)store->base + i, 1);
+}
+
+static block_t new_block(size_t size)
+{
+    block_t block = 0;
+    enum status status;
+    do {
+        transaction_begin(store);
+        status = block_allocate(store, size, &block);
+    } while (!transaction_finish(store, &status));
+    EXPECT_EQ(status, STATUS_OK);
+    return block;
+}
+
+static void free_what_lies_before_the_arena(void)
+{
+    transaction_begin(store);
+    block_free(store, (block_t)(store->arena / UNIT - 1));
+}
+
+static void free_the_middle_of_a_block(void)
+{
+    block_t block = new_block(100);
+    transaction_begin(store);
+    block_free(store, block + 1);
+}
+
+static void free_what_is_free(void)
+{
+    block_t block = new_block(5000);
+    transaction_begin(store);
+    block_free(store, block);
+    block_free(store, block);
+}
+
+static void misuse_aborts_and_harms_nobody_else(void)
+{
+    static void (*const misuses[])(void) = {take_twice,        release_without_it,
+                                            write_too_much,    free_what_lies_before_the_arena,
+                                            free_what_is_free, free_the_middle_of_a_block};
+    message_id id = 0;
+    open_post_office(8);
+    for (size_t i = 0; i < sizeof(misuses) / sizeof(misuses[0]); i++) {
+        int status = end_of(misuses[i]);
+        EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+        EXPECT_EQ(deliver(store, alice, "a", "", "b", 1, &id), STATUS_OK);
+        EXPECT_EQ(mailbox_count(store, alice), i + 1);
+        EXPECT(!store_is_suspect(store));
+    }
+}
+
+/* ---- a redo record that its dead owner had scribbled over ---- */
+
+static int scribble;
+
+static void commit_scribbled_and_die(void)
+{
+    struct slot *slot = store->slot;
+    transaction_begin(store);
+    set64(store, &store->header->acquitted, 77);
+    switch (scribble) {
+    case 0:
+        slot->redo[0].where += 2;
+        break;
+    case 1:
+        slot->redo[0].where = store->header->segment_bytes;
+        break;
+    case 2: /* nothing was ever kept there */
+        slot->redo[0].where = store->arena + (uint64_t)(store->pages_most - 1) * PAGE;
+        break;
+    default:
+        for (uint32_t i = 1; i < REDO_MAX; i++)
+            slot->redo[i] = slot->redo[0];
+        store->redo_count = REDO_MAX + 1;
+    }
+    transaction_seal(store);
+    raise(SIGKILL);
+}
+
+static void a_scribbled_redo_record_ends_where_it_makes_no_sense(void)
+{
+    for (scribble = 0; scribble < 4; scribble++) {
+        open_post_office(8);
+        expect_killed(commit_scribbled_and_die);
+        EXPECT(!store_is_suspect(store));
+        transaction_begin(store);
+        transaction_end(store, STATUS_OK);
+        EXPECT(store_is_suspect(store));
+        EXPECT_EQ(store->header->acquitted, scribble < 3 ? 0 : 77);
+    }
+}
+
+/* ---- slots ---- */
+
+static void end_at_once(void)
+{
+}
+
+static void die(void)
+{
+    raise(SIGKILL);
+}
+
+static uint64_t *map_word(uint32_t slot)
+{
+    return &store->header->slot_map[slot / 64];
+}
+
+static uint32_t attached_slot(void)
+{
+    return slot_index(store, store->slot);
+}
+
+/* Attaches a process that stays until its input is closed. */
+static pid_t fork_staying(int input[2])
+{
+    int ready[2];
+    char byte;
+    EXPECT_EQ(pipe(ready), 0);
+    EXPECT_EQ(pipe(input), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        close(input[1]);
+        EXPECT_EQ(store_attach(store, "staying"), STATUS_OK);
+        EXPECT_EQ(write(ready[1], "r", 1), 1);
+        EXPECT_EQ(read(input[0], &byte, 1), 0);
+        store_detach(store);
+        _exit(0);
+    }
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    return pid;
+}
+
+static void expect_slot_2(void)
+{
+    EXPECT_EQ(attached_slot(), 2);
+    store_detach(store);
+}
+
+static void who_holds_a_slot_keeps_it_whatever_the_map_says(void)
+{
+    int input[2], status;
+    open_post_office(8);
+    pid_t pid = fork_staying(input);
+    EXPECT_EQ(*map_word(0), 3);
+    *map_word(0) = 1;
+    EXPECT_EQ(end_of(expect_slot_2), 0);
+    close(input[1]);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+}
+
+/* As a process leaves it that is killed before it has memory for its slot. */
+static void a_slot_that_nobody_ever_had_costs_nothing(void)
+{
+    enum { SLOT = 1000 };
+    struct store_process process;
+    message_id id;
+    uint32_t slot = 0;
+    open_post_office(1024);
+    EXPECT(!process_has_slot(store, SLOT));
+    *map_word(SLOT) |= UINT64_C(1) << SLOT % 64;
+    store_reclaim(store);
+    process_wake_waiters(store, alice);
+    EXPECT_EQ(deliver(store, alice, "a", "", "b", 1, &id), STATUS_OK);
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT(!store_next_process(store, &slot, &process));
+    EXPECT(!process_has_slot(store, SLOT));
+    EXPECT_CLEAN(store);
+}
+
+static void expect_slot_1(void)
+{
+    EXPECT_EQ(attached_slot(), 1);
+    store_detach(store);
+}
+
+static void find_none(void)
+{
+    EXPECT_EQ(store_attach(store, "one too many"), STATUS_FULL_SEGMENT);
+}
+
+/* Where the next slot has no memory and can have none, those of the dead must do. */
+static void without_memory_for_a_slot_one_of_a_dead_does(void)
+{
+    enum { KNOWN = 64 };
+    open_post_office(1024);
+    EXPECT(!process_has_slot(store, KNOWN));
+    expect_killed(die);
+    *map_word(0) = UINT64_MAX;
+    fault.kinds = CALL_RESERVE;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = ENOSPC;
+    EXPECT_EQ(end_of(expect_slot_1), 0);
+    int input[2], status;
+    pid_t pid = fork_staying(input);
+    for (uint32_t i = 2; process_has_slot(store, i); i++)
+        EXPECT(segment_try_byte(store, BYTE_SLOTS + i));
+    EXPECT_EQ(end_unattached(find_none), 0);
+    close(input[1]);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+}
+
+static void suspect_and_die(void)
+{
+    store_suspect(store);
+    raise(SIGKILL);
+}
+
+/* Its debts stand in tables that may be scribbled over. */
+static void a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted(void)
+{
+    open_post_office(8);
+    expect_killed(suspect_and_die);
+    uint64_t life = store->slots[1].life;
+    *map_word(0) = 1;
+    EXPECT_EQ(end_of(expect_slot_2), 0);
+    EXPECT_EQ(store->slots[1].life, life);
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    *map_word(0) = 1;
+    EXPECT_EQ(end_of(expect_slot_1), 0);
+}
+
+static void the_list_tells_the_living_from_the_dead(void)
+{
+    struct store_process process;
+    uint32_t slot = 0;
+    open_post_office(8);
+    store->slot->account = alice;
+    expect_killed(die);
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT(process.alive && process.pid == getpid());
+    EXPECT_STR(process.account, "alice");
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT(!process.alive && process.slot == 1);
+    EXPECT_STR(process.account, "");
+    EXPECT(!store_next_process(store, &slot, &process));
+    slot = 0;
+    store->slot->account.index = 101; /* a scribble: there are 100 */
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT_STR(process.account, "");
+}
+
+/* A process does not see its own fcntl locks. */
+static void the_living_are_not_dead_to_themselves(void)
+{
+    open_post_office(8);
+    EXPECT(!segment_byte_is_held(store, BYTE_SLOTS));
+    EXPECT(!owner_is_dead(store, store->me));
+    EXPECT(!owner_is_dead(store, store->me | LOCK_WAITERS));
+    EXPECT(owner_is_dead(store, owner_word(0, store->slot->life + 2)));
+    EXPECT(owner_is_dead(store, owner_word(1, store->slot->life)));
+}
+
+/* When the question itself fails nobody may be declared dead. */
+static void nobody_is_dead_for_want_of_an_answer(void)
+{
+    open_post_office(8);
+    expect_killed(die);
+    uint64_t dead = owner_word(1, store->slots[1].life);
+    EXPECT(owner_is_dead(store, dead));
+    int closed = store->fd;
+    store->fd = -1;
+    EXPECT(segment_byte_is_held(store, BYTE_SLOTS + 1));
+    EXPECT_EQ(segment_byte_holder(store, BYTE_SLOTS + 1), 0);
+    EXPECT(!owner_is_dead(store, dead));
+    store->fd = closed;
+    EXPECT(owner_is_dead(store, dead));
+}
+
+static void who_is_not_attached_may_detach_and_be_interrupted(void)
+{
+    open_post_office(8);
+    store_detach(store);
+    store_detach(store);
+    store_interrupt(store);
+    EXPECT_EQ(end_of(end_at_once), 0);
+    EXPECT_EQ(store_attach(store, "again"), STATUS_OK);
+    EXPECT_CLEAN(store);
+}
+
+/* ---- debts ---- */
+
+static void pin_all_and_die(void)
+{
+    struct message messages[PINS_MAX];
+    size_t count;
+    EXPECT_EQ(mailbox_list(store, alice, 0, UINT64_MAX, messages, PINS_MAX, &count), STATUS_OK);
+    EXPECT_EQ(count, PINS_MAX);
+    while (mailbox_count(store, alice) > 0)
+        EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    raise(SIGKILL);
+}
+
+/* More than one transaction's writes: each message has a page of its own. */
+static void the_many_pins_of_a_dead_process_are_given_back_in_steps(void)
+{
+    static char body[BLOCK_MAX / 3];
+    message_id id;
+    open_post_office(8);
+    for (size_t i = 0; i < PINS_MAX; i++)
+        EXPECT_EQ(deliver(store, alice, "a", "", body, sizeof(body) - i * 64, &id), STATUS_OK);
+    expect_killed(pin_all_and_die);
+    EXPECT_EQ(store->slots[1].pins, PINS_MAX);
+    EXPECT_CLEAN(store);
+    store_reclaim(store);
+    EXPECT_EQ(store->slots[1].pins, 0);
+    EXPECT_CLEAN(store);
+}
+
+static const struct harness_test tests[] = {
+    {"misuse aborts and harms nobody else", misuse_aborts_and_harms_nobody_else},
+    {"a scribbled redo record ends where it makes no sense",
+     a_scribbled_redo_record_ends_where_it_makes_no_sense},
+    {"who holds a slot keeps it, whatever the map says", who_holds_a_slot_keeps_it_whatever_the_map_says},
+    {"a slot that nobody ever had costs nothing", a_slot_that_nobody_ever_had_costs_nothing},
+    {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},
+    {"a slot of the dead is not settled while the store is doubted",
+     a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted},
+    {"the list tells the living from the dead", the_list_tells_the_living_from_the_dead},
+    {"the living are not dead to themselves", the_living_are_not_dead_to_themselves},
+    {"nobody is dead for want of an answer", nobody_is_dead_for_want_of_an_answer},
+    {"who is not attached may detach and be interrupted", who_is_not_attached_may_detach_and_be_interrupted},
+    {"the many pins of a dead process are given back in steps",
+     the_many_pins_of_a_dead_process_are_given_back_in_steps},
+};
+
+HARNESS_MAIN(tests)
