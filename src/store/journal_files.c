@@ -21,6 +21,15 @@ static enum status refuse(const struct store_options *options, const char *what,
     return STATUS_SYSTEM;
 }
 
+static bool lock(int file, int how)
+{
+    int result;
+    do
+        result = flock(file, how);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
 /* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes that of the segment that
  * is being made. One that is there already has lost it to any other that came since. */
 static enum status take_lock(struct store *store, const struct store_options *options, char *why,
@@ -28,10 +37,12 @@ static enum status take_lock(struct store *store, const struct store_options *op
 {
     struct journal_segment *journal = &store->header->journal;
     uint8_t holder[sizeof(journal->segment_id)] = {0};
-    if (!journal->on && flock(store->lock_file, LOCK_EX | LOCK_NB) == 0 &&
-        (pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder)))
+    bool free = !journal->on && lock(store->lock_file, LOCK_EX | LOCK_NB);
+    if (!journal->on && !free && errno != EWOULDBLOCK)
+        return refuse(options, "the lock file cannot be locked", why, why_size);
+    if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be written", why, why_size);
-    if (flock(store->lock_file, LOCK_SH) != 0 ||
+    if (!lock(store->lock_file, LOCK_SH) ||
         pread(store->lock_file, holder, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be read", why, why_size);
     if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0)

@@ -276,9 +276,15 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     if (status != STATUS_OK)
         return status;
     enum journal_found found = journal_read_open(&reader, store->files[journal->file]);
+    int error = errno;
     journal_read_close(&reader);
     if (found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0)
         return STATUS_OK;
+    if (found == FOUND_TROUBLE) {
+        snprintf(why, why_size, "journal directory %s cannot be read: %s", options->directory,
+                 strerror(error));
+        return STATUS_SYSTEM;
+    }
     snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
              journal->directory, options->directory, journal->directory);
     return STATUS_MISMATCH;

@@ -286,13 +286,13 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
     return journal_attach(store, options, why, why_size);
 }
 
-/* True if the object was begun but never finished. Needs the creation lock. */
-static bool is_unfinished(int fd, uint64_t bytes)
+/* 0: the object was begun but never finished. Needs the creation lock. False: it cannot be read, which must
+ * not be taken for that. */
+static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
 {
-    uint64_t magic = 0;
+    *magic = 0;
     return bytes < sizeof(struct header) ||
-           pread(fd, &magic, sizeof(magic), offsetof(struct header, magic)) != (ssize_t)sizeof(magic) ||
-           magic == 0;
+           pread(fd, magic, sizeof(*magic), offsetof(struct header, magic)) == (ssize_t)sizeof(*magic);
 }
 
 static enum status open_named(struct store *store, const struct store_options *options, char *why,
@@ -324,8 +324,14 @@ static enum status open_named(struct store *store, const struct store_options *o
         return open_named(store, options, why, why_size);
     }
     uint64_t bytes = (uint64_t)about.st_size;
+    uint64_t magic;
     enum status status;
-    if (!is_unfinished(store->fd, bytes)) {
+    if (!read_magic(store->fd, bytes, &magic)) {
+        snprintf(why, why_size, "cannot read the shared memory of post office %s: %s", options->name,
+                 strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    if (magic) {
         status = attach(store, bytes, options, why, why_size);
     } else if (options->must_exist) {
         snprintf(why, why_size, "post office %s was never finished: start shmaild on it", options->name);
@@ -363,10 +369,13 @@ enum status store_remove(const char *name, char *why, size_t why_size)
     struct stat about;
     /* Until the descriptor is closed nobody creates it anew, and, by the byte that is taken below, nobody
      * serves it. */
-    if (fd < 0 || !creation_lock(fd, F_WRLCK) || fstat(fd, &about) != 0) {
+    if (fd < 0) {
         snprintf(why, why_size, "there is no post office %s: %s", name, strerror(errno));
-        if (fd >= 0)
-            close(fd);
+        return STATUS_SYSTEM;
+    }
+    if (!creation_lock(fd, F_WRLCK) || fstat(fd, &about) != 0) {
+        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", name, strerror(errno));
+        close(fd);
         return STATUS_SYSTEM;
     }
     struct flock lock = {

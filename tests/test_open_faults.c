@@ -1,0 +1,205 @@
+/* test_open_faults.c: whatever call of the system fails while a post office is made, opened or removed: the
+ * answer says what, nothing is left behind, and what was there is there. */
+#include "disk.h"
+#include "scene.h"
+
+#include "named_segment.h"
+
+#include <dirent.h>
+
+struct kind {
+    const char *name;
+    enum disk_call call;
+    int error;
+};
+
+static const struct kind kinds[] = {
+#if DISK_HAS_MEMORY
+    {"allocation", CALL_MEMORY, ENOMEM},
+#endif
+    {"write, EIO", CALL_WRITE, EIO},
+    {"write, ENOSPC", CALL_WRITE, ENOSPC},
+    {"write, EINTR", CALL_WRITE, EINTR},
+    {"write, cut short", CALL_WRITE, DISK_SHORT},
+    {"read, EIO", CALL_READ, EIO},
+    {"read, EINTR", CALL_READ, EINTR},
+    {"read of memory, EIO", CALL_PEEK, EIO},
+    {"sync", CALL_SYNC, EIO},
+    {"reservation, ENOSPC", CALL_RESERVE, ENOSPC},
+    {"reservation, EINTR", CALL_RESERVE, EINTR},
+    {"mapping", CALL_MAP, ENOMEM},
+    {"semaphore", CALL_SEMAPHORE, EINVAL},
+    {"random bytes", CALL_RANDOM, EIO},
+    {"opening", CALL_OPEN, EMFILE},
+    {"status", CALL_STAT, EIO},
+    {"size", CALL_SIZE, EFBIG},
+    {"lock, ENOLCK", CALL_LOCK, ENOLCK},
+    {"lock, EINTR", CALL_LOCK, EINTR},
+    {"removal", CALL_NAME, EACCES},
+};
+
+static struct store_options options;
+
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    EXPECT(directory);
+    while (readdir(directory))
+        count++;
+    closedir(directory);
+    return count;
+}
+
+static void arm(const struct kind *kind, uint64_t at)
+{
+    fault.kinds = kind ? (unsigned)kind->call : 0;
+    fault.error = kind ? kind->error : 0;
+    fault.at = at;
+    fault.seen = 0;
+}
+
+/* The system is to blame, not who asks; a call that is only interrupted is made again. */
+static void expect_reason(const struct kind *kind, uint64_t at, enum status status, const char *why)
+{
+    bool of_the_system = status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ||
+                         status == STATUS_FULL_SEGMENT || status == STATUS_FULL_SLOTS;
+    if (!of_the_system || kind->error == EINTR || !why[0] || strchr(why, '\n'))
+        harness_fail(__FILE__, __LINE__, "call %ju of kind %s fails: %s: \"%s\"", (uintmax_t)at, kind->name,
+                     status_text(status), why);
+}
+
+static void fill_and_close(void)
+{
+    for (int which = 0; which < 4; which++)
+        EXPECT_EQ(scene_operation(store, which), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    scene_close(store);
+}
+
+/* Opens it with that fault. Where it opens all the same it must be as good as any. False: there are not so
+ * many calls. */
+static bool open_under_fault(const struct kind *kind, uint64_t at)
+{
+    char why[1024] = "";
+    size_t before = open_descriptors();
+    arm(kind, at);
+    enum status status = store_open(&store, &options, why, sizeof(why));
+    bool struck = fault.seen >= at;
+    arm(NULL, 0);
+    if (status != STATUS_OK) {
+        EXPECT(struck);
+        expect_reason(kind, at, status, why);
+        EXPECT_EQ(open_descriptors(), before);
+        store = open_store(&options);
+    }
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+    return struck;
+}
+
+/* As long as there is one more: made anew each time. */
+static void each_call_fails_when_it_is_made(void)
+{
+    char why[512];
+    size_t calls = 0;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        for (uint64_t at = 1;; at++, calls++) {
+            bool struck = open_under_fault(&kinds[i], at);
+            EXPECT_EQ(store->header->accounts_used, 0);
+            EXPECT_CLEAN(store);
+            fill_and_close();
+            if (options.name)
+                EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+            if (options.directory) {
+                EXPECT_EQ(unlink("journal/journal.0"), 0);
+                EXPECT_EQ(unlink("journal/journal.1"), 0);
+                EXPECT_EQ(unlink("journal/lock"), 0);
+                EXPECT_EQ(rmdir("journal"), 0);
+            }
+            if (!struck)
+                break;
+        }
+    harness_say("made: each of %zu calls failed", calls);
+}
+
+static void each_call_fails_when_it_is_opened(void)
+{
+    size_t calls = 0;
+    store = attached_store(&options);
+    fill_and_close();
+    store = attached_store(&options);
+    uint64_t digest = scene_digest(store);
+    scene_close(store);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        for (uint64_t at = 1;; at++, calls++) {
+            bool struck = open_under_fault(&kinds[i], at);
+            EXPECT_EQ(scene_digest(store), digest);
+            EXPECT_CLEAN(store);
+            scene_close(store);
+            if (!struck)
+                break;
+        }
+    harness_say("opened: each of %zu calls failed", calls);
+}
+
+static void without_a_name(void)
+{
+    options = (struct store_options){.segment_bytes = 16 << 20, .accounts = 16, .slots = 8};
+    each_call_fails_when_it_is_made();
+}
+
+static void with_a_name(void)
+{
+    options = named();
+    each_call_fails_when_it_is_made();
+    each_call_fails_when_it_is_opened();
+}
+
+static void with_a_journal(void)
+{
+    options = scene_options;
+    each_call_fails_when_it_is_made();
+    each_call_fails_when_it_is_opened();
+}
+
+static void with_both(void)
+{
+    options = scene_options;
+    options.name = harness_name();
+    each_call_fails_when_it_is_made();
+    each_call_fails_when_it_is_opened();
+}
+
+/* Each call of a removal. */
+static void what_cannot_be_removed_stays(void)
+{
+    char why[512];
+    options = named();
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        bool struck = true;
+        for (uint64_t at = 1; struck; at++) {
+            store = attached_store(&options);
+            fill_and_close();
+            why[0] = '\0';
+            arm(&kinds[i], at);
+            enum status status = store_remove(options.name, why, sizeof(why));
+            struck = fault.seen >= at;
+            arm(NULL, 0);
+            EXPECT_EQ(status == STATUS_OK, !object_exists());
+            if (status == STATUS_OK)
+                continue;
+            EXPECT(struck && strstr(why, options.name));
+            EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+        }
+    }
+}
+
+static const struct harness_test tests[] = {
+    {"whatever fails when a private post office is made, it says so and leaves nothing", without_a_name},
+    {"whatever fails when a post office is made or opened, nothing is lost", with_a_name},
+    {"whatever fails when a journal is made or opened, nothing is lost", with_a_journal},
+    {"whatever fails when a post office with a journal is made or opened, nothing is lost", with_both},
+    {"what cannot be removed stays", what_cannot_be_removed_stays},
+};
+
+HARNESS_MAIN(tests)
