@@ -42,8 +42,10 @@ static void put_time(struct printer *printer, int64_t when)
     char date[sizeof("-2147483648-01-01T00:00:00Z")];
     time_t seconds = (time_t)when;
     struct tm parts;
-    if (gmtime_r(&seconds, &parts) && strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &parts) > 0)
-        buffer_print(&printer->line, " time=%s", date);
+    if (!gmtime_r(&seconds, &parts))
+        return; /* the year does not fit an int */
+    (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    buffer_print(&printer->line, " time=%s", date);
 }
 
 /* The length of a text, or with texts also the text itself. */
