@@ -46,7 +46,8 @@ TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
 PEERS    := $(BUILD)/tests/bench/bench-peers
 BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[1578] client/*.[178] client/bench/*.[178])
-LIMITS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/limit_*.c))
+LIMITS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/limit_*.c) tests/bench/tool_start.c)
+FILL     := $(BUILD)/tests/bench/tool_fill
 SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c tests/bench/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
@@ -82,6 +83,11 @@ $(PEERS): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/peer_*.c)) $(fi
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LINK) -o $@ $^
+
+$(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(LINK) -o $@ $^ -lcrypt
 
 # What make bench measures beside us: static, as the cost of a fork follows its mappings; never sanitized.
 $(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h src/base/crc32c.c
@@ -134,6 +140,9 @@ tests: all $(TESTS) $(TOOLS) $(PEERS) ## build the programs and the tests, and r
 durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
 	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \
 	    status=$$?; rm -rf "$$directory"; exit $$status
+
+bench: all $(PEERS) $(LIMITS) $(FILL) ## measure all beside its peers and the machine's limits (QUICK=1; ROWS='NAME...')
+	@tests/bench/run.py $(BUILD) $(if $(filter-out 0,$(QUICK)),--quick) $(ROWS)
 
 bench-instructions: all ## count the instructions of a request of each verb, against the record
 	@mkdir -p $(BUILD)/bench
@@ -193,5 +202,5 @@ help: ## list the targets
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
 .PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check
-.PHONY: bench-instructions bench-instructions-record lint clean help FORCE
+.PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

@@ -1,0 +1,120 @@
+"""rows.py: the table of what is measured: each work with its sides, and each side's target against another.
+A row of the printed table is one target."""
+
+import dataclasses
+
+import compare
+import sides
+
+
+@dataclasses.dataclass
+class Target:
+    """The subject's figure against the other's, as a ratio: at least, or at most, so much. None: for the eye."""
+    bound: float | None
+    against: str
+    subject: str = "shmaild"
+    figure: str = "rate"
+    at_most: bool = False
+
+
+@dataclasses.dataclass
+class Work:
+    """Sides that are measured in turns under the same load."""
+    name: str
+    what: str
+    sides: list
+    targets: list
+    connections: int = 16
+    depth: int = 1
+
+    @property
+    def pinned(self):
+        """The wake-up of an idle processor costs more than the work of one connection."""
+        return self.connections == 1
+
+    def measure(self, place):
+        samples = compare.measure(self, place)
+        medians = compare.medians(samples)
+        return [{**compare.judge(self, target, samples), "medians": medians} for target in self.targets]
+
+
+def connecting(connections):
+    return Work(
+        f"connect-{connections}", f"connect, COUNT, close; {connections} at once",
+        [sides.answer(),
+         sides.answer("same", "answer without fork"),
+         sides.smsp("COUNT", once=True),
+         sides.smsp("COUNT", once=True, name="--no-sandbox", options=("--no-sandbox",)),
+         sides.smsp("COUNT", once=True, name="--spare 8", options=("--spare", "8"))],
+        [Target(0.85, "fork, answer, exit"),
+         Target(0.95, "fork, answer, exit", "--no-sandbox"),
+         Target(0.95, "fork, answer, exit", "--spare 8"),
+         *([Target(0.75, "fork, answer, exit", "--spare 8", "p50", at_most=True)] if connections == 1 else []),
+         Target(None, "fork, answer, exit", "answer without fork")],
+        connections)
+
+
+def settling(connections, bound, depth=1):
+    return Work(f"durable-{connections}-{depth}", f"durable SEND 1 KB, {connections} connections, depth {depth}",
+                [sides.durable("SEND", 1024), sides.redis("LPUSH", 1024, safe=True)],
+                [Target(bound, "redis, AOF always")], connections, depth)
+
+
+def durable_deep():
+    work = settling(16, 2.5, 16)
+    work.sides.append(sides.Limit("64 records per fdatasync", "limit_commit", ("FILE", 1, 64, 1024)))
+    work.targets.append(Target(0.8, "64 records per fdatasync"))
+    return work
+
+
+def durable_wide():
+    work = settling(16, 1.2)
+    work.sides.append(sides.Limit("16 writers, one fdatasync", "limit_commit", ("FILE", 16, 1, 1024)))
+    work.targets.append(Target(None, "16 writers, one fdatasync"))
+    return work
+
+
+def works():
+    return [
+        Work("count-1", "COUNT, 1 connection, one processor",
+             [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN")],
+             [Target(0.95, "echo"), Target(1.1, "redis")], connections=1),
+        Work("send-1", "SEND 100 B, 1 connection, one processor",
+             [sides.smsp("SEND"), sides.echo(160), sides.redis("LPUSH")],
+             [Target(0.95, "echo"), Target(1.1, "redis")], connections=1),
+        Work("count-16", "COUNT, 16 connections",
+             [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN")],
+             [Target(0.95, "echo"), Target(None, "redis")]),
+        Work("count-64", "COUNT, 64 connections",
+             [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN")],
+             [Target(0.95, "echo"), Target(None, "redis")], connections=64),
+        Work("count-16-64", "COUNT, 16 connections, depth 64",
+             [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN"), sides.beanstalkd("USED")],
+             [Target(0.85, "echo"), Target(2.8, "redis"), Target(None, "beanstalkd")], depth=64),
+        Work("send-16-64", "SEND 100 B, 16 connections, depth 64",
+             [sides.smsp("SEND"), sides.redis("LPUSH"), sides.beanstalkd("PUT")],
+             [Target(2.5, "redis"), Target(None, "beanstalkd")], depth=64),
+        Work("getmsg-16-64", "GETMSG 1 KB, 16 connections, depth 64",
+             [sides.smsp("GETMSG", 1024), sides.redis("LRANGE", 1024), sides.beanstalkd("PEEK", 1024)],
+             [Target(2.5, "redis"), Target(None, "beanstalkd")], depth=64),
+        Work("stat-16-64", "COUNT, 16 connections, depth 64",
+             [sides.smsp("COUNT"), sides.dovecot("pop3", "STAT")],
+             [Target(3, "dovecot")], depth=64),
+        Work("message-send", "Message send 1 KB, 16 connections, depth 16",
+             [sides.message("SEND", 1024), sides.smsp("SEND", 1024, name="SMSP SEND")],
+             [Target(0.6, "SMSP SEND")], depth=16),
+        Work("message-open", "Message open 1 KB, 16 connections, depth 16",
+             [sides.message("OPEN", 1024), sides.smsp("FETCH", 1024, name="SMSP FETCH")],
+             [Target(0.6, "SMSP FETCH")], depth=16),
+        *(connecting(connections) for connections in (1, 4, 16)),
+        settling(1, 1.1),
+        durable_wide(),
+        settling(64, 0.75),
+        durable_deep(),
+        Work("deliver", "durable delivery of 1 KB, 16 connections",
+             [sides.durable("SEND", 1024), sides.dovecot("lmtp", "DELIVER", 1024)],
+             [Target(25, "dovecot")]),
+        Work("long-texts", "SEND 1 MB, 4 connections",
+             [sides.smsp("SEND", 1 << 20), sides.Limit("memcpy", "limit_copy", (1 << 20,))],
+             [Target(None, "memcpy")], connections=4),
+    ]

@@ -1,0 +1,104 @@
+"""sides.py: the sides of a comparison: a server together with the load on it, or a program that measures
+itself. A side is entered (its server starts), asked for a sample once a round, and left. A sample is the rate
+of requests, and their latencies in microseconds where they are known."""
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+
+import servers
+
+LINE = 60  # bytes of an echoed line: what COUNT with a cookie has
+
+
+def run_json(command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+@dataclasses.dataclass
+class Load:
+    """The load generator on a server that start(place, pinned) gives."""
+    name: str
+    start: object
+    protocol: str
+    verb: str
+    size: int = 100
+    once: bool = False  # a connection for each request
+
+    @contextlib.contextmanager
+    def enter(self, place, work):
+        with self.start(place, work.pinned) as (address, _):
+            command = [place.program("tests/bench/bench-peers"), "--json", "--protocol", self.protocol,
+                       "--mix", self.verb, "--size", str(self.size), "--connections", str(work.connections),
+                       "--depth", str(work.depth)]
+            if self.once:
+                command += ["--per-connection", "1"]
+            command = place.on_one_processor(command, work.pinned)
+            yield lambda seconds: self.sample([*command, "--duration", str(seconds),
+                                               "--warm-up", str(seconds / 10), address])
+
+    def sample(self, command):
+        result = run_json(command)
+        if result["errors"]:
+            raise RuntimeError(f"{result['errors']} errors: {' '.join(command)}")
+        return {"rate": result["rate"], **{name: result["latency_us"][name] for name in LATENCIES}}
+
+
+LATENCIES = ("p50", "p90", "p99", "p999", "max")
+
+
+@dataclasses.dataclass
+class Limit:
+    """A limit that measures itself: the arguments get a file, and the seconds come last."""
+    name: str
+    program: str
+    arguments: tuple
+
+    @contextlib.contextmanager
+    def enter(self, place, work):
+        file = place.new_directory(self.program) / "file"
+        command = [place.program("tests/bench/" + self.program),
+                   *(str(file) if argument == "FILE" else str(argument) for argument in self.arguments)]
+        command = place.on_one_processor(command, work.pinned)
+        yield lambda seconds: {"rate": run_json([*command, str(seconds)])["rate"]}
+
+
+# ---- the sides that the rows are made of ----
+
+def smsp(verb, size=100, name="shmaild", options=(), office=None, once=False):
+    return Load(name, lambda place, pinned: servers.shmaild(place, pinned, options, office), "smsp", verb, size,
+                once)
+
+
+def durable(verb, size):
+    return smsp(verb, size, options=("-d", "JOURNAL", "--sync", "always"))
+
+
+def message(verb, size):
+    return Load("shmaild", servers.shmaild, "message", verb, size)
+
+
+def echo(size=LINE, name="echo"):
+    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_echo"), "echo", "LINE", size)
+
+
+def answer(how="fork", name="fork, answer, exit"):
+    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_answer", how), "echo", "LINE",
+                LINE, once=True)
+
+
+def redis(verb, size=100, safe=False):
+    name = "redis, AOF always" if safe else "redis"
+    return Load(name, lambda place, pinned: servers.redis(place, pinned, safe), "redis", verb, size)
+
+
+def beanstalkd(verb, size=100):
+    return Load("beanstalkd", servers.beanstalkd, "beanstalkd", verb, size)
+
+
+def dovecot(protocol, verb, size=100):
+    return Load("dovecot", lambda place, pinned: servers.dovecot(place, pinned, protocol), protocol, verb, size)
