@@ -80,8 +80,10 @@ enum status index_append(struct store *store, struct account_record *record, uin
             return status;
         height++;
     }
-    set32(store, &record->root, root);
-    set32(store, &record->height, height);
+    if (root != get32(store, &record->root)) {
+        set32(store, &record->root, root);
+        set32(store, &record->height, height);
+    }
     struct node *node = at(store, root);
     uint32_t level = height - 1;
     for (; level > 0 && has_entry(store, node, entry_at(position, level)); level--)

@@ -255,10 +255,10 @@ struct store {
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
-    uint64_t redo_filter; /* a field that is not in it has not been written in this transaction */
-    uint64_t observed;    /* the latest journal record that an answer may depend on */
-    bool wants_flush;     /* the ring is full */
-    uint64_t wanted;      /* offset that has no memory behind it yet; 0: none (segment.h) */
+    uint64_t redo_filter[4]; /* a field that is not in it has not been written in this transaction */
+    uint64_t observed;       /* the latest journal record that an answer may depend on */
+    bool wants_flush;        /* the ring is full */
+    uint64_t wanted;         /* offset that has no memory behind it yet; 0: none (segment.h) */
 };
 
 static inline void *at(const struct store *store, block_t block)

@@ -11,16 +11,25 @@
 #include "process.h"
 #include "segment.h"
 
+#include <string.h>
+
 #define EIGHT_BYTES UINT64_C(1)
 
-static uint64_t filter_bit(uint64_t where)
+/* Of the filter of 256 bits. */
+static uint32_t filter_bit(uint64_t where)
 {
-    return UINT64_C(1) << ((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+    return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
+}
+
+static bool may_be_written(const struct store *store, uint64_t where)
+{
+    uint32_t bit = filter_bit(where);
+    return store->redo_filter[bit / 64] >> bit % 64 & 1;
 }
 
 static struct redo_entry *find(const struct store *store, uint64_t where)
 {
-    if (!(store->redo_filter & filter_bit(where)))
+    if (!may_be_written(store, where))
         return NULL;
     for (uint32_t i = store->redo_count; i-- > 0;)
         if (store->slot->redo[i].where == where)
@@ -34,7 +43,8 @@ static void set(struct store *store, uint64_t where, uint64_t value)
     if (!entry) {
         if (store->redo_count == REDO_MAX)
             bug("a transaction is too long");
-        store->redo_filter |= filter_bit(where);
+        uint32_t bit = filter_bit(where);
+        store->redo_filter[bit / 64] |= UINT64_C(1) << bit % 64;
         entry = &store->slot->redo[store->redo_count++];
         entry->where = where;
     }
@@ -72,7 +82,7 @@ void transaction_begin(struct store *store)
 {
     lock_take(store);
     store->redo_count = 0;
-    store->redo_filter = 0;
+    memset(store->redo_filter, 0, sizeof(store->redo_filter));
     store->wanted = 0;
     store->wants_flush = false;
 }
@@ -86,13 +96,7 @@ void transaction_apply(struct store *store, struct slot *slot)
 {
     uint64_t count = load64(&slot->redo_count);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t where = slot->redo[i].where & ~EIGHT_BYTES;
-        void *field = store->base + where;
-        if (i >= REDO_MAX || where % 4 != 0 || where >= store->header->segment_bytes ||
-            !segment_has(store, where)) {
-            store_suspect(store); /* the record of a dead owner who had scribbled over it */
-            break;
-        }
+        void *field = store->base + (slot->redo[i].where & ~EIGHT_BYTES);
         if (slot->redo[i].where & EIGHT_BYTES)
             __atomic_store_n((uint64_t *)field, slot->redo[i].value, __ATOMIC_RELEASE);
         else
@@ -126,6 +130,20 @@ bool transaction_finish(struct store *store, enum status *status)
     return *status != STATUS_OK;
 }
 
+/* False: its owner had scribbled over it before it died. */
+static bool is_sound(const struct store *store, const struct slot *slot)
+{
+    uint64_t count = load64(&slot->redo_count);
+    if (count > REDO_MAX)
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t where = slot->redo[i].where & ~EIGHT_BYTES;
+        if (where % 4 != 0 || where >= store->header->segment_bytes || !segment_has(store, where))
+            return false;
+    }
+    return true;
+}
+
 /* Only the lock's owner has a committed record, so at most one stands: the dead owner's, or that of one whose
  * recoverer has died; it may be in the very slot that this process has claimed from the dead. A death is
  * noted, so that the slot is reclaimed by whoever attaches next. */
@@ -133,8 +151,14 @@ void transaction_recover(struct store *store)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++) {
         struct slot *slot = &store->slots[i];
-        if (process_has_slot(store, i) && load64(&slot->redo_count))
-            transaction_apply(store, slot);
+        if (process_has_slot(store, i) && load64(&slot->redo_count)) {
+            if (is_sound(store, slot)) {
+                transaction_apply(store, slot);
+            } else {
+                store_suspect(store);
+                __atomic_store_n(&slot->redo_count, 0, __ATOMIC_RELEASE);
+            }
+        }
     }
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
 }
