@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct buffer {
     char *bytes; /* may be NULL while length is 0; moves when the buffer grows */
@@ -21,6 +22,7 @@ struct buffer {
 bool buffer_append(struct buffer *, const void *bytes, size_t length);
 bool buffer_append_text(struct buffer *, const char *text);
 bool buffer_append_byte(struct buffer *, char byte);
+bool buffer_append_number(struct buffer *, uint64_t number); /* decimal */
 __attribute__((format(printf, 2, 3))) bool buffer_print(struct buffer *, const char *format, ...);
 
 /* Makes room for length more bytes and returns where they go; the caller adds to ->length what it wrote.

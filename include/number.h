@@ -1,4 +1,4 @@
-/* number.h: decimal numbers from untrusted text. */
+/* number.h: decimal numbers from untrusted text, and back. */
 #ifndef SHMAIL_NUMBER_H
 #define SHMAIL_NUMBER_H
 
@@ -9,5 +9,10 @@
 /* True where bytes[0..length) are decimal digits only, at least one, and their value is at most max; leading
  * zeros are allowed. False leaves *value alone. */
 bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *value);
+
+enum { NUMBER_TEXT = 20 }; /* digits of UINT64_MAX */
+
+/* Writes the value's digits, without a NUL; returns how many. */
+size_t number_print(uint64_t value, char out[static NUMBER_TEXT]);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -75,6 +76,18 @@ static void anything_else_is_no_number(void)
     uint64_t value;
     EXPECT(!number_parse("1\0", 2, 10, &value));
     EXPECT(number_parse("12", 1, 10, &value) && value == 1);
+}
+
+static void a_printed_number_is_the_decimal_one(void)
+{
+    uint64_t number = 0;
+    for (int i = 0; i < 200; i++) {
+        char expected[NUMBER_TEXT + 1], digits[NUMBER_TEXT];
+        int length = snprintf(expected, sizeof(expected), "%llu", (unsigned long long)number);
+        EXPECT_EQ(number_print(number, digits), (size_t)length);
+        EXPECT(memcmp(digits, expected, (size_t)length) == 0);
+        number = i % 3 == 0 ? number * 7 + 9 : i % 3 == 1 ? number + 1 : UINT64_MAX - number / 5;
+    }
 }
 
 static void a_number_is_at_most_its_maximum(void)
@@ -274,6 +287,7 @@ static const struct harness_test tests[] = {
     {"decimal numbers are read", decimal_numbers_are_read},
     {"anything else is no number", anything_else_is_no_number},
     {"a number is at most its maximum", a_number_is_at_most_its_maximum},
+    {"a printed number is the decimal one", a_printed_number_is_the_decimal_one},
     {"base64 is that of RFC 4648", base64_is_that_of_the_rfc},
     {"bytes of any length survive base64", bytes_of_any_length_survive_base64},
     {"a cookie has one form only", a_cookie_has_one_form_only},

@@ -3,9 +3,9 @@
 #include "buffer.h"
 
 #include "log.h"
+#include "number.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +78,13 @@ bool buffer_append_text(struct buffer *buffer, const char *text)
 bool buffer_append_byte(struct buffer *buffer, char byte)
 {
     return buffer_append(buffer, &byte, 1);
+}
+
+bool buffer_append_number(struct buffer *buffer, uint64_t number)
+{
+    char digits[NUMBER_TEXT];
+
+    return buffer_append(buffer, digits, number_print(number, digits));
 }
 
 /* By way of memory of its own: the final NUL of a format must not count against the cap. */

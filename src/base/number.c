@@ -1,5 +1,7 @@
-/* number.c: decimal text to a number, strictly. It knows no locale, sign, space or base. */
+/* number.c: decimal text to a number, strictly, and a number to text. It knows no locale, sign, space or base. */
 #include "number.h"
+
+#include <string.h>
 
 bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *value)
 {
@@ -20,4 +22,17 @@ bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *valu
     }
     *value = number;
     return true;
+}
+
+size_t number_print(uint64_t value, char out[static NUMBER_TEXT])
+{
+    char digits[NUMBER_TEXT];
+    size_t first = NUMBER_TEXT;
+
+    do {
+        digits[--first] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    memcpy(out, digits + first, NUMBER_TEXT - first);
+    return NUMBER_TEXT - first;
 }

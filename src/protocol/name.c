@@ -79,6 +79,9 @@ bool name_equal(const char *a, size_t a_length, const char *b, size_t b_length)
     if (a_length != b_length) {
         return false;
     }
+    if (memcmp(a, b, a_length) == 0) {
+        return true;
+    }
     for (size_t i = 0; i < a_length; i++) {
         if (folded(a[i]) != folded(b[i])) {
             return false;

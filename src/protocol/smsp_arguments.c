@@ -9,6 +9,9 @@
 
 static enum status check_name(struct smsp *smsp, struct text *name, bool address_too)
 {
+    if (smsp->name_length > 0 && text_equal(*name, (struct text){smsp->name, smsp->name_length})) {
+        return STATUS_OK; /* the own name, as it was found before */
+    }
     if (!name_is_username(name->bytes, name->length) &&
         !(address_too && name_is_address(name->bytes, name->length))) {
         return smsp_refuse(smsp, STATUS_MALFORMED, "a user name is 1 to %d letters and digits%s",

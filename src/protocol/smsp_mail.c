@@ -6,7 +6,11 @@
 #include "clock.h"
 #include "queue.h"
 
-#include <inttypes.h>
+static void reply_number(struct smsp *smsp, const char *word, uint64_t number)
+{
+    (void)buffer_append_text(&smsp->reply, word);
+    (void)buffer_append_number(&smsp->reply, number);
+}
 
 static enum status write_draft(struct smsp *smsp)
 {
@@ -72,7 +76,7 @@ enum status smsp_send(void *context)
         draft_drop(smsp->store);
         return status;
     }
-    (void)buffer_print(&smsp->reply, "OK %" PRIu64, id);
+    reply_number(smsp, "OK ", id);
     return STATUS_OK;
 }
 
@@ -80,7 +84,7 @@ enum status smsp_count(void *context)
 {
     struct smsp *smsp = context;
 
-    (void)buffer_print(&smsp->reply, "COUNTED %" PRIu64, mailbox_count(smsp->store, smsp->session.account));
+    reply_number(smsp, "COUNTED ", mailbox_count(smsp->store, smsp->session.account));
     return STATUS_OK;
 }
 
@@ -115,7 +119,7 @@ enum status smsp_fetch(void *context)
     }
     if (status == STATUS_OK) {
         smsp->payload = PAYLOAD_EXACT;
-        (void)buffer_print(&smsp->reply, "OK %" PRIu64, smsp_message_bytes(&smsp->message));
+        reply_number(smsp, "OK ", smsp_message_bytes(&smsp->message));
         (void)buffer_append_byte(&smsp->reply, smsp->frame.terminator);
     }
     return status;
@@ -146,7 +150,7 @@ enum status smsp_wait(void *context)
                                       deadline_after_seconds((int64_t)smsp->seconds),
                                       stream_sleep_mask(smsp->stream), gone, smsp->stream, &held);
     if (status == STATUS_OK) {
-        (void)buffer_print(&smsp->reply, "COUNTED %" PRIu64, held);
+        reply_number(smsp, "COUNTED ", held);
     }
     return status;
 }

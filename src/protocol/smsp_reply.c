@@ -106,7 +106,13 @@ void smsp_reply(struct smsp *smsp)
         stream_put_number(stream, sum_of_reply(smsp));
         stream_put(stream, " ", 1);
     }
+    bool whole = smsp->payload == PAYLOAD_NONE && smsp->lines.length == 0 &&
+                 buffer_append_byte(&smsp->reply, smsp->frame.terminator);
     stream_put(stream, smsp->reply.bytes, smsp->reply.length);
+    if (whole) {
+        buffer_clear(&smsp->reply);
+        return;
+    }
     stream_put(stream, smsp->lines.bytes, smsp->lines.length);
     if (smsp->payload == PAYLOAD_FRAME && smsp->frame.terminator == '\n' && has_line_break(smsp)) {
         put_folded(smsp);

@@ -78,10 +78,10 @@ static bool unbar(struct text *content)
     return true;
 }
 
-static bool is_word(enum argument kind)
+static bool take(struct text word, struct text *argument)
 {
-    return kind != ARGUMENT_NONE && kind != ARGUMENT_CONTENT && kind != ARGUMENT_BARRED &&
-           kind != ARGUMENT_ANYTHING;
+    *argument = word;
+    return word.length > 0;
 }
 
 /* Words are cut off at the front as far as they go, then at the back, so that what remains is the content. */
@@ -94,18 +94,19 @@ static bool split(const struct verb *verb, struct text label, struct text rest, 
         end++;
     }
     if (end > 0 && kinds[end - 1] == ARGUMENT_COOKIE) {
-        arguments[ARGUMENT_COOKIE] = cut_last(&rest);
+        if (!take(cut_last(&rest), &arguments[ARGUMENT_COOKIE])) {
+            return false;
+        }
         drop_label(&rest, label);
         end--;
     }
-    for (; first < end && is_word(kinds[first]); first++) {
-        arguments[kinds[first]] = cut_first(&rest);
+    for (; first < end && kinds[first] < ARGUMENT_WORDS; first++) {
+        if (!take(cut_first(&rest), &arguments[kinds[first]])) {
+            return false;
+        }
     }
-    for (; end > first && is_word(kinds[end - 1]); end--) {
-        arguments[kinds[end - 1]] = cut_last(&rest);
-    }
-    for (size_t i = 0; i < VERB_ARGUMENTS_MAX; i++) {
-        if (is_word(kinds[i]) && arguments[kinds[i]].length == 0) {
+    for (; end > first && kinds[end - 1] < ARGUMENT_WORDS; end--) {
+        if (!take(cut_last(&rest), &arguments[kinds[end - 1]])) {
             return false;
         }
     }
@@ -127,8 +128,8 @@ const struct verb *verb_match(const struct verb_table *table, unsigned wanted, s
     *named = NULL;
     for (size_t i = 0; i < table->count; i++) {
         const struct verb *verb = &table->rows[i];
-        if ((verb->flags & wanted) != wanted ||
-            !text_equal(name, (struct text){verb->name, strlen(verb->name)})) {
+        if (name.length != verb->name_length || (verb->flags & wanted) != wanted ||
+            memcmp(name.bytes, verb->name, name.length) != 0) {
             continue;
         }
         memset(arguments, 0, ARGUMENT_KINDS * sizeof *arguments);

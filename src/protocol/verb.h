@@ -21,7 +21,7 @@ struct text {
 
 bool text_equal(struct text, struct text);
 
-/* What may stand behind a verb. All are words without a space, but for those that are described. */
+/* What may stand behind a verb: words without a space, and behind them in this order what is none. */
 enum argument {
     ARGUMENT_NONE,
     ARGUMENT_USERNAME,
@@ -33,7 +33,8 @@ enum argument {
     ARGUMENT_COUNT,
     ARGUMENT_SECONDS,
     ARGUMENT_COOKIE,  /* comes last, if at all */
-    ARGUMENT_CONTENT, /* everything between the words before it and those behind it, spaces at its ends too */
+    ARGUMENT_WORDS,                     /* not an argument: what follows is no word */
+    ARGUMENT_CONTENT = ARGUMENT_WORDS, /* everything between the words before it and those behind it, spaces at its ends too */
     ARGUMENT_BARRED,  /* the same between two '|', which are not part of it */
     ARGUMENT_ANYTHING, /* whatever follows, or nothing */
     ARGUMENT_KINDS     /* not an argument: how many there are */
@@ -43,10 +44,14 @@ enum { VERB_ARGUMENTS_MAX = 4 };
 
 struct verb {
     const char *name; /* two rows of one name, one behind the other, are two shapes of one verb */
+    size_t name_length;
     enum argument arguments[VERB_ARGUMENTS_MAX];
     unsigned flags;                    /* the protocol's own */
     enum status (*act)(void *session); /* called by the protocol's dispatcher only */
 };
+
+/* The first two members of a row. */
+#define VERB(name) name, sizeof(name) - 1
 
 struct verb_table {
     const struct verb *rows;

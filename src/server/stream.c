@@ -11,10 +11,10 @@
 #include "clock.h"
 #include "descriptors.h"
 #include "log.h"
+#include "number.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -328,10 +328,9 @@ void stream_put_text(struct stream *s, const char *text)
 
 void stream_put_number(struct stream *s, uint64_t number)
 {
-    char digits[sizeof "18446744073709551615"];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    char digits[NUMBER_TEXT];
 
-    stream_put(s, digits, (size_t)length);
+    stream_put(s, digits, number_print(number, digits));
 }
 
 void stream_refer(struct stream *s, const void *bytes, size_t length)

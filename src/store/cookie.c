@@ -16,7 +16,15 @@ static bool equal_in_constant_time(const void *left, const void *right, size_t l
 {
     const unsigned char *a = left;
     const unsigned char *b = right;
-    unsigned char difference = 0;
+    uint64_t difference = 0;
+    for (; length >= sizeof(uint64_t); length -= sizeof(uint64_t)) {
+        uint64_t words[2];
+        memcpy(&words[0], a, sizeof(uint64_t));
+        memcpy(&words[1], b, sizeof(uint64_t));
+        difference |= words[0] ^ words[1];
+        a += sizeof(uint64_t);
+        b += sizeof(uint64_t);
+    }
     for (size_t i = 0; i < length; i++)
         difference |= a[i] ^ b[i];
     return difference == 0;
