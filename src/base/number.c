@@ -1,4 +1,5 @@
-/* number.c: decimal text to a number, strictly, and a number to text. It knows no locale, sign, space or base. */
+/* number.c: decimal text to a number, strictly, and a number to text. It knows no locale, sign, space or
+ * base. */
 #include "number.h"
 
 #include <string.h>

@@ -32,12 +32,13 @@ enum argument {
     ARGUMENT_ID,
     ARGUMENT_COUNT,
     ARGUMENT_SECONDS,
-    ARGUMENT_COOKIE,  /* comes last, if at all */
-    ARGUMENT_WORDS,                     /* not an argument: what follows is no word */
-    ARGUMENT_CONTENT = ARGUMENT_WORDS, /* everything between the words before it and those behind it, spaces at its ends too */
-    ARGUMENT_BARRED,  /* the same between two '|', which are not part of it */
-    ARGUMENT_ANYTHING, /* whatever follows, or nothing */
-    ARGUMENT_KINDS     /* not an argument: how many there are */
+    ARGUMENT_COOKIE,                   /* comes last, if at all */
+    ARGUMENT_WORDS,                    /* not an argument: what follows is no word */
+    ARGUMENT_CONTENT = ARGUMENT_WORDS, /* everything between the words before it and those behind it, spaces
+                                          at its ends too */
+    ARGUMENT_BARRED,                   /* the same between two '|', which are not part of it */
+    ARGUMENT_ANYTHING,                 /* whatever follows, or nothing */
+    ARGUMENT_KINDS                     /* not an argument: how many there are */
 };
 
 enum { VERB_ARGUMENTS_MAX = 4 };
