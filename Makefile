@@ -36,6 +36,7 @@ SERVER   := $(call objects,src/server)
 CTL      := $(call objects,src/ctl)
 CLIENT   := $(call objects,client)
 BENCH    := $(call objects,client/bench)
+PEER_OBJECTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/peer_*.c))
 
 BIN      := $(if $(wildcard client/main.c),$(BUILD)/shmail)
 BIN      += $(if $(wildcard client/bench/main.c),$(BUILD)/shmail-bench)
@@ -51,7 +52,7 @@ FILL     := $(BUILD)/tests/bench/tool_fill
 SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c tests/bench/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
-ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench
+ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench -Itests/bench
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
 
@@ -67,19 +68,20 @@ $(BIN) $(SBIN): $(BUILD)/sources
 
 $(BUILD)/libshmail.a: $(filter-out %/main.o,$(SERVER) $(PROTOCOL) $(STORE) $(BASE))
 $(BUILD)/libclient.a: $(filter-out %/main.o,$(CLIENT))
-$(BUILD)/libshmail.a $(BUILD)/libclient.a: $(BUILD)/sources
+$(BUILD)/libbench.a: $(filter-out %/main.o,$(BENCH)) $(filter-out %/peer_main.o,$(PEER_OBJECTS))
+$(BUILD)/libshmail.a $(BUILD)/libclient.a $(BUILD)/libbench.a: $(BUILD)/sources
 	@echo '  AR    $@'
 	@rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/harness.o \
-                   $(BUILD)/libclient.a $(BUILD)/libshmail.a
+                   $(BUILD)/libbench.a $(BUILD)/libclient.a $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LINK) -o $@ $^ $(crypt)
 
 # shmail-bench with the protocols of the programs that shmail is measured against.
-$(PEERS): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/peer_*.c)) $(filter-out %/main.o,$(BENCH)) $(BASE)
+$(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE)
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(LINK) -o $@ $^
@@ -160,13 +162,13 @@ install: all ## install programs and manual pages (DESTDIR=, PREFIX=)
 	    install -D -m 755 "$$program" "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done
 	@install -D -m 644 contrib/completion/shmail.bash \
 	    "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/shmail"
-	@for program in shmaild shmailctl; do \
+	@for program in shmail-bench shmaild shmailctl; do \
 	    ln -sf shmail "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program"; done
 	@set -e; for page in $(PAGES); do \
 	    install -D -m 644 "$$page" "$(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}"; done
 
 uninstall: ## remove what install has put there
-	@for program in shmail shmaild shmailctl; do \
+	@for program in shmail shmail-bench shmaild shmailctl; do \
 	    rm -f "$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$$program"; done
 	@for program in $(BIN); do rm -f "$(DESTDIR)$(PREFIX)/bin/$${program##*/}"; done
 	@for program in $(SBIN); do rm -f "$(DESTDIR)$(PREFIX)/sbin/$${program##*/}"; done

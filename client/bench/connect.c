@@ -160,6 +160,10 @@ int server_find(struct plan *plan)
         complain(plan, "%s: %s", plan->server.name, why);
         return EX_UNAVAILABLE;
     }
+    plan->address = found[0];
+    if (count == 1 && plan->processes == 1) { /* whoever connects first will see */
+        return 0;
+    }
     for (size_t i = 0; i < count; i++) {
         error = try_address(&found[i], plan->timeout);
         if (error == 0) {

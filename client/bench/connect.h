@@ -14,7 +14,8 @@ int lane_connected(struct lane *);
 /* What was under way is forgotten. */
 void lane_disconnect(struct lane *);
 
-/* Looks for the address of the server that answers. Returns 0 or the exit status (said). */
+/* Sets plan->address: of several, to the first where somebody answers. Returns 0 or the exit status (said).
+ */
 int server_find(struct plan *);
 
 #endif

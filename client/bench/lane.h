@@ -7,6 +7,8 @@
 #include "mailbox_book.h"
 #include "plan.h"
 
+#include <string.h>
+
 enum lane_state {
     LANE_CLOSED,
     LANE_CONNECTING,
@@ -22,6 +24,7 @@ struct lane {
     struct worker *worker;
     struct mailbox_book *book;
     unsigned number; /* in its worker */
+    uint32_t own;    /* mailboxes; 0: it shares one */
     int socket;
     enum lane_state state;
     bool writing;      /* epoll waits for room to send as well */
@@ -51,6 +54,14 @@ static inline uint32_t lane_under_way(const struct lane *lane)
  * there is no memory, the program ends. */
 char *lane_room(struct lane *, size_t length);
 void lane_say(struct lane *, const void *bytes, size_t length);
+
+/* Writes bytes that there is room for, and returns where they end. */
+#define LANE_PUT(at, literal) lane_put((at), (literal), sizeof(literal) - 1)
+static inline char *lane_put(char *at, const char *bytes, size_t length)
+{
+    memcpy(at, bytes, length);
+    return at + length;
+}
 
 /* Writes a number, at most LANE_DIGITS bytes, and returns where it ends. */
 enum { LANE_DIGITS = 20 };

@@ -4,6 +4,8 @@
 
 #include "cookie.h"
 
+#include <assert.h>
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,13 +72,24 @@ void mailbox_book_close(struct mailbox_book *book)
     free(book->filler);
 }
 
+/* Eight hexadecimal digits at once: a nibble goes to each byte, and those above 9 are moved to the letters.
+ */
+static uint64_t hexadecimal(uint64_t number)
+{
+    uint64_t bytes = (number << 16 | number) & UINT64_C(0x0000FFFF0000FFFF);
+
+    bytes = (bytes << 8 | bytes) & UINT64_C(0x00FF00FF00FF00FF);
+    bytes = (bytes << 4 | bytes) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t above = ((bytes + UINT64_C(0x0606060606060606)) >> 4) & UINT64_C(0x0101010101010101);
+    return htobe64(bytes + UINT64_C(0x3030303030303030) + above * ('a' - '9' - 1));
+}
+
 static void write_stamp(char stamp[static TEXT_STAMP], const struct mailbox *mailbox, uint64_t number)
 {
-    uint64_t rest = (uint64_t)mailbox->number << 32 | (number & UINT32_MAX);
+    const uint64_t digits[] = {hexadecimal(mailbox->number), hexadecimal(number & UINT32_MAX)};
 
-    for (int i = TEXT_STAMP - 1; i >= 0; i--, rest >>= 4) {
-        stamp[i] = "0123456789abcdef"[rest & 15];
-    }
+    static_assert(sizeof digits == TEXT_STAMP, "a stamp is two numbers");
+    memcpy(stamp, digits, sizeof digits);
 }
 
 /* A text that is shorter than a stamp is the end of it, which changes most. */
@@ -145,7 +158,7 @@ void mailbox_ask_append(struct mailbox *mailbox, struct request *request)
 void mailbox_ask_first(const struct mailbox_book *book, const struct mailbox *mailbox,
                        struct request *request)
 {
-    request->low = book->shared ? 0 : mailbox->removed;
+    request->low = book->shared ? mailbox->removed_known : mailbox->removed;
     request->high = book->shared ? mailbox->appended_known : mailbox->appended;
 }
 
@@ -158,17 +171,14 @@ void mailbox_ask_removal(const struct mailbox_book *book, struct mailbox *mailbo
 
 uint64_t mailbox_ask_text(struct mailbox_book *book, const struct mailbox *mailbox, struct request *request)
 {
-    uint64_t first = book->shared ? 0 : mailbox->removed;
-    uint64_t behind = book->shared ? mailbox->appended_known : mailbox->appended;
-    uint64_t span = behind - first;
-
-    request->low = first;
-    request->high = first;
-    if (span > 0) {
-        request->low = first + mailbox_book_draw(book, span < UINT32_MAX ? (uint32_t)span : UINT32_MAX);
-        request->high = request->low + 1;
+    mailbox_ask_first(book, mailbox, request);
+    if (request->low >= request->high) {
+        return 0;
     }
-    return request->high > request->low ? request->low + 1 : 0;
+    uint64_t span = request->high - request->low;
+    request->low += mailbox_book_draw(book, span < UINT32_MAX ? (uint32_t)span : UINT32_MAX);
+    request->high = request->low + 1;
+    return request->low + 1;
 }
 
 void mailbox_ask_count(const struct mailbox_book *book, const struct mailbox *mailbox,
@@ -185,7 +195,7 @@ bool mailbox_may_have(const struct mailbox_book *book, const struct request *req
 
 bool mailbox_may_lack(const struct mailbox_book *book, const struct request *request)
 {
-    return request->low == request->high || (book->shared && book->takes);
+    return request->low >= request->high || (book->shared && book->takes);
 }
 
 void mailbox_counts(const struct mailbox_book *book, const struct request *request, uint64_t *least,
@@ -210,6 +220,14 @@ bool mailbox_text_fits(const struct mailbox_book *book, const struct request *re
         return length <= book->size && (length == 0 || digit_value(text[0]) >= 0);
     }
     return is_text(book, request->mailbox, number, text, length);
+}
+
+void mailbox_adopt(struct mailbox *mailbox, uint64_t first, uint64_t count)
+{
+    mailbox->removed = first;
+    mailbox->removed_known = first;
+    mailbox->appended = first + count;
+    mailbox->appended_known = first + count;
 }
 
 void mailbox_know_append(struct mailbox *mailbox)

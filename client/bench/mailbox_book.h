@@ -64,6 +64,9 @@ void mailbox_counts(const struct mailbox_book *, const struct request *, uint64_
 /* Whether text[0..length) is the text that was asked for, or its beginning. */
 bool mailbox_text_fits(const struct mailbox_book *, const struct request *, const char *text, size_t length);
 
+/* Begins with what an earlier run has left: count messages, the oldest of which is numbered first. */
+void mailbox_adopt(struct mailbox *, uint64_t first, uint64_t count);
+
 /* Each notes that a request was answered; had: there was a message to remove. */
 void mailbox_know_append(struct mailbox *);
 void mailbox_know_removal(const struct mailbox_book *, struct mailbox *, bool had);

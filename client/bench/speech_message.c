@@ -22,17 +22,9 @@ enum {
     AROUND_MOST = 256, /* bytes of a mail's JSON, or a request's, beside its text */
 };
 
-#define PUT(at, literal) put((at), (literal), sizeof(literal) - 1)
-
-static char *put(char *at, const char *bytes, size_t length)
-{
-    memcpy(at, bytes, length);
-    return at + length;
-}
-
 static char *put_address(char *at, const struct mailbox *mailbox)
 {
-    return PUT(put(at, mailbox->name, mailbox->name_length), DOMAIN);
+    return LANE_PUT(lane_put(at, mailbox->name, mailbox->name_length), DOMAIN);
 }
 
 static void put_header(char *at, int32_t type, size_t length)
@@ -78,9 +70,9 @@ static enum verdict judge_ok(struct lane *lane, struct request *request, const c
 static void ask_entry(struct lane *lane, struct request *request)
 {
     char *start = lane_room(lane, AROUND_MOST);
-    char *at = PUT(start + FRAME_HEADER, "{\"name\": \"");
+    char *at = LANE_PUT(start + FRAME_HEADER, "{\"name\": \"");
 
-    at = PUT(put_address(at, request->mailbox), "\"}");
+    at = LANE_PUT(put_address(at, request->mailbox), "\"}");
     end_frame(lane, TYPE_ENTRY, start, at);
 }
 
@@ -95,7 +87,7 @@ static void ask_quit(struct lane *lane, struct request *request)
     char *start = lane_room(lane, AROUND_MOST);
 
     (void)request;
-    end_frame(lane, TYPE_QUIT, start, PUT(start + FRAME_HEADER, "null"));
+    end_frame(lane, TYPE_QUIT, start, LANE_PUT(start + FRAME_HEADER, "null"));
 }
 
 static enum verdict judge_quit(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -113,12 +105,12 @@ static enum verdict judge_quit(struct lane *lane, struct request *request, const
 static void ask_send(struct lane *lane, struct request *request)
 {
     char *start = lane_room(lane, AROUND_MOST + lane->book->size);
-    char *at = PUT(start + FRAME_HEADER, "{\"to\": \"");
+    char *at = LANE_PUT(start + FRAME_HEADER, "{\"to\": \"");
 
     mailbox_ask_append(request->mailbox, request);
-    at = PUT(put_address(at, request->mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
+    at = LANE_PUT(put_address(at, request->mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
     mailbox_text(lane->book, request->mailbox, request->low, at);
-    end_frame(lane, TYPE_SEND, start, PUT(at + lane->book->size, "\"}"));
+    end_frame(lane, TYPE_SEND, start, LANE_PUT(at + lane->book->size, "\"}"));
 }
 
 static enum verdict judge_send(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -135,9 +127,9 @@ static enum verdict judge_send(struct lane *lane, struct request *request, const
 static void ask_by_index(struct lane *lane, int32_t type, uint64_t id)
 {
     char *start = lane_room(lane, AROUND_MOST);
-    char *at = PUT(start + FRAME_HEADER, "{\"index\": \"");
+    char *at = LANE_PUT(start + FRAME_HEADER, "{\"index\": \"");
 
-    end_frame(lane, type, start, PUT(lane_digits(at, id), "\"}"));
+    end_frame(lane, type, start, LANE_PUT(lane_digits(at, id), "\"}"));
 }
 
 static void ask_open(struct lane *lane, struct request *request)
@@ -149,11 +141,11 @@ static void ask_open(struct lane *lane, struct request *request)
 /* A mail up to its text, with the header of its frame. */
 static size_t mail_start(const struct lane *lane, const struct request *request, char *frame)
 {
-    char *at = PUT(frame + FRAME_HEADER, "{\"id\": ");
+    char *at = LANE_PUT(frame + FRAME_HEADER, "{\"id\": ");
 
-    at = PUT(lane_digits(at, request->low + 1), ", \"source\": \"");
-    at = PUT(put_address(at, request->mailbox), "\", \"destination\": \"");
-    at = PUT(put_address(at, request->mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
+    at = LANE_PUT(lane_digits(at, request->low + 1), ", \"source\": \"");
+    at = LANE_PUT(put_address(at, request->mailbox), "\", \"destination\": \"");
+    at = LANE_PUT(put_address(at, request->mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
     put_header(frame, TYPE_OPEN, (size_t)(at - frame) - FRAME_HEADER + lane->book->size + sizeof "\"}" - 1);
     return (size_t)(at - frame);
 }
@@ -216,7 +208,7 @@ static void ask_wait(struct lane *lane, struct request *request)
     char *start = lane_room(lane, AROUND_MOST);
 
     (void)request;
-    end_frame(lane, TYPE_WAIT, start, PUT(start + FRAME_HEADER, "{\"count\": 0, \"timeout\": 1}"));
+    end_frame(lane, TYPE_WAIT, start, LANE_PUT(start + FRAME_HEADER, "{\"count\": 0, \"timeout\": 1}"));
 }
 
 static const struct verb verbs[] = {

@@ -1,35 +1,32 @@
 /* speech_smsp.c: SMSP as the bench speaks it, in lines or in NUL framing: smsp(7) says what each verb is. */
-#include "lane.h"
+#include "speech_smsp.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum { VERB_MOST = 16 }; /* bytes of a verb and its space */
-
-static char *put(char *at, const char *bytes, size_t length)
-{
-    memcpy(at, bytes, length);
-    return at + length;
-}
+enum {
+    VERB_MOST = 16, /* bytes of a verb and its space */
+    STORE_MOST = 2 * (VERB_MOST + COOKIE_TEXT + 3) + MAILBOX_NAME_MAX,
+};
 
 /* VERB name */
 static char *put_start(char *at, const char *verb, const struct mailbox *mailbox)
 {
-    at = put(at, verb, strlen(verb));
-    return put(at, mailbox->name, mailbox->name_length);
+    at = lane_put(at, verb, strlen(verb));
+    return lane_put(at, mailbox->name, mailbox->name_length);
 }
 
 /* " cookie" and the terminator, which end the request. */
 static void put_end(struct lane *lane, char *at, const struct mailbox *mailbox)
 {
     *at++ = ' ';
-    at = put(at, mailbox->cookie, COOKIE_TEXT);
+    at = lane_put(at, mailbox->cookie, COOKIE_TEXT);
     *at++ = *lane->plan->speech->line_end;
     lane->out.length = (size_t)(at - lane->out.bytes);
 }
 
 /* VERB name cookie */
-static void ask_own(struct lane *lane, const char *verb, const struct mailbox *mailbox)
+void smsp_ask_own(struct lane *lane, const char *verb, const struct mailbox *mailbox)
 {
     char *at = lane_room(lane, VERB_MOST + MAILBOX_NAME_MAX + COOKIE_TEXT + 2);
 
@@ -51,7 +48,7 @@ static void ask_with_password(struct lane *lane, struct request *request, const 
 
     at = put_start(at, verb, request->mailbox);
     *at++ = ' ';
-    at = put(at, lane->plan->password, length);
+    at = lane_put(at, lane->plan->password, length);
     *at++ = *lane->plan->speech->line_end;
     lane->out.length = (size_t)(at - lane->out.bytes);
 }
@@ -108,7 +105,7 @@ static void ask_noop(struct lane *lane, struct request *request)
 static void ask_count(struct lane *lane, struct request *request)
 {
     mailbox_ask_count(lane->book, request->mailbox, request);
-    ask_own(lane, "COUNT ", request->mailbox);
+    smsp_ask_own(lane, "COUNT ", request->mailbox);
 }
 
 static enum verdict judge_count(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -123,7 +120,7 @@ static enum verdict judge_count(struct lane *lane, struct request *request, cons
 static void ask_first(struct lane *lane, struct request *request)
 {
     mailbox_ask_first(lane->book, request->mailbox, request);
-    ask_own(lane, "GETMSG ", request->mailbox);
+    smsp_ask_own(lane, "GETMSG ", request->mailbox);
 }
 
 /* A mismatch shows in the first bytes, as of a KO, or is found when the text is whole: so a long one is not
@@ -158,7 +155,7 @@ static enum verdict judge_first(struct lane *lane, struct request *request, cons
                                                     : judge_text(lane, request, bytes, length, taken);
 }
 
-static void ask_fetch(struct lane *lane, struct request *request)
+void smsp_ask_fetch(struct lane *lane, struct request *request)
 {
     uint64_t id = mailbox_ask_text(lane->book, request->mailbox, request);
     char *at = lane_room(lane, VERB_MOST + MAILBOX_NAME_MAX + LANE_DIGITS + 1 + COOKIE_TEXT + 2);
@@ -169,8 +166,8 @@ static void ask_fetch(struct lane *lane, struct request *request)
     put_end(lane, at, request->mailbox);
 }
 
-static enum verdict judge_fetch(struct lane *lane, struct request *request, const char *bytes, size_t length,
-                                size_t *taken)
+enum verdict smsp_judge_fetch(struct lane *lane, struct request *request, const char *bytes, size_t length,
+                              size_t *taken)
 {
     uint64_t size = lane->book->size;
     size_t line = 0, rest = 0;
@@ -188,7 +185,7 @@ static enum verdict judge_fetch(struct lane *lane, struct request *request, cons
 
 /* ---- what adds and removes ---- */
 
-static void ask_send(struct lane *lane, struct request *request)
+void smsp_ask_send(struct lane *lane, struct request *request)
 {
     char *at = lane_room(lane, VERB_MOST + MAILBOX_NAME_MAX + lane->book->size + COOKIE_TEXT + 3);
 
@@ -213,12 +210,12 @@ static enum verdict judge_send(struct lane *lane, struct request *request, const
 
 static void ask_store(struct lane *lane, struct request *request)
 {
-    char *at = lane_room(lane, 2 * (VERB_MOST + COOKIE_TEXT + 3) + lane->book->size + MAILBOX_NAME_MAX);
+    char *at = lane_room(lane, STORE_MOST + lane->book->size);
 
     mailbox_ask_append(request->mailbox, request);
-    at = put(at, "MESSAGE ", sizeof "MESSAGE " - 1);
+    at = LANE_PUT(at, "MESSAGE ");
     put_end(lane, put_text(at, lane, request), request->mailbox);
-    ask_own(lane, "STORE ", request->mailbox);
+    smsp_ask_own(lane, "STORE ", request->mailbox);
 }
 
 static enum verdict judge_store(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -238,7 +235,7 @@ static enum verdict judge_store(struct lane *lane, struct request *request, cons
 static void ask_delete(struct lane *lane, struct request *request)
 {
     mailbox_ask_removal(lane->book, request->mailbox, request);
-    ask_own(lane, "DELMSG ", request->mailbox);
+    smsp_ask_own(lane, "DELMSG ", request->mailbox);
 }
 
 static enum verdict judge_delete(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -256,20 +253,20 @@ static enum verdict judge_delete(struct lane *lane, struct request *request, con
 static const struct verb verbs[] = {
     {"NOOP", "nothing but a request and its reply", ask_noop, judge_ok, false, false},
     {"COUNT", "how many messages the mailbox holds", ask_count, judge_count, false, false},
-    {"SEND", "put a message into the mailbox", ask_send, judge_send, false, false},
+    {"SEND", "put a message into the mailbox", smsp_ask_send, judge_send, false, false},
     {"STORE", "MESSAGE and STORE, counted as one request", ask_store, judge_store, false, false},
     {"GETMSG", "read the oldest message", ask_first, judge_first, true, false},
-    {"FETCH", "read any message by its id", ask_fetch, judge_fetch, true, false},
+    {"FETCH", "read any message by its id", smsp_ask_fetch, smsp_judge_fetch, true, false},
     {"DELMSG", "remove the oldest message", ask_delete, judge_delete, false, true},
     {NULL, NULL, NULL, NULL, false, false},
 };
 
+const struct verb smsp_login = {"LOGIN", NULL, ask_login, judge_cookie, false, false};
+
 static const struct verb register_verb = {"REGISTER", NULL, ask_register, judge_cookie, false, false};
-static const struct verb login_verb = {"LOGIN", NULL, ask_login, judge_cookie, false, false};
 static const struct verb unregister_verb = {"UNREGISTER", NULL, ask_unregister, judge_ok, false, false};
 
 static const struct verb *const open_steps[SPEECH_STEPS] = {&register_verb};
-static const struct verb *const adopt_steps[SPEECH_STEPS] = {&login_verb};
 static const struct verb *const close_steps[SPEECH_STEPS] = {&unregister_verb};
 
 const struct speech speech_smsp = {
@@ -279,7 +276,7 @@ const struct speech speech_smsp = {
     .verbs = verbs,
     .fill = &verbs[2],
     .open = open_steps,
-    .adopt = adopt_steps,
+    .adopt = smsp_adopt_steps,
     .close = close_steps,
     .line_end = "\n",
     .line_end_length = 1,
@@ -292,7 +289,7 @@ const struct speech speech_smsp_nul = {
     .verbs = verbs,
     .fill = &verbs[2],
     .open = open_steps,
-    .adopt = adopt_steps,
+    .adopt = smsp_adopt_steps,
     .close = close_steps,
     .line_end = "",
     .line_end_length = 1,

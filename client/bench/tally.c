@@ -65,11 +65,11 @@ static void print_text(const struct plan *plan, const struct tally *tally, const
     char server[ADDRESS_TEXT_SIZE];
 
     address_print(&plan->address, server);
-    printf("%s at %s: %u connections, depth %u, %" PRIu32 " mailboxes, %zu bytes, %u process%s",
+    printf("%s at %s: connections %u, depth %u, accounts %" PRIu32 ", size %zu, processes %u",
            plan->speech->name, server, plan->connections, plan->depth, plan->mailboxes, plan->size,
-           plan->processes, plan->processes > 1 ? "es" : "");
+           plan->processes);
     if (plan->per_connection > 0) {
-        printf(", %" PRIu64 " requests a connection", plan->per_connection);
+        printf(", requests a connection %" PRIu64, plan->per_connection);
     }
     printf("\n%.3f seconds\n\n%-8s %12s %12s %9s %9s %9s %9s %9s\n", seconds_of(tally), "verb", "requests",
            "a second", "p50 us", "p90 us", "p99 us", "p99.9 us", "max us");

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "complaint.h"
 #include "connect.h"
+#include "phase.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,87 +24,6 @@ enum {
     TICK_MILLISECONDS = 1000, /* the longest sleep */
     RETRY_MILLISECONDS = 1,   /* until a connection is tried again that found no room */
 };
-
-/* ---- which request is next ---- */
-
-static struct mailbox *own_mailbox(const struct lane *lane, uint64_t which)
-{
-    uint64_t index = lane->number + which * lane->worker->lane_count;
-
-    return index < lane->book->count ? &lane->book->mailboxes[index] : NULL;
-}
-
-static uint32_t own_mailboxes(const struct lane *lane)
-{
-    uint32_t lanes = lane->worker->lane_count;
-
-    return lane->number < lane->book->count ? (lane->book->count - lane->number + lanes - 1) / lanes : 0;
-}
-
-static struct mailbox *draw_mailbox(const struct lane *lane)
-{
-    uint32_t own = own_mailboxes(lane);
-
-    if (own == 0) {
-        return &lane->book->mailboxes[lane->number % lane->book->count];
-    }
-    return own_mailbox(lane, own > 1 ? mailbox_book_draw(lane->book, own) : 0);
-}
-
-static uint16_t draw_part(const struct lane *lane)
-{
-    const struct plan *plan = lane->plan;
-    uint32_t total = 0;
-    uint16_t part = 0;
-
-    if (plan->mix_length == 1) {
-        return 0;
-    }
-    for (size_t i = 0; i < plan->mix_length; i++) {
-        total += plan->mix[i].weight;
-    }
-    uint32_t drawn = mailbox_book_draw(lane->book, total);
-    while (drawn >= plan->mix[part].weight) {
-        drawn -= plan->mix[part++].weight;
-    }
-    return part;
-}
-
-static bool is_over(const struct worker *worker)
-{
-    return *worker->stop != 0 || worker->status != 0;
-}
-
-/* Whether the phase has another request for the lane. The last mailbox comes first, so that a connection on
- * which each is entered is left in the lane's first. */
-static bool has_more(const struct lane *lane)
-{
-    const struct phase *phase = &lane->worker->phase;
-
-    if (is_over(lane->worker)) {
-        return false;
-    }
-    if (phase->each != NULL) {
-        return lane->cursor < (uint64_t)own_mailboxes(lane) * phase->times;
-    }
-    return phase->requests > 0 && lane->worker->now < phase->end;
-}
-
-static void take_next(struct lane *lane, struct request *request)
-{
-    struct phase *phase = &lane->worker->phase;
-
-    if (phase->each != NULL) {
-        uint64_t which = own_mailboxes(lane) - 1 - lane->cursor++ / phase->times;
-        *request =
-            (struct request){.verb = phase->each, .mailbox = own_mailbox(lane, which), .counted = true};
-        return;
-    }
-    phase->requests -= phase->requests != UINT64_MAX;
-    uint16_t part = draw_part(lane);
-    *request = (struct request){
-        .verb = lane->plan->mix[part].verb, .mailbox = draw_mailbox(lane), .part = part, .counted = true};
-}
 
 /* ---- a lane's turn ---- */
 
@@ -133,7 +53,7 @@ static void greet(struct lane *lane)
         return;
     }
     lane->greeted++;
-    ask(lane, (struct request){.verb = step, .mailbox = draw_mailbox(lane)});
+    ask(lane, (struct request){.verb = step, .mailbox = phase_draw_mailbox(lane)});
 }
 
 /* Asks as much as the depth allows. The first request of a connection counts from when that was begun. */
@@ -145,9 +65,9 @@ static void ask_more(struct lane *lane)
         greet(lane);
     }
     while (lane->state == LANE_OPEN && lane_under_way(lane) < lane->plan->depth && lane->left_here > 0 &&
-           has_more(lane)) {
+           phase_has_more(lane)) {
         struct request request;
-        take_next(lane, &request);
+        phase_take(lane, &request);
         ask(lane, request);
         lane->left_here -= lane->left_here != UINT64_MAX;
     }
@@ -279,8 +199,9 @@ static void leave(struct lane *lane)
     }
     lane->state = LANE_LEAVING;
     lane->began = lane->worker->now;
-    ask(lane, (struct request){
-                  .verb = lane->plan->speech->leave, .mailbox = draw_mailbox(lane), .sent = clock_now()});
+    ask(lane, (struct request){.verb = lane->plan->speech->leave,
+                               .mailbox = phase_draw_mailbox(lane),
+                               .sent = clock_now()});
 }
 
 /* Does all that can be done without waiting. */
@@ -291,7 +212,7 @@ static void go_on(struct lane *lane)
     if (lane->state == LANE_OPEN && lane->left_here == 0 && lane_under_way(lane) == 0) {
         leave(lane);
     }
-    if (lane->state == LANE_CLOSED && has_more(lane)) {
+    if (lane->state == LANE_CLOSED && phase_has_more(lane)) {
         int status = lane_connect(lane);
         if (status != 0) {
             fail(lane, status);
@@ -306,8 +227,8 @@ static void go_on(struct lane *lane)
         send_out(lane);
     }
     bool idle = lane->state == LANE_CLOSED
-                    ? !has_more(lane)
-                    : lane->state == LANE_OPEN && lane_under_way(lane) == 0 && !has_more(lane);
+                    ? !phase_has_more(lane)
+                    : lane->state == LANE_OPEN && lane_under_way(lane) == 0 && !phase_has_more(lane);
     if (idle && !lane->idle) {
         lane->idle = true;
         worker->busy--;
@@ -391,6 +312,7 @@ int worker_run(struct worker *worker, const struct phase *phase)
     for (unsigned i = 0; i < worker->lane_count && worker->status == 0; i++) {
         struct lane *lane = &worker->lanes[i];
         lane->idle = false;
+        lane->own = phase_count_own(worker, i);
         lane->cursor = 0;
         lane->left_here = phase->each == NULL && worker->plan->per_connection > 0 ? 0 : UINT64_MAX;
         go_on(lane);

@@ -71,7 +71,7 @@ bool worker_open(struct worker *worker, const struct plan *plan, unsigned proces
 
 void worker_close(struct worker *worker)
 {
-    for (unsigned i = 0; i < worker->lane_count; i++) {
+    for (unsigned i = 0; worker->lanes != NULL && i < worker->lane_count; i++) {
         lane_disconnect(&worker->lanes[i]);
         buffer_free(&worker->lanes[i].out);
         buffer_free(&worker->lanes[i].in);

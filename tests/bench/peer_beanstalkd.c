@@ -77,11 +77,14 @@ static enum verdict judge_peek(struct lane *lane, struct request *request, const
     if (!mailbox_may_have(lane->book, request)) {
         return lane_expect_line(lane, "NOT_FOUND", bytes, length, taken);
     }
+    if (memcmp(bytes, "FOUND ", length < 6 ? length : 6) != 0) {
+        return lane_blame(lane, "\"FOUND\"");
+    }
     if (!lane_line(lane, bytes, length, &line, &start)) {
-        return length < AROUND_MOST ? REPLY_CUT : lane_blame(lane, "\"FOUND\"");
+        return length < AROUND_MOST ? REPLY_CUT : lane_blame(lane, "\"FOUND\", an id and a size");
     }
     int end_length = snprintf(end, sizeof end, " %zu", size);
-    if (end_length < 0 || line < 6 + (size_t)end_length || memcmp(bytes, "FOUND ", 6) != 0 ||
+    if (end_length < 0 || line < 6 + (size_t)end_length ||
         memcmp(bytes + line - end_length, end, (size_t)end_length) != 0 ||
         (length >= start + size + 2 && (!mailbox_text_fits(lane->book, request, bytes + start, size) ||
                                         memcmp(bytes + start + size, "\r\n", 2) != 0))) {

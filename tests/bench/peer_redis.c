@@ -8,25 +8,17 @@
 
 enum { AROUND_MOST = 128 }; /* bytes of a request beside its text */
 
-#define PUT(at, literal) put((at), (literal), sizeof(literal) - 1)
-
-static char *put(char *at, const char *bytes, size_t length)
-{
-    memcpy(at, bytes, length);
-    return at + length;
-}
-
 /* "$5", the bytes are to follow. */
 static char *put_length(char *at, size_t length)
 {
     *at++ = '$';
-    return PUT(lane_digits(at, length), "\r\n");
+    return LANE_PUT(lane_digits(at, length), "\r\n");
 }
 
 static char *put_key(char *at, const struct mailbox *mailbox)
 {
-    at = put(put_length(at, mailbox->name_length), mailbox->name, mailbox->name_length);
-    return PUT(at, "\r\n");
+    at = lane_put(put_length(at, mailbox->name_length), mailbox->name, mailbox->name_length);
+    return LANE_PUT(at, "\r\n");
 }
 
 static void end_request(struct lane *lane, const char *at)
@@ -36,7 +28,8 @@ static void end_request(struct lane *lane, const char *at)
 
 static void ask_delete(struct lane *lane, struct request *request)
 {
-    end_request(lane, put_key(PUT(lane_room(lane, AROUND_MOST), "*2\r\n$3\r\nDEL\r\n"), request->mailbox));
+    end_request(lane,
+                put_key(LANE_PUT(lane_room(lane, AROUND_MOST), "*2\r\n$3\r\nDEL\r\n"), request->mailbox));
 }
 
 static enum verdict judge_delete(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -51,7 +44,8 @@ static enum verdict judge_delete(struct lane *lane, struct request *request, con
 static void ask_length(struct lane *lane, struct request *request)
 {
     mailbox_ask_count(lane->book, request->mailbox, request);
-    end_request(lane, put_key(PUT(lane_room(lane, AROUND_MOST), "*2\r\n$4\r\nLLEN\r\n"), request->mailbox));
+    end_request(lane,
+                put_key(LANE_PUT(lane_room(lane, AROUND_MOST), "*2\r\n$4\r\nLLEN\r\n"), request->mailbox));
 }
 
 static enum verdict judge_length(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -67,12 +61,12 @@ static enum verdict judge_length(struct lane *lane, struct request *request, con
 static void ask_push(struct lane *lane, struct request *request)
 {
     size_t size = lane->book->size;
-    char *at = PUT(lane_room(lane, AROUND_MOST + size), "*3\r\n$5\r\nLPUSH\r\n");
+    char *at = LANE_PUT(lane_room(lane, AROUND_MOST + size), "*3\r\n$5\r\nLPUSH\r\n");
 
     mailbox_ask_append(request->mailbox, request);
     at = put_length(put_key(at, request->mailbox), size);
     mailbox_text(lane->book, request->mailbox, request->low, at);
-    end_request(lane, PUT(at + size, "\r\n"));
+    end_request(lane, LANE_PUT(at + size, "\r\n"));
     request->high = request->mailbox->appended - request->mailbox->removed;
 }
 
@@ -110,13 +104,13 @@ static enum verdict judge_bulk(struct lane *lane, struct request *request, const
 
 static void ask_range(struct lane *lane, struct request *request)
 {
-    char *at = PUT(lane_room(lane, AROUND_MOST), "*4\r\n$6\r\nLRANGE\r\n");
+    char *at = LANE_PUT(lane_room(lane, AROUND_MOST), "*4\r\n$6\r\nLRANGE\r\n");
 
     mailbox_ask_first(lane->book, request->mailbox, request);
     if (request->low < request->high) {
         request->low = request->high - 1;
     }
-    end_request(lane, PUT(put_key(at, request->mailbox), "$1\r\n0\r\n$1\r\n0\r\n"));
+    end_request(lane, LANE_PUT(put_key(at, request->mailbox), "$1\r\n0\r\n$1\r\n0\r\n"));
 }
 
 static enum verdict judge_range(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -139,7 +133,8 @@ static enum verdict judge_range(struct lane *lane, struct request *request, cons
 static void ask_pop(struct lane *lane, struct request *request)
 {
     mailbox_ask_removal(lane->book, request->mailbox, request);
-    end_request(lane, put_key(PUT(lane_room(lane, AROUND_MOST), "*2\r\n$4\r\nRPOP\r\n"), request->mailbox));
+    end_request(lane,
+                put_key(LANE_PUT(lane_room(lane, AROUND_MOST), "*2\r\n$4\r\nRPOP\r\n"), request->mailbox));
 }
 
 static enum verdict judge_pop(struct lane *lane, struct request *request, const char *bytes, size_t length,
