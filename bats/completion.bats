@@ -32,6 +32,14 @@ offers() {
     assert_equal "$(offers shmail -t "")" ""
 }
 
+@test "shmail-bench: options, protocols, and the verbs of the one that is chosen" {
+    assert_equal "$(offers shmail-bench --pro)" "--protocol --processes"
+    assert_equal "$(offers shmail-bench -P "")" "smsp smsp-nul message"
+    assert_equal "$(offers shmail-bench -m D)" "DELMSG"
+    assert_equal "$(offers shmail-bench -c 4 -P message -m "")" "WAIT SEND OPEN DEL"
+    assert_equal "$(offers shmail-bench -c "")" ""
+}
+
 @test "shmaild: every option that its help shows" {
     assert_equal "$(offers shmaild --sysl)" "--syslog"
     assert_equal "$(offers shmaild -l "")" "inet: unix:"

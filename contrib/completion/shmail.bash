@@ -1,6 +1,6 @@
-# shmail.bash: completion of shmail, shmaild and shmailctl for bash. Source it, or install it as shmail,
-# shmaild and shmailctl into /usr/share/bash-completion/completions. It reads the words from each program's
-# own --help, so it knows what the installed version knows.
+# shmail.bash: completion of shmail, shmail-bench, shmaild and shmailctl for bash. Source it, or install it by
+# each of these names into /usr/share/bash-completion/completions. It reads the words from each program's own
+# --help, so it knows what the installed version knows.
 # shellcheck shell=bash
 
 _shmail_help() { # program as typed
@@ -46,6 +46,18 @@ _shmail() { # program, word, word before
     fi
 }
 
+_shmail-bench() {
+    local protocol=smsp
+    [[ ! ${COMP_WORDS[*]} =~ (-P|--protocol)[\ =]*([a-z-]+) ]] || protocol=${BASH_REMATCH[2]}
+    case $3 in
+    -P | --protocol) _shmail_offer "$2" < <(_shmail_help "$1" | sed -n 's/^Verbs of \([a-z-]*\) .*/\1/p') ;;
+    -m | --mix)
+        _shmail_offer "$2" < <(_shmail_help "$1" | sed -n "/^Verbs of $protocol /,/^\$/s/^  \([A-Z]*\) .*/\1/p")
+        ;;
+    *) [[ $2 != -* ]] || _shmail_offer "$2" < <(_shmail_options "$1") ;;
+    esac
+}
+
 _shmaild() {
     case $3 in
     -n) _shmail_offer "$2" < <(_shmail_post_offices) ;;
@@ -75,5 +87,6 @@ _shmailctl() {
 }
 
 complete -F _shmail shmail
+complete -F _shmail-bench shmail-bench
 complete -o default -F _shmaild shmaild # a path behind unix:
 complete -F _shmailctl shmailctl
