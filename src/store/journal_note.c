@@ -151,7 +151,7 @@ enum status store_settle(struct store *store)
     uint64_t wanted = store->observed;
     enum status status = STATUS_OK;
     bool more;
-    if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS || !journal->on)
+    if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS)
         return STATUS_OK;
     for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {
         if (load32(&journal->failure)) {

@@ -1,0 +1,292 @@
+/* test_keeper.c: the one process that keeps a journal in order: there is one at a time, it leaves when it is
+ * told or when it is alone for long, it syncs by the clock, makes room, and says once what it cannot do. */
+#include "disk.h"
+#include "scene.h"
+
+#include <poll.h>
+
+static struct store_options options = {.directory = "journal",
+                                       .crypt_cost = 1,
+                                       .journal_bytes = 160 << 10,
+                                       .segment_bytes = 16 << 20,
+                                       .accounts = 16,
+                                       .slots = 8};
+
+static struct store *store;
+static volatile sig_atomic_t stop;
+static int said; /* a pipe's end, which is the keeper's standard error */
+
+static void begin(enum store_sync sync)
+{
+    options.sync = sync;
+    store = attached_store(&options);
+    for (int which = 0; which < 3; which++)
+        EXPECT_EQ(scene_operation(store, which), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+}
+
+static struct journal_segment *journal(void)
+{
+    return &store->header->journal;
+}
+
+static void stop_keeping(int signal_number)
+{
+    (void)signal_number;
+    stop = 1;
+}
+
+/* Ends with 1 where it did not get the office. */
+static pid_t start_keeper(int sync_seconds, bool lone, void (*prepare)(void))
+{
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        sigset_t none, term;
+        sigemptyset(&none);
+        sigemptyset(&term);
+        sigaddset(&term, SIGTERM);
+        sigprocmask(SIG_BLOCK, &term, NULL);
+        signal(SIGTERM, stop_keeping);
+        EXPECT(dup2(ends[1], STDERR_FILENO) >= 0);
+        close(ends[0]);
+        close(ends[1]);
+        store->slot = NULL;
+        store->me = 0;
+        store->observed = 0;
+        EXPECT_EQ(store_attach(store, "keeper"), STATUS_OK);
+        if (prepare)
+            prepare();
+        store_keep(store, sync_seconds, lone, &stop, &none);
+        bool kept = stop || lone;
+        store_detach(store);
+        _exit(!kept);
+    }
+    close(ends[1]);
+    said = ends[0];
+    return pid;
+}
+
+static int end_of(pid_t pid)
+{
+    int status;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void stop_keeper(pid_t pid)
+{
+    EXPECT_EQ(kill(pid, SIGTERM), 0);
+    EXPECT_EQ(end_of(pid), 0);
+    EXPECT_EQ(journal()->keeper, 0);
+}
+
+static void wait_for_office(void)
+{
+    while (load64(&journal()->keeper) == 0)
+        poll(NULL, 0, 1);
+}
+
+static void send(size_t length)
+{
+    EXPECT_EQ(scene_send(store, "bob", "x", length), STATUS_OK);
+}
+
+/* ---- the office ---- */
+
+static void there_is_one_keeper_and_a_dead_one_is_followed(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t first = start_keeper(1, false, NULL);
+    wait_for_office();
+    EXPECT_EQ(end_of(start_keeper(1, false, NULL)), 1);
+    EXPECT_EQ(kill(first, SIGKILL), 0);
+    EXPECT_EQ(waitpid(first, NULL, 0), first);
+    uint64_t dead = journal()->keeper;
+    EXPECT(dead != 0);
+    pid_t second = start_keeper(1, false, NULL);
+    while (load64(&journal()->keeper) == dead)
+        poll(NULL, 0, 1);
+    stop_keeper(second);
+    EXPECT_CLEAN(store);
+}
+
+static void without_a_journal_there_is_nothing_to_keep(void)
+{
+    store = private_store();
+    EXPECT(!store_has_journal(store));
+    EXPECT_EQ(end_of(start_keeper(1, false, NULL)), 1);
+}
+
+/* Wakes the keeper so often, and waits until it has looked. */
+static void rest(int times)
+{
+    for (; times > 0; times--) {
+        int waiting = 1;
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+        while (sem_getvalue(&journal()->keeper_wake, &waiting) == 0 && waiting > 0)
+            poll(NULL, 0, 1);
+    }
+}
+
+static void let_seconds_fly(void)
+{
+    disk_seconds_a_look = 1;
+}
+
+/* The last process of inetd has left its keeper; whoever comes in time finds one. */
+static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    EXPECT(store_has_journal(store));
+    pid_t pid = start_keeper(1, true, let_seconds_fly);
+    wait_for_office();
+    rest(20);
+    EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+    store_detach(store);
+    int status;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+        poll(NULL, 0, 1);
+    }
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(journal()->keeper, 0);
+}
+
+/* ---- the clock ---- */
+
+static void it_syncs_by_the_clock(void)
+{
+    begin(STORE_SYNC_TIMED);
+    pid_t pid = start_keeper(0, false, NULL);
+    send(10);
+    while (load64(&journal()->synced) < journal()->assigned)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    pid = start_keeper(1000, false, NULL);
+    send(10);
+    while (load64(&journal()->written) < journal()->assigned)
+        poll(NULL, 0, 1);
+    EXPECT_EQ(journal()->synced, journal()->assigned - 1);
+    stop_keeper(pid); /* at its end it syncs what there is */
+    EXPECT_EQ(journal()->synced, journal()->assigned);
+}
+
+static void it_never_syncs_where_that_was_asked_for(void)
+{
+    begin(STORE_SYNC_NEVER);
+    pid_t pid = start_keeper(0, false, NULL);
+    send(10);
+    while (load64(&journal()->written) < journal()->assigned)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->synced, journal()->assigned - 1);
+}
+
+/* ---- room ---- */
+
+static char body[600 << 10];
+
+static void it_makes_room_for_what_found_none(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, false, NULL);
+    uint64_t capacity = journal()->capacity;
+    enum status status;
+    message_id id;
+    while ((status = deliver(store, scene_account(store, "bob"), "a", "", body, sizeof(body), &id)) ==
+           STATUS_FULL_JOURNAL)
+        poll(NULL, 0, 1);
+    EXPECT_EQ(status, STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    EXPECT(journal()->capacity > capacity + sizeof(body));
+    EXPECT_EQ(journal()->generation, 1);
+    stop_keeper(pid);
+}
+
+static void a_log_that_is_longer_than_the_state_is_written_anew(void)
+{
+    options.journal_bytes = 2 << 20;
+    begin(STORE_SYNC_ALWAYS);
+    account_t bob = scene_account(store, "bob");
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    uint64_t longest = 0;
+    while (load64(&journal()->generation) == 1) {
+        enum status status = scene_send(store, "bob", "x", 1000);
+        longest = journal()->log_bytes > longest ? journal()->log_bytes : longest;
+        if (status == STATUS_FULL_JOURNAL)
+            poll(NULL, 0, 1);
+        else
+            EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    }
+    stop_keeper(pid);
+    EXPECT(longest > options.journal_bytes / 2);
+    EXPECT(longest > (uint64_t)store->header->pages_used * PAGE);
+    EXPECT(journal()->log_bytes < longest / 4);
+    EXPECT(journal()->end < longest / 4);
+    EXPECT_CLEAN(store);
+}
+
+/* ---- what it cannot do ---- */
+
+static void fail_all_syncs(void)
+{
+    fault.kinds = CALL_SYNC;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = EIO;
+}
+
+/* How often the keeper has said that it can make no room, once it has ended. */
+static int complaints(void)
+{
+    static char text[8192];
+    size_t length = 0;
+    ssize_t got;
+    int count = 0;
+    while ((got = read(said, text + length, sizeof(text) - 1 - length)) > 0)
+        length += (size_t)got;
+    for (const char *at = text; (at = strstr(at, "no room can be made")); at++)
+        count++;
+    return count;
+}
+
+static void what_it_cannot_do_it_says_once(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    __atomic_store_n(&journal()->wanted, 1 << 20, __ATOMIC_RELEASE);
+    uint64_t capacity = journal()->capacity;
+    pid_t pid = start_keeper(1, false, fail_all_syncs);
+    while (load64(&journal()->wanted) > 0)
+        poll(NULL, 0, 1);
+    rest(2);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->capacity, capacity);
+    EXPECT_EQ(complaints(), 1);
+    journal_fail(store, EIO, "a test");
+    pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(2);
+    stop_keeper(pid);
+    EXPECT_EQ(complaints(), 1);
+}
+
+static const struct harness_test tests[] = {
+    {"there is one keeper, and a dead one is followed", there_is_one_keeper_and_a_dead_one_is_followed},
+    {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},
+    {"a lone keeper leaves, and one that is not alone stays",
+     a_lone_keeper_leaves_and_one_that_is_not_alone_stays},
+    {"it syncs by the clock", it_syncs_by_the_clock},
+    {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
+    {"it makes room for what found none", it_makes_room_for_what_found_none},
+    {"a log that is longer than the state is written anew",
+     a_log_that_is_longer_than_the_state_is_written_anew},
+    {"what it cannot do it says once", what_it_cannot_do_it_says_once},
+};
+
+HARNESS_MAIN(tests)
