@@ -341,6 +341,12 @@ int ftruncate(int fd, off_t size)
     return strikes(CALL_SIZE) ? -1 : (int)syscall(SYS_ftruncate, fd, size);
 }
 
+/* Only who waits is interrupted. */
+static bool lock_strikes(bool waits)
+{
+    return (waits || fault.error != EINTR) && strikes(CALL_LOCK);
+}
+
 int fcntl(int fd, int command, ...)
 {
     va_list arguments;
@@ -351,12 +357,12 @@ int fcntl(int fd, int command, ...)
     va_end(arguments);
     if (!locks)
         return (int)syscall(SYS_fcntl, fd, command, number);
-    return strikes(CALL_LOCK) ? -1 : (int)syscall(SYS_fcntl, fd, command, lock);
+    return lock_strikes(command == F_SETLKW) ? -1 : (int)syscall(SYS_fcntl, fd, command, lock);
 }
 
 int flock(int fd, int how)
 {
-    return strikes(CALL_LOCK) ? -1 : (int)syscall(SYS_flock, fd, how);
+    return lock_strikes(!(how & LOCK_NB)) ? -1 : (int)syscall(SYS_flock, fd, how);
 }
 
 int shm_unlink(const char *name)

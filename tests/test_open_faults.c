@@ -1,63 +1,11 @@
 /* test_open_faults.c: whatever call of the system fails while a post office is made, opened or removed: the
  * answer says what, nothing is left behind, and what was there is there. */
-#include "disk.h"
+#include "call_faults.h"
 #include "scene.h"
 
 #include "named_segment.h"
 
-#include <dirent.h>
-
-struct kind {
-    const char *name;
-    enum disk_call call;
-    int error;
-};
-
-static const struct kind kinds[] = {
-#if DISK_HAS_MEMORY
-    {"allocation", CALL_MEMORY, ENOMEM},
-#endif
-    {"write, EIO", CALL_WRITE, EIO},
-    {"write, ENOSPC", CALL_WRITE, ENOSPC},
-    {"write, EINTR", CALL_WRITE, EINTR},
-    {"write, cut short", CALL_WRITE, DISK_SHORT},
-    {"read, EIO", CALL_READ, EIO},
-    {"read, EINTR", CALL_READ, EINTR},
-    {"read of memory, EIO", CALL_PEEK, EIO},
-    {"sync", CALL_SYNC, EIO},
-    {"reservation, ENOSPC", CALL_RESERVE, ENOSPC},
-    {"reservation, EINTR", CALL_RESERVE, EINTR},
-    {"mapping", CALL_MAP, ENOMEM},
-    {"semaphore", CALL_SEMAPHORE, EINVAL},
-    {"random bytes", CALL_RANDOM, EIO},
-    {"opening", CALL_OPEN, EMFILE},
-    {"status", CALL_STAT, EIO},
-    {"size", CALL_SIZE, EFBIG},
-    {"lock, ENOLCK", CALL_LOCK, ENOLCK},
-    {"lock, EINTR", CALL_LOCK, EINTR},
-    {"removal", CALL_NAME, EACCES},
-};
-
 static struct store_options options;
-
-static size_t open_descriptors(void)
-{
-    size_t count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    EXPECT(directory);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
-}
-
-static void arm(const struct kind *kind, uint64_t at)
-{
-    fault.kinds = kind ? (unsigned)kind->call : 0;
-    fault.error = kind ? kind->error : 0;
-    fault.at = at;
-    fault.seen = 0;
-}
 
 /* The system is to blame, not who asks; a call that is only interrupted is made again. */
 static void expect_reason(const struct kind *kind, uint64_t at, enum status status, const char *why)
@@ -102,7 +50,7 @@ static void each_call_fails_when_it_is_made(void)
 {
     char why[512];
     size_t calls = 0;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (size_t i = 0; i < KINDS; i++)
         for (uint64_t at = 1;; at++, calls++) {
             bool struck = open_under_fault(&kinds[i], at);
             EXPECT_EQ(store->header->accounts_used, 0);
@@ -130,7 +78,7 @@ static void each_call_fails_when_it_is_opened(void)
     store = attached_store(&options);
     uint64_t digest = scene_digest(store);
     scene_close(store);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+    for (size_t i = 0; i < KINDS; i++)
         for (uint64_t at = 1;; at++, calls++) {
             bool struck = open_under_fault(&kinds[i], at);
             EXPECT_EQ(scene_digest(store), digest);
@@ -175,7 +123,7 @@ static void what_cannot_be_removed_stays(void)
 {
     char why[512];
     options = named();
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         bool struck = true;
         for (uint64_t at = 1; struck; at++) {
             store = attached_store(&options);
