@@ -139,10 +139,6 @@ coverage: ## run every test with counters: what they have taken of the store's c
 
 tests: all $(TESTS) $(TOOLS) $(PEERS) ## build the programs and the tests, and run nothing
 
-durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
-	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \
-	    status=$$?; rm -rf "$$directory"; exit $$status
-
 bench: all $(PEERS) $(LIMITS) $(FILL) ## measure all beside its peers and the machine's limits (QUICK=1; ROWS='NAME...')
 	@tests/bench/run.py $(BUILD) $(if $(filter-out 0,$(QUICK)),--quick) $(ROWS)
 
@@ -203,6 +199,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check
+.PHONY: all run check check-c check-bats lock-model coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:
