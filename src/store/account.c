@@ -37,6 +37,14 @@ uint64_t account_number(struct store *store, account_t account, size_t field)
     return 0;
 }
 
+bool account_lives(struct store *store, account_t account)
+{
+    if (account_record(store, account))
+        return true;
+    journal_observe_all(store);
+    return false;
+}
+
 static uint32_t hash_name(const struct store *store, const char *name, size_t length)
 {
     return (uint32_t)siphash13_folded(store->header->hash_key, name, length);
