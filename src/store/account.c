@@ -184,7 +184,7 @@ static enum status insert(struct store *store, uint32_t index, const char *name,
     if (status != STATUS_OK)
         return status;
     struct account_record *record = &store->accounts[index];
-    set64(store, &record->changed, sequence);
+    journal_mark(store, record, sequence);
     *account = (account_t){index, record->generation + 1};
     set32(store, &record->generation, account->generation);
     set32(store, &record->name_hash, name_hash);
@@ -295,7 +295,7 @@ enum status account_change_hash(struct store *store, const struct account_secret
                                    hash, &sequence);
         if (status != STATUS_OK)
             continue;
-        set64(store, &record->changed, sequence);
+        journal_mark(store, record, sequence);
         block_free(store, record->identity);
         set32(store, &record->identity, identity);
         set32(store, &record->revision, record->revision + 1);
