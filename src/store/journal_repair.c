@@ -35,11 +35,11 @@ static void choose_mark(struct repair *repair)
     char moment[MOMENT_SIZE];
     export_moment(moment);
     snprintf(repair->mark, sizeof(repair->mark), "%s", moment);
-    for (int i = 2; i < TRIES && (is_taken(&repair->place, "journal.0.damaged-", repair->mark) ||
-                                  is_taken(&repair->place, "journal.1.damaged-", repair->mark) ||
-                                  is_taken(&repair->place, "export-", repair->mark));
+    for (unsigned i = 2; i < TRIES && (is_taken(&repair->place, "journal.0.damaged-", repair->mark) ||
+                                       is_taken(&repair->place, "journal.1.damaged-", repair->mark) ||
+                                       is_taken(&repair->place, "export-", repair->mark));
          i++)
-        snprintf(repair->mark, sizeof(repair->mark), "%s-%d", moment, i);
+        snprintf(repair->mark, sizeof(repair->mark), "%s-%u", moment, i);
     snprintf(repair->export_name, sizeof(repair->export_name), "export-%s", repair->mark);
 }
 
