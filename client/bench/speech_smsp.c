@@ -257,6 +257,7 @@ static const struct verb verbs[] = {
     {"STORE", "MESSAGE and STORE, counted as one request", ask_store, judge_store, false, false},
     {"GETMSG", "read the oldest message", ask_first, judge_first, true, false},
     {"FETCH", "read any message by its id", smsp_ask_fetch, smsp_judge_fetch, true, false},
+    {"LIST", "a line about each message", smsp_ask_list, smsp_judge_list, true, false},
     {"DELMSG", "remove the oldest message", ask_delete, judge_delete, false, true},
     {NULL, NULL, NULL, NULL, false, false},
 };
