@@ -81,10 +81,10 @@ $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/h
 	$(Q)$(LINK) -o $@ $^ $(crypt)
 
 # shmail-bench with the protocols of the programs that shmail is measured against.
-$(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE)
+$(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE) $(BUILD)/sources
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $^
+	$(Q)$(LINK) -o $@ $(filter %.o,$^)
 
 $(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
@@ -128,7 +128,7 @@ check: tests ## build and run every test
 check-c: $(TESTS) $(TOOLS) ## the C tests alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(TESTS)
 
-check-bats: all $(TOOLS) ## the tests through the real programs alone
+check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
 
 lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail

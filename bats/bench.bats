@@ -192,6 +192,30 @@ EOF
     assert_output "shmail-bench: no answer for 0.3 s on 3 of 3 connections"
 }
 
+@test "a server that accepts nobody any more" {
+    python3 - 3>&- <<'EOF' &
+import signal, socket
+server = socket.socket(socket.AF_UNIX)
+server.bind("full")
+server.listen(0)
+held = []
+try:
+    while True:
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        held[-1].connect("full")
+except BlockingIOError:
+    open("ready", "w").close()
+    signal.pause()
+EOF
+    fake_processes+=($!)
+    eventually test -e ready
+    for connections in 1 3; do
+        run -75 shmail-bench -c $connections -t 0.3 unix:full
+        assert_output "shmail-bench: no answer for 0.3 s on $connections of $connections connections"
+    done
+}
+
 @test "wrong usage is named, and nothing is done" {
     while read -r words; do
         # shellcheck disable=SC2086 # several words
@@ -241,6 +265,20 @@ EOF
     [ "$status" -eq 130 ]
     [ "$(member "['requests']" <json)" -ge 100 ]
     run -1 env SHMAIL_PASSWORD=shmail-bench shmail login stopped0
+}
+
+@test "so does one while the accounts are made" {
+    lying_server '/^OK/w replies'
+    shmail-bench -c 1 -a 5000 -u early "unix:$fake" 2>errors >figures 3>&- &
+    bench=$!
+    eventually has_lines replies 20
+    kill -TERM "$bench"
+    status=0
+    wait "$bench" || status=$?
+    [ "$status" -eq 143 ]
+    [ ! -s errors ]
+    [ ! -s figures ]
+    run -1 env SHMAIL_PASSWORD=shmail-bench shmail login early4999
 }
 
 has_lines() { # file, how many
