@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "lock.h"
+#include "segment.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,16 +148,34 @@ static void check_leaks(struct check *check)
     }
 }
 
+/* Records are handed out in order, each with memory behind it. */
+static bool has_memory(const struct check *check, const void *end, size_t size)
+{
+    uint64_t offset = (uint64_t)((const char *)end - check->store->base);
+    return segment_has(check->store, offset - size) && segment_has(check->store, offset - 1);
+}
+
 /* What bounds every walk. */
 static bool check_header(struct check *check)
 {
     const struct store *store = check->store;
     const struct header *header = store->header;
-    if (header->pages_used <= store->pages_most && header->accounts_used <= header->accounts_most &&
-        header->sessions_used <= header->sessions_most)
+    if (header->crc != segment_header_crc(header)) {
+        finding(check, "the header's fixed part is damaged");
+        return false;
+    }
+    uint32_t pages = header->pages_used;
+    uint32_t accounts = header->accounts_used;
+    uint32_t sessions = header->sessions_used;
+    if (pages <= store->pages_most && accounts <= header->accounts_most &&
+        sessions <= header->sessions_most &&
+        (pages == 0 || (has_memory(check, &store->pages[pages], sizeof(*store->pages)) &&
+                        segment_has(store, store->arena + (uint64_t)pages * PAGE - 1))) &&
+        (accounts == 0 || has_memory(check, &store->accounts[accounts + 1], sizeof(*store->accounts))) &&
+        (sessions == 0 || has_memory(check, &store->sessions[sessions + 1], sizeof(*store->sessions))))
         return true;
-    finding(check, "%u pages, %u accounts or %u sessions are more than there can be", header->pages_used,
-            header->accounts_used, header->sessions_used);
+    finding(check, "%u pages, %u accounts or %u sessions are more than there can be", pages, accounts,
+            sessions);
     return false;
 }
 

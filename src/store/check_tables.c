@@ -83,7 +83,8 @@ static uint64_t check_queue(struct check *check, const struct account_record *re
     for (block_t block = record->queue; block && check_message(check, block, "queued message", who);
          count++) {
         const struct message_record *message = at(check->store, block);
-        if (message->owner != who || message_state(message->shape) != MESSAGE_QUEUED || message->id > newest)
+        if (message->owner != who || message_state(message->shape) != MESSAGE_QUEUED ||
+            message->id > newest || message->id == 0)
             finding(check, "queue %u: block %u is no message of it", who, block);
         newest = message->id - 1;
         bytes += message_bytes(message);
@@ -136,11 +137,11 @@ static void check_content(struct check *check, uint32_t who, bool alive)
     if (record->changed > check->store->header->journal.assigned)
         finding(check, "account %u: journal record %llu about it was never given", who,
                 (unsigned long long)record->changed);
-    if (walk.count != record->count || walk.last > record->newest)
+    if (walk.count != record->count || walk.last > record->newest || record->newest >= ID_MOST)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
                 (unsigned long long)record->count, (unsigned long long)record->newest);
-    if (queued == UINT64_MAX || walk.bytes + queued != record->bytes)
+    if (queued == UINT64_MAX || record->queue_newest >= ID_MOST || walk.bytes + queued != record->bytes)
         finding(check, "account %u: its messages or bytes are miscounted", who);
 }
 
@@ -317,6 +318,8 @@ static void check_pin(struct check *check, block_t block, const char *where, uin
 static void check_ring(struct check *check)
 {
     const struct journal_segment *journal = &check->store->header->journal;
+    if (journal->on > 1 || journal->on != (journal->directory[0] != '\0'))
+        finding(check, "the mark that there is a journal, %u, makes no sense", journal->on);
     if (!journal->on)
         return;
     if (journal->written > journal->assigned || journal->assigned - journal->written > RING ||

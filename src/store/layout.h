@@ -15,7 +15,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 2u
+#define LAYOUT_VERSION 3u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -31,6 +31,8 @@ enum {
     NODE_BITS = 6,
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
+
+#define ID_MOST (UINT64_C(1) << 48) /* no office lives to give that many: a greater id is a scribble */
 
 typedef uint32_t block_t; /* offset / UNIT of a block */
 
@@ -202,6 +204,8 @@ struct header {
     uint8_t hash_key[16]; /* of names */
     char boot_id[40];
     int64_t created;
+    uint32_t crc; /* CRC32C of version up to here, which never changes again */
+    uint32_t unused;
     uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
     uint64_t suspected;                  /* atomic: deaths that may have left a scribble */
     uint64_t acquitted;                  /* atomic: how many of them a check has cleared */

@@ -37,6 +37,8 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
     uint32_t index = owner_slot(owner);
     if (owner == store->me)
         return false;
+    if (index >= store->header->slots_most || !process_has_slot(store, index))
+        return true; /* a scribble: nobody ever was this */
     return owner != owner_word(index, load64(&store->slots[index].life)) ||
            !segment_byte_is_held(store, BYTE_SLOTS + index);
 }
@@ -190,7 +192,8 @@ static void reclaim_slot(struct store *store, uint32_t index)
 {
     struct slot *slot = &store->slots[index];
     uint64_t before;
-    if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
+    if (slot == store->slot || index >= store->header->slots_most || !process_has_slot(store, index) ||
+        !take_over(store, index, &before))
         return;
     if (before & IN_USE)
         settle(store, slot);
@@ -243,7 +246,8 @@ void process_wake_waiters(struct store *store, account_t account)
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         for (; taken; taken &= taken - 1) {
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
-            if (process_has_slot(store, index) && load64(&store->waits[index]) == wanted)
+            if (index < store->header->slots_most && process_has_slot(store, index) &&
+                load64(&store->waits[index]) == wanted)
                 sem_post(&store->slots[index].wake);
         }
     }

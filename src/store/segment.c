@@ -5,6 +5,7 @@
 #include "segment.h"
 
 #include "clock.h"
+#include "crc32c.h"
 #include "journal.h"
 
 #include <errno.h>
@@ -46,6 +47,12 @@ static uint32_t records_hash(void)
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         hash = (hash ^ (uint32_t)sizes[i]) * 16777619u;
     return hash;
+}
+
+uint32_t segment_header_crc(const struct header *header)
+{
+    const size_t from = offsetof(struct header, version);
+    return crc32c(0, (const char *)header + from, offsetof(struct header, crc) - from);
 }
 
 /* Where each table begins, as an offset; one after the other, each at a 64 KiB boundary so that none shares a
@@ -118,39 +125,6 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
         __atomic_fetch_or(&store->reserved[unit / 64], UINT64_C(1) << (unit % 64), __ATOMIC_RELEASE);
     }
     return STATUS_OK;
-}
-
-static struct flock byte_lock(const struct store *store, uint64_t which, short type)
-{
-    return (struct flock){.l_type = type,
-                          .l_whence = SEEK_SET,
-                          .l_start = (off_t)(store->header->segment_bytes + which),
-                          .l_len = 1};
-}
-
-bool segment_try_byte(const struct store *store, uint64_t which)
-{
-    struct flock lock = byte_lock(store, which, F_WRLCK);
-    return fcntl(store->fd, F_SETLK, &lock) == 0;
-}
-
-bool segment_byte_is_held(const struct store *store, uint64_t which)
-{
-    struct flock lock = byte_lock(store, which, F_WRLCK);
-    /* When the question itself fails nobody may be declared dead. */
-    return fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
-}
-
-pid_t segment_byte_holder(const struct store *store, uint64_t which)
-{
-    struct flock lock = byte_lock(store, which, F_WRLCK);
-    return fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
-}
-
-void segment_free_byte(const struct store *store, uint64_t which)
-{
-    struct flock lock = byte_lock(store, which, F_UNLCK);
-    fcntl(store->fd, F_SETLK, &lock);
 }
 
 /* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
@@ -249,6 +223,7 @@ static enum status create(struct store *store, const struct store_options *optio
     }
     for (uint64_t unit = 0; unit < first / PAGE; unit++)
         store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
+    store->header->crc = segment_header_crc(store->header);
     status = options->directory ? journal_create(store, options, why, why_size) : STATUS_OK;
     if (status == STATUS_OK)
         __atomic_store_n(&store->header->magic, SEGMENT_MAGIC, __ATOMIC_RELEASE);
@@ -269,6 +244,15 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
             "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
             "and remove it with 'shmailctl rm %s', or use the version that made it",
             options->name, header->version, LAYOUT_VERSION, options->name);
+        return STATUS_MISMATCH;
+    }
+    if (header->crc != segment_header_crc(header)) {
+        snprintf(
+            why, why_size,
+            "post office %s: its header is damaged, so nothing can be found in it: end its processes, save "
+            "/dev/shm/shmail-%s for who can read it, and remove it with 'shmailctl rm %s'; with -d a new one "
+            "is made from the journal",
+            options->name, options->name, options->name);
         return STATUS_MISMATCH;
     }
     if ((options->accounts && options->accounts != header->accounts_most) ||

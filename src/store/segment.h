@@ -16,6 +16,9 @@ static inline bool segment_has(const struct store *store, uint64_t offset)
     return load64(&store->reserved[unit / 64]) >> (unit % 64) & 1;
 }
 
+/* What the header's crc should be. */
+uint32_t segment_header_crc(const struct header *);
+
 /* Reserves memory behind the range; call it without a lock. STATUS_FULL_SEGMENT: there is none. */
 enum status segment_reserve(struct store *, uint64_t offset, uint64_t length);
 

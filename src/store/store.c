@@ -79,7 +79,8 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
             return STATUS_SYSTEM;
         snprintf(aside, aside_size, "%s.damaged-%s", name, moment);
     }
-    munmap((*store)->base, (*store)->header->segment_bytes);
+    munmap((*store)->base,
+           (*store)->arena + (uint64_t)(*store)->pages_most * PAGE); /* whatever the header says */
     close_files(*store);
     free(*store);
     *store = NULL;

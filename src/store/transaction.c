@@ -138,7 +138,8 @@ static bool is_sound(const struct store *store, const struct slot *slot)
         return false;
     for (uint64_t i = 0; i < count; i++) {
         uint64_t where = slot->redo[i].where & ~EIGHT_BYTES;
-        if (where % 4 != 0 || where >= store->header->segment_bytes || !segment_has(store, where))
+        uint64_t size = slot->redo[i].where & EIGHT_BYTES ? 8 : 4;
+        if (where % size != 0 || where >= store->header->segment_bytes || !segment_has(store, where))
             return false;
     }
     return true;
