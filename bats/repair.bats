@@ -1,4 +1,5 @@
-# shmailctl on a journal: proves it, prints it, and mends what can be mended without dropping anything in silence.
+# shmailctl on a journal and on a post office: proves it, prints it, and mends what can be mended without dropping
+# anything in silence.
 
 bats_require_minimum_version 1.5.0
 
@@ -31,7 +32,7 @@ damage() {
     assert_output clean
     run -0 shmailctl -d "$directory" journal --texts
     assert_output --partial hello2
-    refute_output --partial '$y$'
+    refute_output --partial "\$y\$"
 }
 
 @test "damage is named by the check, refused by the server, and repaired" {
@@ -42,7 +43,8 @@ damage() {
     assert_output --partial "damaged"
     run -1 shmailctl -d "$directory" repair
     assert_line --partial "lost: journal.0"
-    [ -e "$directory"/journal.0.damaged-* ]
+    run -0 ls "$directory"
+    assert_output --partial journal.0.damaged-
     run -0 shmailctl -d "$directory" check
     assert_output clean
     start_server -d "$directory" --crypt-cost 1
@@ -58,4 +60,96 @@ damage() {
     run -69 shmailctl -d "$directory" check
     assert_output --partial "in use"
     run -69 shmailctl -d "$directory" repair
+}
+
+# ---- a post office in memory ----
+
+# With three messages of alice's and bob, and nobody attached.
+leave_an_office() { # [server option]...
+    local cookie i
+    start_server --crypt-cost 1 "$@"
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
+    for i in 1 2 3; do ask "SEND alice letter$i $cookie"; done
+    ask "REGISTER bob secret"
+    stop_server
+}
+
+scribble() {
+    "$SHMAIL_BUILD/tests/tool_scribble" "$SHMAIL_NAME" "$1" >/dev/null
+}
+
+expect_letters() { # how many, [server option]...
+    local cookie count=$1
+    shift
+    run -0 shmailctl -n "$SHMAIL_NAME" check
+    assert_output clean
+    start_server --crypt-cost 1 "$@"
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie" "GETMSG alice $cookie"
+    assert_line --index 0 "COUNTED $count"
+    [ "$count" -eq 0 ] || assert_line --index 1 letter1
+    run ask "LOGIN bob secret"
+    assert_output --partial "OK "
+}
+
+@test "a damaged post office is mended, and the old one kept" {
+    cd "$BATS_TEST_TMPDIR"
+    leave_an_office
+    run -0 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output "nothing to repair"
+    scribble mailbox
+    run -1 shmailctl -n "$SHMAIL_NAME" check
+    run -1 shmailctl -n "$SHMAIL_NAME" repair
+    assert_line "lost: alice: 10 messages were counted, and 3 are there"
+    assert_line --partial "note: the old segment is kept as $SHMAIL_NAME.damaged-"
+    assert_line repaired
+    run -1 shmailctl -n "$(basename /dev/shm/shmail-"$SHMAIL_NAME".damaged-* | cut -d- -f2-)" check
+    expect_letters 3
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+}
+
+@test "what nothing refers to any more is exported, with all that is known of it" {
+    cd "$BATS_TEST_TMPDIR"
+    leave_an_office
+    scribble index
+    run -1 shmailctl -n "$SHMAIL_NAME" repair
+    [ "$(grep -c '^exported: block .* for alice has no place: nothing refers to it; it is export-' <<<"$output")" -eq 3 ]
+    run cat "export-$SHMAIL_NAME-"*/*.mail
+    assert_line "From: alice"
+    assert_line "To: alice"
+    assert_line "Id: 2"
+    assert_output --regexp $'\n\nletter1.*\n\nletter2.*\n\nletter3$'
+    expect_letters 0
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+}
+
+@test "with a journal nothing is lost of a damaged post office" {
+    cd "$BATS_TEST_TMPDIR"
+    rm -r journal
+    leave_an_office -d "$directory" --journal-size 1M
+    scribble index
+    run -0 shmailctl -n "$SHMAIL_NAME" repair
+    assert_line repaired
+    run ls
+    refute_output --partial export-
+    expect_letters 3 -d "$directory"
+    stop_server
+    run -0 shmailctl -d "$directory" check
+    assert_output clean
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+}
+
+@test "a repair is refused while somebody is attached, and where nothing can be found" {
+    cd "$BATS_TEST_TMPDIR"
+    run -69 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output --partial "cannot open the shared memory of post office $SHMAIL_NAME"
+    leave_an_office
+    start_server
+    run -69 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output --regexp "process [0-9]+ is attached to post office $SHMAIL_NAME: end it first"
+    stop_server
+    scribble header
+    run -69 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output --partial "its header is damaged, so nothing can be found in it"
+    [ -e "/dev/shm/shmail-$SHMAIL_NAME" ]
 }

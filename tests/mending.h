@@ -148,7 +148,7 @@ static inline message_id put(struct store *store, const char *to, unsigned numbe
 {
     static char body[100000];
     char where[64];
-    message_id id;
+    message_id id = 0;
     snprintf(where, sizeof(where), "for %s", to);
     size_t length = compose(body, number, where, size);
     EXPECT_EQ(deliver(store, account_of(store, to), "sender", "a subject", body, length, &id), STATUS_OK);

@@ -1,5 +1,6 @@
 /* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
- * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME mailbox|nothing. */
+ * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME
+ * mailbox|index|header|nothing. */
 #include "layout.h"
 #include "store.h"
 
@@ -17,6 +18,10 @@ int main(int argc, char **argv)
         return 1;
     if (strcmp(argv[2], "mailbox") == 0)
         store->accounts[1].count += 7;
+    else if (strcmp(argv[2], "index") == 0)
+        store->accounts[1].root += 7;
+    else if (strcmp(argv[2], "header") == 0)
+        store->header->hash_key[0] ^= 1;
     store_suspect(store);
     puts("scribbled");
     return 0;

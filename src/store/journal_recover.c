@@ -275,16 +275,33 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     enum status status = journal_open_directory(store, options, why, why_size);
     if (status != STATUS_OK)
         return status;
-    enum journal_found found = journal_read_open(&reader, store->files[journal->file]);
-    int error = errno;
-    journal_read_close(&reader);
-    if (found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0)
-        return STATUS_OK;
-    if (found == FOUND_TROUBLE) {
+    bool ours = false;
+    bool repaired = false;
+    int error = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        enum journal_found found = journal_read_open(&reader, store->files[i]);
+        if (found == FOUND_TROUBLE)
+            error = errno;
+        bool same = found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0;
+        ours = ours || (same && i == journal->file);
+        repaired = repaired || (same && reader.header.generation > journal->generation + 1);
+        journal_read_close(&reader);
+    }
+    if (error) {
         snprintf(why, why_size, "journal directory %s cannot be read: %s", options->directory,
                  strerror(error));
         return STATUS_SYSTEM;
     }
+    if (repaired) {
+        snprintf(
+            why, why_size,
+            "journal directory %s has been repaired since: post office %s is out of date, remove it with "
+            "'shmailctl rm %s'",
+            options->directory, options->name, options->name);
+        return STATUS_MISMATCH;
+    }
+    if (ours)
+        return STATUS_OK;
     snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
              journal->directory, options->directory, journal->directory);
     return STATUS_MISMATCH;

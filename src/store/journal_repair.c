@@ -12,22 +12,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MARK_SIZE = MOMENT_SIZE + 8, TRIES = 1000 };
+enum { MARK_SIZE = MOMENT_SIZE + 12, TRIES = 1000 };
 
 struct repair {
     struct journal_directory place;
     struct journal_choice choice;
     struct exporter exporter;
     char mark[MARK_SIZE]; /* the moment, and a number where one moment sees several repairs */
-    char export_name[MARK_SIZE + 8];
+    char export_name[sizeof("export-") + MARK_SIZE];
 };
 
-static bool is_taken(const struct journal_directory *place, const char *prefix, const char *mark)
+static bool is_taken(struct repair *repair)
 {
-    char name[64];
     struct stat about;
-    snprintf(name, sizeof(name), "%s%s", prefix, mark);
-    return fstatat(place->directory, name, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    snprintf(repair->export_name, sizeof(repair->export_name), "export-%s", repair->mark);
+    return journal_keeps(&repair->place, repair->mark) ||
+           fstatat(repair->place.directory, repair->export_name, &about, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static void choose_mark(struct repair *repair)
@@ -35,12 +35,8 @@ static void choose_mark(struct repair *repair)
     char moment[MOMENT_SIZE];
     export_moment(moment);
     snprintf(repair->mark, sizeof(repair->mark), "%s", moment);
-    for (unsigned i = 2; i < TRIES && (is_taken(&repair->place, "journal.0.damaged-", repair->mark) ||
-                                       is_taken(&repair->place, "journal.1.damaged-", repair->mark) ||
-                                       is_taken(&repair->place, "export-", repair->mark));
-         i++)
+    for (unsigned i = 2; i < TRIES && is_taken(repair); i++)
         snprintf(repair->mark, sizeof(repair->mark), "%s-%u", moment, i);
-    snprintf(repair->export_name, sizeof(repair->export_name), "export-%s", repair->mark);
 }
 
 /* What stands in memory has all that the damaged file had, and more: it must not be given up unsaid. */

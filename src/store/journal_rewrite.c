@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { SPARE_BYTES = 1 << 20 /* for the log; the next server makes more */, FILE_NAME_SIZE = 64 };
@@ -62,6 +63,18 @@ static bool begin_journal(const struct journal_directory *place, const struct jo
             getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id));
 }
 
+bool journal_keeps(const struct journal_directory *place, const char *moment)
+{
+    char aside[FILE_NAME_SIZE];
+    struct stat about;
+    bool keeps = false;
+    for (int i = 0; i < 2; i++) {
+        snprintf(aside, sizeof(aside), "%s.damaged-%s", journal_file_name(i), moment);
+        keeps = keeps || fstatat(place->directory, aside, &about, AT_SYMLINK_NOFOLLOW) == 0;
+    }
+    return keeps;
+}
+
 /* The old names stay valid until the new files take them over. */
 static bool keep_old(const struct journal_directory *place, const char *moment)
 {
@@ -86,37 +99,25 @@ static void forget_old(const struct journal_directory *place, const char *moment
     errno = error;
 }
 
-struct number {
-    uint8_t bytes[sizeof(((struct journal_segment *)0)->segment_id)];
-};
-
-/* In the lock file: a segment that had the directory before is out of date when it changes. */
-static bool write_number(const struct journal_directory *place, const struct number *number)
-{
-    return pwrite(place->lock, number->bytes, sizeof(number->bytes), 0) == (ssize_t)sizeof(number->bytes);
-}
-
 /* The active one first; the other one's place does not matter so much. */
 static bool take_places(const struct journal_directory *place)
 {
     char name[FILE_NAME_SIZE];
-    struct number old = {{0}};
-    struct number new;
-    if (pread(place->lock, old.bytes, sizeof(old.bytes), 0) < 0 ||
-        getrandom(new.bytes, sizeof(new.bytes), 0) != (ssize_t)sizeof(new.bytes) ||
-        !write_number(place, &new))
-        return false;
     new_name(name, 0);
-    if (renameat(place->directory, name, place->directory, journal_file_name(0)) != 0) {
-        int error = errno;
-        bool restored = write_number(place, &old);
-        errno = restored ? error : errno;
+    if (renameat(place->directory, name, place->directory, journal_file_name(0)) != 0)
         return false;
-    }
     new_name(name, 1);
     if (renameat(place->directory, name, place->directory, journal_file_name(1)) != 0)
         unlinkat(place->directory, name, 0);
     return true;
+}
+
+/* A segment that had the directory before is out of date, which the generation tells it too. */
+static bool renumber(const struct journal_directory *place)
+{
+    uint8_t number[sizeof(((struct journal_segment *)0)->segment_id)];
+    return getrandom(number, sizeof(number), 0) == (ssize_t)sizeof(number) &&
+           pwrite(place->lock, number, sizeof(number), 0) == (ssize_t)sizeof(number);
 }
 
 enum status journal_rewrite(const struct journal_directory *place, const struct journal_choice *choice,
@@ -135,7 +136,7 @@ enum status journal_rewrite(const struct journal_directory *place, const struct 
     if (what) {
         forget_old(place, moment);
         drop_new(place);
-    } else if (fsync(place->directory) != 0) {
+    } else if (!renumber(place) || fsync(place->directory) != 0) {
         report_say(report, REPORT_LOST, "the new files are in place, but the directory cannot be synced: %s",
                    strerror(errno));
     }

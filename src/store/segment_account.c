@@ -1,5 +1,5 @@
-/* segment_account.c: one account of a damaged segment, block by block: each is taken once, by the first that
- * refers to it, and only if it is what it should be. */
+/* segment_account.c: one account of a damaged segment, block by block: each is taken once, and only by the
+ * account that it belongs to, whoever else refers to it. */
 #include "segment_account.h"
 
 #include "message.h"
@@ -97,68 +97,122 @@ static void fault(struct segment_accounts *accounts, struct segment_account *acc
 
 /* ---- its parts ---- */
 
-static void take_message(struct segment_accounts *accounts, struct segment_account *account, block_t block,
-                         uint64_t id, bool queued)
+static bool is_its_own(const struct segment_account *account, const struct message_record *message,
+                       uint64_t id, bool queued)
 {
-    const struct message_record *message = at(accounts->store, block);
-    enum message_state state = queued ? MESSAGE_QUEUED : MESSAGE_LISTED;
-    if (!segment_message_take(&accounts->blocks, block)) {
-        fault(accounts, account, queued ? "queued message in block" : "message", queued ? block : id);
-        if (queued)
-            account->broken_queued++;
-        else
-            found_add(accounts, &account->broken, id, 0);
-        return;
-    }
-    if (!account->alive)
-        return;
-    if ((queued || message->id == id) && message->owner == account->index && message->id > 0 &&
-        message->id < ID_MOST && message_state(message->shape) == state) {
-        found_add(accounts, queued ? &account->queue : &account->messages, message->id, block);
-        return;
-    }
-    account->whole = false;
-    segment_message_export(accounts, block, queued, account->name,
-                           "it is not the message that should be there");
+    return message->id == id && message->owner == account->index && id > 0 && id < ID_MOST &&
+           message_state(message->shape) == (queued ? MESSAGE_QUEUED : MESSAGE_LISTED);
 }
 
-/* The height bounds the depth of this recursion. */
-static void take_node(struct segment_accounts *accounts, struct segment_account *account, block_t block,
+static void note_misplaced(struct segment_accounts *accounts, struct segment_account *account, block_t block,
+                           bool queued)
+{
+    const struct misplaced misplaced = {block, account->index, queued};
+    account->whole = false;
+    if (account->alive && !buffer_append(&accounts->misplaced, &misplaced, sizeof(misplaced)))
+        accounts->status = STATUS_NO_MEMORY;
+}
+
+/* True if it is one of the account's. */
+static bool take_message(struct segment_accounts *accounts, struct segment_account *account, block_t block,
+                         uint64_t id)
+{
+    if (!segment_block_is(&accounts->blocks, block, sizeof(struct message_record), NULL)) {
+        fault(accounts, account, "message", id);
+        found_add(accounts, &account->broken, id, 0);
+        return false;
+    }
+    if (!is_its_own(account, at(accounts->store, block), id, false)) {
+        note_misplaced(accounts, account, block, false);
+        return false;
+    }
+    bool sound = segment_message_take(&accounts->blocks, block);
+    if (!sound)
+        fault(accounts, account, "message", id);
+    if (account->alive)
+        found_add(accounts, sound ? &account->messages : &account->broken, id, block);
+    return true;
+}
+
+/* True if something below it is the account's. The height bounds the depth of this recursion; what it has
+ * passed stays taken until its end, so that no scribble makes it go round. */
+static bool take_node(struct segment_accounts *accounts, struct segment_account *account, block_t block,
                       uint32_t level, uint64_t position)
 {
+    bool own = false;
     if (!segment_block_take(&accounts->blocks, block, sizeof(struct node))) {
         fault(accounts, account, "index node in block", block);
-        return;
+        return false;
     }
     const struct node *node = at(accounts->store, block);
     for (uint32_t entry = 0; entry < NODE_ENTRIES && accounts->status == STATUS_OK; entry++) {
         uint64_t below = position * NODE_ENTRIES + entry;
         if (!(node->present >> entry & 1))
             continue;
-        if (level > 0)
-            take_node(accounts, account, node->entry[entry], level - 1, below);
-        else
-            take_message(accounts, account, node->entry[entry], account->record->base + below, false);
+        if (level > 0 ? take_node(accounts, account, node->entry[entry], level - 1, below)
+                      : take_message(accounts, account, node->entry[entry], account->record->base + below))
+            own = true;
     }
+    if (!own && !buffer_append(&accounts->passed, &block, sizeof(block)))
+        accounts->status = STATUS_NO_MEMORY;
+    return own;
 }
 
-/* A message that does not verify still leads to the next one, unless it was met before. */
+static void take_index(struct segment_accounts *accounts, struct segment_account *account)
+{
+    const struct account_record *record = account->record;
+    take_node(accounts, account, record->root, record->height - 1, 0);
+    for (size_t i = 0; i < accounts->passed.length; i += sizeof(block_t)) {
+        block_t block;
+        memcpy(&block, accounts->passed.bytes + i, sizeof(block));
+        segment_block_release(&accounts->blocks, block);
+    }
+    buffer_clear(&accounts->passed);
+}
+
+/* In a queue ids go down: that of one between two others that do so is wrong if it does not. */
+static bool is_in_order(const struct segment_accounts *accounts, const struct message_record *message,
+                        uint64_t before)
+{
+    if (message->id >= before)
+        return false;
+    if (!segment_block_is(&accounts->blocks, message->link, sizeof(*message), NULL))
+        return true;
+    uint64_t next = ((const struct message_record *)at(accounts->store, message->link))->id;
+    return next < message->id || next >= before;
+}
+
+/* One that is not what it should be still leads to the next, but not beyond where the chain comes to one that
+ * was met: a mark that moves on from time to time finds a circle of what is another's. */
 static void take_queue(struct segment_accounts *accounts, struct segment_account *account)
 {
     block_t block = account->record->queue;
-    while (block && accounts->status == STATUS_OK) {
-        size_t broken = account->broken_queued;
-        if (!segment_block_is(&accounts->blocks, block, sizeof(struct message_record), NULL)) {
+    block_t mark = 0;
+    uint64_t before = ID_MOST;
+    for (uint64_t steps = 1, turn = 1; block && accounts->status == STATUS_OK; steps++) {
+        const struct message_record *message = at(accounts->store, block);
+        if (!segment_block_is(&accounts->blocks, block, sizeof(*message), NULL) || block == mark) {
             fault(accounts, account, "queued message in block", block);
             account->broken_queued++;
             return;
         }
-        block_t next = ((const struct message_record *)at(accounts->store, block))->link;
-        take_message(accounts, account, block, 0, true);
-        if (account->broken_queued > broken &&
-            !segment_block_take(&accounts->blocks, block, sizeof(struct message_record)))
-            return;
-        block = next;
+        if (!is_its_own(account, message, message->id, true) || !is_in_order(accounts, message, before)) {
+            note_misplaced(accounts, account, block, true);
+        } else if (segment_message_take(&accounts->blocks, block)) {
+            before = message->id;
+            if (account->alive)
+                found_add(accounts, &account->queue, before, block);
+        } else {
+            fault(accounts, account, "queued message in block", block);
+            account->broken_queued++;
+            if (!segment_block_take(&accounts->blocks, block, sizeof(*message)))
+                return;
+        }
+        if (steps == turn) {
+            mark = block;
+            turn *= 2;
+        }
+        block = message->link;
     }
 }
 
@@ -168,32 +222,44 @@ static void take_content(struct segment_accounts *accounts, struct segment_accou
     if (record->height > HEIGHT_MAX)
         fault(accounts, account, "an index of height", record->height);
     else if (record->height > 0)
-        take_node(accounts, account, record->root, record->height - 1, 0);
+        take_index(accounts, account);
     take_queue(accounts, account);
-    if (account->alive && (record->count != found_count(&account->messages) ||
-                           record->queue_count != found_count(&account->queue) || record->newest >= ID_MOST ||
-                           record->queue_newest >= ID_MOST))
+    found_sort(&account->messages);
+    found_sort(&account->queue);
+    if (account->alive &&
+        (record->count != found_count(&account->messages) ||
+         record->queue_count != found_count(&account->queue) || record->newest >= ID_MOST ||
+         record->queue_newest >= ID_MOST || found_last(&account->messages) > record->newest ||
+         found_last(&account->queue) > record->queue_newest))
         fault(accounts, account, "the count of its messages up to", record->newest);
 }
 
-/* The name must lead to the account, and name and hash must end within the block. */
-static const struct identity *take_identity(struct segment_accounts *accounts,
-                                            const struct account_record *record)
+bool segment_account_is_named(const struct segment_accounts *accounts, const struct segment_account *account,
+                              const char *name)
 {
+    return (uint32_t)siphash13_folded(accounts->store->header->hash_key, name, strlen(name)) ==
+           account->record->name_hash;
+}
+
+/* Name and hash must end within the block, and the name must lead to the account. */
+static void take_identity(struct segment_accounts *accounts, struct segment_account *account)
+{
+    block_t block = account->record->identity;
     size_t bytes;
-    if (!segment_block_is(&accounts->blocks, record->identity, sizeof(struct identity), &bytes) ||
-        !segment_block_take(&accounts->blocks, record->identity, sizeof(struct identity)))
-        return NULL;
-    const struct identity *identity = at(accounts->store, record->identity);
+    account->identity = account->claimed = NULL;
+    if (!segment_block_is(&accounts->blocks, block, sizeof(struct identity), &bytes))
+        return;
+    const struct identity *identity = at(accounts->store, block);
     size_t name = identity->name_length;
     size_t hash = identity->hash_length;
     if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||
-        bytes < sizeof(*identity) + name + hash + 2 || identity->text[name] != '\0' ||
-        strnlen(identity->text + name + 1, hash + 1) != hash ||
-        (uint32_t)siphash13_folded(accounts->store->header->hash_key, identity->text, name) !=
-            record->name_hash)
-        return NULL;
-    return identity;
+        bytes < sizeof(*identity) + name + hash + 2 || strnlen(identity->text, name + 1) != name ||
+        strnlen(identity->text + name + 1, hash + 1) != hash)
+        return;
+    account->claimed = identity;
+    if (segment_account_is_named(accounts, account, identity->text) &&
+        segment_block_take(&accounts->blocks, block, sizeof(*identity)))
+        account->identity = identity;
 }
 
 /* ---- all of them ---- */
@@ -226,13 +292,14 @@ bool segment_accounts_begin(struct segment_accounts *accounts, const struct stor
 void segment_accounts_end(struct segment_accounts *accounts)
 {
     segment_blocks_end(&accounts->blocks);
+    buffer_free(&accounts->misplaced);
+    buffer_free(&accounts->passed);
     buffer_free(&accounts->text);
     free(accounts->dying);
 }
 
 /* A record in no use is empty, unless its removal is going on: else it is alive, whatever its generation
- * says.
- */
+ * says. */
 void segment_account_take(struct segment_accounts *accounts, uint32_t index, struct segment_account *account)
 {
     const struct account_record *record = record_of(accounts->store, index);
@@ -247,7 +314,7 @@ void segment_account_take(struct segment_accounts *accounts, uint32_t index, str
     buffer_clear(&account->queue);
     buffer_clear(&account->broken);
     snprintf(account->name, sizeof(account->name), "account %u", index);
-    account->identity = take_identity(accounts, record);
+    take_identity(accounts, account);
     if (account->identity)
         snprintf(account->name, sizeof(account->name), "%s", account->identity->text);
     if (account->alive && !lives)
@@ -255,8 +322,6 @@ void segment_account_take(struct segment_accounts *accounts, uint32_t index, str
     if (account->alive && !account->identity)
         fault(accounts, account, "its name in block", record->identity);
     take_content(accounts, account);
-    found_sort(&account->messages);
-    found_sort(&account->queue);
 }
 
 void segment_account_free(struct segment_account *account)

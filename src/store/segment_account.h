@@ -7,8 +7,6 @@
 #include "salvage_account.h"
 #include "segment_blocks.h"
 
-#define ID_MOST (UINT64_C(1) << 48) /* a greater id was never given: it is a scribble */
-
 struct found {
     uint64_t id;
     block_t block; /* 0: it is not in the segment (segment_salvage.c) */
@@ -20,9 +18,16 @@ struct segment_account {
     bool whole;                            /* everything of it verifies */
     const struct account_record *record;   /* empty where there is no memory behind it */
     const struct identity *identity;       /* NULL: it does not verify */
+    const struct identity *claimed;        /* the same, or one that is not what the account was found by */
     char name[ACCOUNT_TEXT_SIZE];          /* or "account N" */
     struct buffer messages, queue, broken; /* of struct found; broken: messages that do not verify, by id */
     size_t broken_queued;
+};
+
+struct misplaced {
+    block_t block;
+    uint32_t account; /* that refers to it */
+    bool queued;
 };
 
 /* What the accounts of a segment are taken with. */
@@ -32,8 +37,10 @@ struct segment_accounts {
     uint64_t *dying; /* a bit per account: it is being removed, and what it has is nobody's */
     struct report *report;
     struct exporter *exporter;
-    struct buffer text; /* scratch */
-    enum status status; /* of everything so far */
+    struct buffer misplaced; /* of struct misplaced: messages that are not what should be there */
+    struct buffer passed;    /* index nodes with nothing of the account in hand, as block_t */
+    struct buffer text;      /* scratch */
+    enum status status;      /* of everything so far */
 };
 
 /* False: no memory. */
@@ -42,9 +49,13 @@ bool segment_accounts_begin(struct segment_accounts *, const struct store *, str
 void segment_accounts_end(struct segment_accounts *);
 
 /* Takes what there is of that account into *account, whose buffers are used again. What verifies, but is not
- * what should be there, is exported. */
+ * what should be there, is left for the one whose it is, and noted. */
 void segment_account_take(struct segment_accounts *, uint32_t index, struct segment_account *account);
 void segment_account_free(struct segment_account *);
+
+/* Whether the account was found by that name. */
+bool segment_account_is_named(const struct segment_accounts *, const struct segment_account *,
+                              const char *name);
 
 /* Exports a message that was taken. */
 void segment_message_export(struct segment_accounts *, block_t, bool queued, const char *owner,
@@ -58,6 +69,12 @@ static inline size_t found_count(const struct buffer *list)
 static inline const struct found *found_at(const struct buffer *list, size_t i)
 {
     return (const struct found *)(const void *)list->bytes + i;
+}
+
+/* The greatest id of a list that is sorted; 0: there is none. */
+static inline uint64_t found_last(const struct buffer *list)
+{
+    return list->length > 0 ? found_at(list, found_count(list) - 1)->id : 0;
 }
 
 /* False, and a status, where there is no memory. */

@@ -50,22 +50,9 @@ static void meet(struct segment_blocks *blocks, uint32_t page, uint32_t index)
 
 bool segment_blocks_begin(struct segment_blocks *blocks, const struct store *store)
 {
-    struct page_shape shape;
     *blocks = (struct segment_blocks){.store = store};
     blocks->met = calloc((size_t)store->pages_most * SEEN_WORDS, sizeof(uint64_t));
-    if (!blocks->met)
-        return false;
-    for (uint32_t page = 0; page < store->pages_most; page++) {
-        if (!shape_of(blocks, page, &shape))
-            continue;
-        const char *base = store->base + page_offset(store, page);
-        uint32_t next = shape.first_free;
-        while (next > 0 && next <= shape.fresh && !is_met(blocks, page, next - 1)) {
-            meet(blocks, page, next - 1);
-            memcpy(&next, base + (uint64_t)(next - 1) * shape.size, sizeof(next));
-        }
-    }
-    return true;
+    return blocks->met != NULL;
 }
 
 void segment_blocks_end(struct segment_blocks *blocks)
@@ -95,6 +82,44 @@ bool segment_block_take(struct segment_blocks *blocks, block_t block, size_t siz
         return false;
     meet(blocks, page, index);
     return true;
+}
+
+void segment_block_release(struct segment_blocks *blocks, block_t block)
+{
+    struct page_shape shape;
+    uint32_t page;
+    uint32_t index;
+    if (find(blocks, block, &page, &index, &shape))
+        blocks->met[(size_t)page * SEEN_WORDS + index / 64] &= ~(UINT64_C(1) << (index % 64));
+}
+
+static uint32_t next_free(const char *base, const struct page_shape *shape, uint32_t number)
+{
+    memcpy(&number, base + (uint64_t)(number - 1) * shape->size, sizeof(number));
+    return number;
+}
+
+/* One that comes to its end after as many blocks as are not in use goes round in no circle. */
+static bool is_chain(const char *base, const struct page_shape *shape)
+{
+    uint32_t left = shape->fresh - shape->used;
+    uint32_t next = shape->first_free;
+    for (; next > 0 && next <= shape->fresh && left > 0; left--)
+        next = next_free(base, shape, next);
+    return next == 0 && left == 0;
+}
+
+void segment_free_take(struct segment_blocks *blocks)
+{
+    struct page_shape shape;
+    for (uint32_t page = 0; page < blocks->store->pages_most; page++) {
+        if (!shape_of(blocks, page, &shape))
+            continue;
+        const char *base = blocks->store->base + page_offset(blocks->store, page);
+        for (uint32_t next = is_chain(base, &shape) ? shape.first_free : 0; next > 0;
+             next = next_free(base, &shape, next))
+            meet(blocks, page, next - 1);
+    }
 }
 
 void segment_chain_take(struct segment_blocks *blocks, block_t block)
@@ -129,7 +154,8 @@ static bool is_message(const struct segment_blocks *blocks, block_t block, size_
     *pieces = (sender + subject + message->body_length - head + PIECE_TEXT - 1) / PIECE_TEXT;
     block_t piece = message->pieces;
     for (size_t i = 0; i < *pieces; i++) {
-        if (!segment_block_is(blocks, piece, sizeof(struct piece), NULL) || !is_fresh(blocks, piece))
+        if (piece == block || !segment_block_is(blocks, piece, sizeof(struct piece), NULL) ||
+            !is_fresh(blocks, piece))
             return false;
         piece = ((const struct piece *)at(blocks->store, piece))->link;
     }

@@ -10,10 +10,10 @@
 
 struct segment_blocks {
     const struct store *store;
-    uint64_t *met; /* a bit per block: it is free, or was taken */
+    uint64_t *met; /* a bit per block: it was taken, or is free */
 };
 
-/* With the free blocks met. False: no memory. The store does not change meanwhile. */
+/* With none met. False: no memory. The store does not change meanwhile. */
 bool segment_blocks_begin(struct segment_blocks *, const struct store *);
 void segment_blocks_end(struct segment_blocks *);
 
@@ -23,6 +23,9 @@ bool segment_block_is(const struct segment_blocks *, block_t, size_t size, size_
 /* The same, and that it was not met before: now it is. */
 bool segment_block_take(struct segment_blocks *, block_t, size_t size);
 
+/* It was not what it should be: another may take it. */
+void segment_block_release(struct segment_blocks *, block_t);
+
 /* Takes a chain of blocks as far as it is sound. */
 void segment_chain_take(struct segment_blocks *, block_t);
 
@@ -31,6 +34,10 @@ bool segment_message_take(struct segment_blocks *, block_t);
 
 /* Sender, subject and body of a sound message, one after the other. False: no memory. */
 bool segment_message_text(const struct segment_blocks *, block_t, struct buffer *);
+
+/* Takes the free blocks of each page whose chain and counts agree, after all that is referred to: a damaged
+ * chain may lead to what is in use. */
+void segment_free_take(struct segment_blocks *);
 
 /* The next block at or after *block that was not met; false: there is none. *block 0 is the first. */
 bool segment_block_next(const struct segment_blocks *, block_t *block);

@@ -3,7 +3,6 @@
 #include "segment_copy.h"
 
 #include "journal_load.h"
-#include "process.h"
 #include "segment.h"
 #include "transaction.h"
 
@@ -33,31 +32,38 @@ static enum status keep_others_out(const struct store *store, const char *name, 
     return STATUS_IN_USE;
 }
 
-/* The segment's own map of what has memory may be damaged; the file knows. */
-static void map_memory(struct store *store)
+static bool is_zero(const char *bytes)
 {
-    off_t end = (off_t)store->header->segment_bytes;
-    memset(store->reserved, 0, ((size_t)end / PAGE + 63) / 64 * sizeof(*store->reserved));
-    for (off_t from = 0, to; from < end; from = to) {
-        from = lseek(store->fd, from, SEEK_DATA);
-        to = from < 0 ? -1 : lseek(store->fd, from, SEEK_HOLE);
-        if (to < 0)
-            break;
-        for (off_t unit = from / PAGE; unit * PAGE < to && unit * PAGE < end; unit++)
-            store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
-    }
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, PAGE - 1) == 0;
 }
 
-static enum status take_copy(struct store *store, const char *name, char *why, size_t why_size)
+/* The segment's own map of what has memory may be damaged; the file knows. Memory that was only looked at is
+ * zeros. */
+static uint64_t map_memory(struct store *store)
+{
+    off_t end = (off_t)store->header->segment_bytes;
+    off_t data = 0;
+    off_t hole = 0;
+    uint64_t unmarked = 0;
+    for (off_t at = 0; at < end; at += PAGE) {
+        uint64_t *word = &store->reserved[at / PAGE / 64];
+        uint64_t bit = UINT64_C(1) << (at / PAGE % 64);
+        while (hole <= at && data < end) {
+            data = lseek(store->fd, at, SEEK_DATA);
+            hole = data < 0 ? end : lseek(store->fd, data, SEEK_HOLE);
+            data = data < 0 ? end : data;
+        }
+        bool has_data = data < at + PAGE;
+        unmarked += has_data && !(*word & bit) && !is_zero(store->base + at);
+        *word = has_data ? *word | bit : *word & ~bit;
+    }
+    return unmarked;
+}
+
+static enum status take_copy(struct store *store, const char *name, uint64_t *unmarked, char *why,
+                             size_t why_size)
 {
     struct header *header = store->header;
-    if (store->arena < sizeof(*header) || store->arena > header->segment_bytes - PAGE ||
-        header->accounts_most == 0 || header->slots_most == 0 || header->slots_most > SLOTS_LIMIT) {
-        snprintf(why, why_size,
-                 "post office %s: its header is damaged, so nothing can be found in it; it is kept as it is",
-                 name);
-        return STATUS_MISMATCH;
-    }
     enum status status = keep_others_out(store, name, why, why_size);
     if (status != STATUS_OK)
         return status;
@@ -66,22 +72,23 @@ static enum status take_copy(struct store *store, const char *name, char *why, s
         snprintf(why, why_size, "post office %s cannot be mapped: %s", name, strerror(errno));
         return STATUS_SYSTEM;
     }
-    map_memory(store);
+    *unmarked = map_memory(store);
     (void)madvise(store->base, header->segment_bytes, MADV_DONTDUMP);
-    for (uint32_t i = 0; i < header->slots_most; i++)
-        if (process_has_slot(store, i) && store->slots[i].redo_count)
-            transaction_apply(store, &store->slots[i]);
+    /* With nobody in the lock a record that is not completed is a scribble, which the check finds. */
+    if (header->owner)
+        transaction_recover(store);
     header->owner = 0;
     header->journal.directory[sizeof(header->journal.directory) - 1] = '\0';
     return STATUS_OK;
 }
 
-enum status segment_copy(const char *name, struct store **store, char *why, size_t why_size)
+enum status segment_copy(const char *name, struct store **store, uint64_t *unmarked, char *why,
+                         size_t why_size)
 {
     const struct store_options options = {.name = name, .must_exist = true};
     enum status status = store_open(store, &options, why, why_size);
     if (status == STATUS_OK)
-        status = take_copy(*store, name, why, why_size);
+        status = take_copy(*store, name, unmarked, why, why_size);
     if (status != STATUS_OK) {
         journal_unload(*store);
         *store = NULL;

@@ -6,8 +6,9 @@
 
 /* Opens the segment, keeps every other process from attaching until this one ends, and maps it anew so that
  * what is written from here on is not written to it. What a dead process had committed is completed there. It
- * is not attached; journal_unload lets go of it, and lets others attach. STATUS_IN_USE: somebody is;
- * STATUS_MISMATCH: no sound header; STATUS_SYSTEM. */
-enum status segment_copy(const char *name, struct store **, char *why, size_t why_size);
+ * is not attached; journal_unload lets go of it, and lets others attach. *unmarked is how many units of
+ * memory that is in use were not marked so: here they are. STATUS_IN_USE: somebody is; STATUS_MISMATCH: no
+ * sound header; STATUS_SYSTEM. */
+enum status segment_copy(const char *name, struct store **, uint64_t *unmarked, char *why, size_t why_size);
 
 #endif

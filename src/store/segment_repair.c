@@ -17,11 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MARK_SIZE = MOMENT_SIZE + 8, TRIES = 1000, PATH_SIZE = 128, OFFICE_SIZE = 64 };
+enum { MARK_SIZE = MOMENT_SIZE + 12, TRIES = 1000, PATH_SIZE = 128, OFFICE_SIZE = 64 };
 
 struct repair {
     const char *name;
     struct store *old;     /* a private copy */
+    uint64_t unmarked;     /* units of its memory */
     struct store *journal; /* what its journal says; NULL: it has none */
     struct store *fresh;   /* what is made of both */
     struct report *report;
@@ -29,6 +30,7 @@ struct repair {
     struct journal_directory place; /* of its journal; path NULL: it has none */
     struct journal_choice choice;
     bool journal_is_damaged;
+    uint64_t journal_bytes; /* of the larger file */
     char mark[MARK_SIZE];
     char export_name[sizeof("export--") + POST_OFFICE_MAX + MARK_SIZE];
     char office[OFFICE_SIZE]; /* the new segment's name until the end */
@@ -48,6 +50,16 @@ static enum status refuse(struct repair *repair, enum status status, const char 
     return status;
 }
 
+static bool is_taken(struct repair *repair)
+{
+    char path[PATH_SIZE];
+    struct stat about;
+    object_path(path, repair->name, repair->mark);
+    snprintf(repair->export_name, sizeof(repair->export_name), "export-%s-%s", repair->name, repair->mark);
+    return lstat(path, &about) == 0 || lstat(repair->export_name, &about) == 0 ||
+           (repair->place.path && journal_keeps(&repair->place, repair->mark));
+}
+
 static void choose_names(struct repair *repair)
 {
     char moment[MOMENT_SIZE];
@@ -55,20 +67,15 @@ static void choose_names(struct repair *repair)
     struct stat about;
     export_moment(moment);
     snprintf(repair->mark, sizeof(repair->mark), "%s", moment);
-    for (int i = 2; i < TRIES; i++) {
-        object_path(path, repair->name, repair->mark);
-        snprintf(repair->export_name, sizeof(repair->export_name), "export-%s-%s", repair->name,
-                 repair->mark);
-        if (lstat(path, &about) != 0 && lstat(repair->export_name, &about) != 0)
-            break;
-        snprintf(repair->mark, sizeof(repair->mark), "%s-%d", moment, i);
-    }
+    for (unsigned i = 2; i < TRIES && is_taken(repair); i++)
+        snprintf(repair->mark, sizeof(repair->mark), "%s-%u", moment, i);
     for (int i = 1; i < TRIES; i++) {
         snprintf(repair->office, sizeof(repair->office), "repair-%ld-%d", (long)getpid(), i);
         object_path(path, repair->office, NULL);
         if (lstat(path, &about) != 0)
             break;
     }
+    repair->exporter = EXPORT_TO(AT_FDCWD, NULL, repair->export_name);
 }
 
 /* ---- is there anything to do ---- */
@@ -84,28 +91,63 @@ static void note_damage(void *context, enum report_kind kind, const char *text)
     report_say(context, kind == REPORT_NOTE ? kind : REPORT_DAMAGE, "%s", text);
 }
 
-/* The directory must be the one that the segment has written to. */
+/* Of the three that say so one may be damaged. */
+static bool has_journal(const struct journal_segment *journal)
+{
+    static const uint8_t nobody[sizeof(journal->id)];
+    return (journal->on == 1) + (journal->directory[0] != '\0') +
+               (memcmp(journal->id, nobody, sizeof(nobody)) != 0) >
+           1;
+}
+
+struct likeness {
+    bool same, foreign; /* a file is of this journal; of another one */
+    bool out_of_date;   /* it has been repaired since */
+};
+
+static struct likeness compare_files(struct repair *repair)
+{
+    const struct journal_segment *journal = &repair->old->header->journal;
+    struct likeness likeness = {false, false, false};
+    for (int i = 0; i < 2; i++) {
+        struct journal_header header;
+        struct stat about;
+        int file = repair->place.files[i];
+        if (file < 0 || pread(file, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+            header.magic != JOURNAL_MAGIC || header.crc != journal_header_crc(&header))
+            continue;
+        bool same = memcmp(header.id, journal->id, sizeof(header.id)) == 0;
+        likeness.same = likeness.same || same;
+        likeness.foreign = likeness.foreign || !same;
+        likeness.out_of_date = likeness.out_of_date || (same && header.generation > journal->generation + 1);
+        if (fstat(file, &about) == 0 && (uint64_t)about.st_size > repair->journal_bytes)
+            repair->journal_bytes = (uint64_t)about.st_size;
+    }
+    return likeness;
+}
+
+/* The directory must be the one that the segment has written to, and nobody may have written to it since:
+ * then an index may be another account's there. A lock file that is lost tells nothing. */
 static enum status open_journal(struct repair *repair)
 {
     const struct journal_segment *journal = &repair->old->header->journal;
-    struct journal_header header;
     uint8_t holder[sizeof(journal->segment_id)];
     enum status status = journal_directory_open(&repair->place, journal->directory, DIRECTORY_MEND,
                                                 repair->why, repair->why_size);
     if (status != STATUS_OK)
         return status;
-    bool ours = pread(repair->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
-                memcmp(holder, journal->segment_id, sizeof(holder)) == 0;
-    bool foreign = false;
-    for (int i = 0; i < 2; i++) {
-        ssize_t got = pread(repair->place.files[i], &header, sizeof(header), 0);
-        bool sound = got == (ssize_t)sizeof(header) && header.magic == JOURNAL_MAGIC &&
-                     header.crc == journal_header_crc(&header);
-        bool same = sound && memcmp(header.id, journal->id, sizeof(header.id)) == 0;
-        ours = ours || same;
-        foreign = foreign || (sound && !same);
+    struct likeness likeness = compare_files(repair);
+    bool held = pread(repair->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder);
+    bool ours = held && memcmp(holder, journal->segment_id, sizeof(holder)) == 0;
+    if ((held && !ours) || likeness.out_of_date) {
+        snprintf(
+            repair->why, repair->why_size,
+            "journal directory %s has been used by another post office or repaired since: post office %s "
+            "is out of date, remove it with 'shmailctl rm %s'",
+            journal->directory, repair->name, repair->name);
+        return STATUS_MISMATCH;
     }
-    if (ours && !foreign)
+    if ((ours || likeness.same) && !likeness.foreign)
         return STATUS_OK;
     snprintf(repair->why, repair->why_size, "post office %s: what is in %s is not its journal", repair->name,
              journal->directory);
@@ -134,6 +176,7 @@ static enum status open_fresh(struct repair *repair, const char *directory)
     const struct header *old = repair->old->header;
     const struct store_options options = {.directory = directory,
                                           .sync = (enum store_sync)old->journal.sync,
+                                          .journal_bytes = repair->journal_bytes,
                                           .name = directory || !repair->place.path ? repair->office : NULL,
                                           .segment_bytes = old->segment_bytes,
                                           .accounts = old->accounts_most,
@@ -156,7 +199,8 @@ static enum status make_fresh(struct repair *repair, struct store *journal)
     enum status status = open_fresh(repair, NULL);
     if (status != STATUS_OK)
         return status;
-    status = segment_salvage(repair->old, journal, repair->fresh, repair->report, &repair->exporter);
+    status = segment_salvage(repair->old, journal, repair->choice.last, repair->fresh, repair->report,
+                             &repair->exporter);
     if (status == STATUS_OK)
         status = export_finish(&repair->exporter);
     if (status != STATUS_OK)
@@ -172,6 +216,8 @@ static enum status make_journal(struct repair *repair)
     snprintf(directory, sizeof(directory), "%s", repair->place.path);
     if (repair->choice.last < repair->old->header->journal.assigned)
         repair->choice.last = repair->old->header->journal.assigned;
+    if (repair->choice.generation < repair->old->header->journal.generation)
+        repair->choice.generation = repair->old->header->journal.generation;
     enum status status = journal_rewrite(&repair->place, &repair->choice, repair->fresh, repair->mark,
                                          repair->report, repair->why, repair->why_size);
     journal_directory_close(&repair->place);
@@ -215,12 +261,15 @@ static enum status change_places(struct repair *repair)
 static enum status mend(struct repair *repair)
 {
     enum status status = STATUS_OK;
-    bool damaged = store_check(repair->old, note_finding, repair->report) > 0;
-    if (repair->old->header->journal.on) {
+    if (repair->unmarked > 0)
+        report_say(repair->report, REPORT_DAMAGE, "%llu units of memory are in use and not marked so",
+                   (unsigned long long)repair->unmarked);
+    bool damaged = store_check(repair->old, note_finding, repair->report) > 0 || repair->unmarked > 0;
+    if (has_journal(&repair->old->header->journal))
         status = open_journal(repair);
-        if (status == STATUS_OK)
-            status = load_journal(repair, damaged);
-    }
+    choose_names(repair);
+    if (status == STATUS_OK && repair->place.path)
+        status = load_journal(repair, damaged);
     if (status != STATUS_OK || (!damaged && !repair->journal_is_damaged))
         return status;
     /* A sound segment has all that its journal has, and more. */
@@ -238,11 +287,9 @@ enum status segment_repair(const char *name, struct report *report, char *why, s
                             .place = {.directory = -1, .lock = -1, .files = {-1, -1}},
                             .why = why,
                             .why_size = why_size};
-    enum status status = segment_copy(name, &repair.old, why, why_size);
+    enum status status = segment_copy(name, &repair.old, &repair.unmarked, why, why_size);
     if (status != STATUS_OK)
         return status;
-    choose_names(&repair);
-    repair.exporter = EXPORT_TO(AT_FDCWD, NULL, repair.export_name);
     status = mend(&repair);
     export_end(&repair.exporter, status == STATUS_OK);
     journal_directory_close(&repair.place);

@@ -15,7 +15,8 @@ struct salvage {
     struct segment_accounts accounts; /* of the damaged segment; its status is that of all */
     struct segment_account account;   /* the one in hand */
     struct store *journal, *fresh;
-    bool known; /* the journal has the account in hand */
+    uint64_t last; /* record of the journal */
+    bool known;    /* the journal has the account in hand */
     struct restore *restore;
 };
 
@@ -36,14 +37,29 @@ static const struct identity *journal_identity(const struct salvage *salvage)
     return at(salvage->journal, salvage->journal->accounts[salvage->account.index].identity);
 }
 
-/* The segment is never behind: an index that has another name there is another account's now. */
+/* The segment is never behind: an index that has another name there is another account's now. So it may be
+ * where the name is the same but ids begin anew, if the journal has not come to that. */
 static bool journal_knows(const struct salvage *salvage)
 {
-    const struct identity *identity = salvage->account.identity;
-    if (!salvage->journal || !lives(salvage->journal, salvage->account.index))
+    const struct segment_account *account = &salvage->account;
+    if (!salvage->journal || !lives(salvage->journal, account->index))
         return false;
-    return !identity || !salvage->account.alive ||
-           strcmp(identity->text, journal_identity(salvage)->text) == 0;
+    if (!account->alive)
+        return true;
+    const struct account_record *known = &salvage->journal->accounts[account->index];
+    const char *name = journal_identity(salvage)->text;
+    if (salvage->last < salvage->accounts.store->header->journal.assigned &&
+        (account->record->newest < known->newest || account->record->queue_newest < known->queue_newest))
+        return false;
+    return account->claimed && strcmp(account->claimed->text, name) == 0
+               ? true
+               : !account->identity && segment_account_is_named(&salvage->accounts, account, name);
+}
+
+/* What the account had come to is in the journal. */
+static bool journal_is_complete(const struct salvage *salvage)
+{
+    return salvage->known && salvage->account.record->changed <= salvage->last;
 }
 
 /* Adds what only the journal has. */
@@ -136,8 +152,7 @@ static void put_messages(struct salvage *salvage, const struct buffer *list, boo
 
 static uint64_t greatest(uint64_t scribbled, uint64_t other, const struct buffer *list)
 {
-    size_t count = found_count(list);
-    uint64_t last = count > 0 ? found_at(list, count - 1)->id : 0;
+    uint64_t last = found_last(list);
     uint64_t most = scribbled < ID_MOST && scribbled > other ? scribbled : other;
     return last > most ? last : most;
 }
@@ -186,14 +201,19 @@ static void say_lost(struct salvage *salvage)
     struct report *report = salvage->accounts.report;
     uint64_t counted = record->count + record->queue_count;
     uint64_t met = found_count(&account->messages) + found_count(&account->queue);
+    if (!account->alive)
+        return;
     for (size_t i = 0; i < found_count(&account->broken); i++) {
         uint64_t id = found_at(&account->broken, i)->id;
         if (!found_has(&account->messages, found_count(&account->messages), id))
             report_say(report, REPORT_LOST, "%s: message %llu is lost", account->name,
                        (unsigned long long)id);
     }
-    if (salvage->known || !account->alive)
-        return; /* the journal has all that was there */
+    if (journal_is_complete(salvage))
+        return;
+    if (salvage->known && !account->whole)
+        report_say(report, REPORT_LOST, "%s: the journal ends at record %llu, and %llu was about it",
+                   account->name, (unsigned long long)salvage->last, (unsigned long long)record->changed);
     if (account->broken_queued > 0)
         report_say(report, REPORT_LOST, "%s: %zu queued messages are lost, and what was queued before them",
                    account->name, account->broken_queued);
@@ -251,11 +271,28 @@ static bool is_kept(struct salvage *salvage, const struct message_record *messag
     return true;
 }
 
+static void export_misplaced(struct salvage *salvage)
+{
+    struct segment_accounts *accounts = &salvage->accounts;
+    char owner[ACCOUNT_TEXT_SIZE];
+    for (size_t i = 0; i < accounts->misplaced.length && accounts->status == STATUS_OK;
+         i += sizeof(struct misplaced)) {
+        struct misplaced misplaced;
+        memcpy(&misplaced, accounts->misplaced.bytes + i, sizeof(misplaced));
+        if (!segment_message_take(&accounts->blocks, misplaced.block))
+            continue; /* it is another's, and there */
+        account_describe(salvage->fresh, misplaced.account, owner);
+        segment_message_export(accounts, misplaced.block, misplaced.queued, owner,
+                               "it is not the message that should be there");
+    }
+}
+
 /* Drafts and deleted messages are nobody's, and nobody misses them. */
 static void export_unreachable(struct salvage *salvage)
 {
     struct segment_accounts *accounts = &salvage->accounts;
     char owner[ACCOUNT_TEXT_SIZE];
+    segment_free_take(&accounts->blocks);
     for (block_t block = 0; accounts->status == STATUS_OK && segment_block_next(&accounts->blocks, &block);
          block++) {
         if (!segment_message_take(&accounts->blocks, block))
@@ -272,10 +309,10 @@ static void export_unreachable(struct salvage *salvage)
     }
 }
 
-enum status segment_salvage(const struct store *old, struct store *journal, struct store *fresh,
-                            struct report *report, struct exporter *exporter)
+enum status segment_salvage(const struct store *old, struct store *journal, uint64_t last,
+                            struct store *fresh, struct report *report, struct exporter *exporter)
 {
-    struct salvage salvage = {.journal = journal, .fresh = fresh};
+    struct salvage salvage = {.journal = journal, .last = last, .fresh = fresh};
     if (!segment_accounts_begin(&salvage.accounts, old, report, exporter))
         return STATUS_NO_MEMORY;
     salvage.restore = restore_begin(fresh);
@@ -288,6 +325,7 @@ enum status segment_salvage(const struct store *old, struct store *journal, stru
     }
     if (salvage.restore)
         restore_end(salvage.restore);
+    export_misplaced(&salvage);
     export_unreachable(&salvage);
     segment_account_free(&salvage.account);
     segment_accounts_end(&salvage.accounts);

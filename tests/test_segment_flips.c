@@ -1,0 +1,292 @@
+/* test_segment_flips.c: some random bits of a segment flipped, and a repair killed at each of its steps: what
+ * can be told apart from what was meant is there, exported or named, and one sound office stands. */
+#include "wreck.h"
+
+#include "random.h"
+
+#include <sys/syscall.h>
+
+/* ---- flipped bits ---- */
+
+enum { TRIALS = 150, FLIPS_MOST = 3 };
+
+struct range {
+    const void *start;
+    size_t length;
+};
+
+/* An allocated block's first words, where its links and lengths are. */
+static struct range random_block(void)
+{
+    for (;;) {
+        struct page_shape shape;
+        uint32_t page = pick(store->header->pages_used);
+        if (!block_page_shape(store->pages[page].word, &shape) || shape.fresh == 0)
+            continue;
+        const char *base = store->base + store->arena + (uint64_t)page * PAGE;
+        return (struct range){base + (size_t)pick(shape.fresh) * shape.size,
+                              shape.size < 64 ? shape.size : 64};
+    }
+}
+
+static struct range random_range(void)
+{
+    const struct header *header = store->header;
+    const struct range ranges[] = {
+        {header, sizeof(*header)},
+        {&header->accounts_used, 512},
+        {&header->journal, sizeof(header->journal)},
+        {store->reserved, 32},
+        {store->waits, 32},
+        {store->ring, 64 * sizeof(*store->ring)},
+        {store->slots, sizeof(*store->slots)},
+        {store->name_buckets, 4 * ((size_t)store->name_mask + 1)},
+        {&store->accounts[1], header->accounts_used * sizeof(*store->accounts)},
+        {&store->sessions[1], header->sessions_used * sizeof(*store->sessions)},
+        {store->pages, header->pages_used * sizeof(*store->pages)},
+    };
+    uint32_t which = pick(2 * sizeof(ranges) / sizeof(ranges[0]));
+    return which < sizeof(ranges) / sizeof(ranges[0]) ? ranges[which] : random_block();
+}
+
+static void flip_some(int object)
+{
+    for (uint32_t left = 1 + pick(FLIPS_MOST); left > 0; left--) {
+        struct range range = random_range();
+        off_t offset = (off_t)(offset_of(range.start) + pick((uint32_t)range.length));
+        uint8_t byte;
+        EXPECT_EQ(pread(object, &byte, 1, offset), 1);
+        byte ^= (uint8_t)(1u << pick(8));
+        EXPECT_EQ(pwrite(object, &byte, 1, offset), 1);
+        dprintf(STDOUT_FILENO, " %llu", (unsigned long long)offset);
+    }
+}
+
+/* What the header or the journal say of each other does not agree any more: then nothing is touched. */
+static bool is_refused(void)
+{
+    static const char *const reasons[] = {"its header is damaged", "is of another version",
+                                          "out of date",           "it cannot be opened",
+                                          "was never finished",    "is not its journal"};
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+        if (outcome->status != STATUS_OK && strstr(outcome->why, reasons[i]))
+            return true;
+    return false;
+}
+
+static void flip_random_bits(bool journal)
+{
+    size_t repaired = 0;
+    size_t costly = 0;
+    size_t refused = 0;
+    make_wreck(journal);
+    for (int trial = 0; trial < TRIALS; trial++) {
+        int object = begin_trial();
+        dprintf(STDOUT_FILENO, "# trial %d:", trial);
+        flip_some(object);
+        dprintf(STDOUT_FILENO, "\n");
+        close(object);
+        in_a_process(run_repair);
+        if (is_refused()) {
+            refused++;
+        } else {
+            expect_repaired();
+            expect_served(false);
+            expect_no_wrong_place();
+            costly += expect_accounted_for(false) > 0;
+            repaired += outcome->counts[REPORT_DAMAGE] > 0;
+        }
+        end_trial();
+    }
+    harness_say("%d times: %zu repaired, %zu with a loss that was named, %zu refused; the rest harmless",
+                TRIALS, repaired, costly, refused);
+    EXPECT(repaired > TRIALS / 4 && refused < TRIALS / 4);
+}
+
+static void flipped_without_a_journal(void)
+{
+    flip_random_bits(false);
+}
+
+static void flipped_with_a_journal(void)
+{
+    flip_random_bits(true);
+}
+
+/* ---- killed ---- */
+
+static uint64_t steps; /* until this process is killed; 0: it is not */
+
+static void step(void)
+{
+    if (steps > 0 && --steps == 0)
+        raise(SIGKILL);
+}
+
+int link(const char *from, const char *to)
+{
+    step();
+    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
+
+int rename(const char *from, const char *to)
+{
+    step();
+    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+}
+
+int unlink(const char *path)
+{
+    step();
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+int ftruncate(int file, off_t length)
+{
+    step();
+    return (int)syscall(SYS_ftruncate, file, length);
+}
+
+ssize_t pwrite(int file, const void *bytes, size_t length, off_t offset)
+{
+    step();
+    return syscall(SYS_pwrite64, file, bytes, length, offset);
+}
+
+ssize_t write(int file, const void *bytes, size_t length)
+{
+    step();
+    return syscall(SYS_write, file, bytes, length);
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    step();
+    return (int)syscall(SYS_renameat2, from, old, to, new, 0);
+}
+
+int linkat(int from, const char *old, int to, const char *new, int flags)
+{
+    step();
+    return (int)syscall(SYS_linkat, from, old, to, new, flags);
+}
+
+int unlinkat(int directory, const char *path, int flags)
+{
+    step();
+    return (int)syscall(SYS_unlinkat, directory, path, flags);
+}
+
+/* True if it was killed. What it was making has a name of its own. */
+static bool repair_killed_at(uint64_t number)
+{
+    char path[128];
+    int status;
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(30);
+        steps = number;
+        run_repair();
+        _exit(0);
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    snprintf(path, sizeof(path), "/dev/shm/shmail-repair-%ld-1", (long)pid);
+    unlink(path);
+    EXPECT(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+    return status != 0;
+}
+
+/* Either it can be done again, or the journal has all, and a server is told so. */
+static bool take_what_stands(void)
+{
+    char path[128];
+    object_path(path, "");
+    EXPECT_EQ(access(path, F_OK), 0);
+    in_a_process(run_repair);
+    bool superseded =
+        with_journal && outcome->status == STATUS_MISMATCH && strstr(outcome->why, "out of date");
+    if (superseded)
+        EXPECT_EQ(unlink(path), 0);
+    else
+        expect_repaired();
+    buffer_clear(&exports);
+    read_exports(".", &exports);
+    return superseded;
+}
+
+static void kill_at_each_step(void (*damage)(int object))
+{
+    uint64_t number = 0;
+    size_t superseded = 0;
+    bool killed;
+    do {
+        int object = begin_trial();
+        damage(object);
+        close(object);
+        killed = repair_killed_at(++number);
+        superseded += take_what_stands();
+        expect_served(true);
+        expect_no_wrong_place();
+        size_t missing = expect_accounted_for(true);
+        EXPECT(missing == 0 || !with_journal);
+        end_trial();
+    } while (killed);
+    EXPECT(number > 8);
+    harness_say("killed at each of %llu steps; %zu times the journal was the new one already",
+                (unsigned long long)number - 1, superseded);
+    EXPECT(superseded > 0 || !with_journal);
+}
+
+/* The page of most small messages. */
+static void lose_a_page(int object)
+{
+    static const uint64_t nothing;
+    const struct node *top = at(store, record_of("bob")->root);
+    const struct node *leaf = at(store, top->entry[0]);
+    uint64_t page = ((uint64_t)leaf->entry[1] * UNIT - store->arena) / PAGE;
+    EXPECT_EQ(pwrite(object, &nothing, sizeof(nothing), (off_t)offset_of(&store->pages[page].word)), 8);
+}
+
+static void lose_a_record(int object)
+{
+    struct journal_reader reader;
+    struct journal_record record;
+    const char *texts;
+    (void)object;
+    int file = open("journal/journal.0", O_RDONLY);
+    EXPECT_EQ(journal_read_open(&reader, file), FOUND_RECORD);
+    for (int i = 0; i < 9; i++)
+        EXPECT_EQ(journal_read(&reader, &record, &texts), FOUND_RECORD);
+    flip_at("journal/journal.0", reader.offset - 8);
+    journal_read_close(&reader);
+    close(file);
+}
+
+static void killed_without_a_journal(void)
+{
+    make_wreck(false);
+    kill_at_each_step(lose_a_page);
+}
+
+static void killed_with_a_journal(void)
+{
+    make_wreck(true);
+    kill_at_each_step(lose_a_page);
+}
+
+static void killed_as_it_mends_the_journal(void)
+{
+    make_wreck(true);
+    kill_at_each_step(lose_a_record);
+}
+
+static const struct harness_test tests[] = {
+    {"random bits flipped: nothing is dropped unsaid or misplaced", flipped_without_a_journal, 300},
+    {"random bits flipped beside a journal: the same", flipped_with_a_journal, 300},
+    {"a repair killed at any step can be done again", killed_without_a_journal, 120},
+    {"killed at any step, the old office stands or the new one, or its journal", killed_with_a_journal, 120},
+    {"killed while it mends the journal of a sound segment", killed_as_it_mends_the_journal, 120},
+};
+
+HARNESS_MAIN(tests)
