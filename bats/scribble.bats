@@ -1,5 +1,6 @@
 # A process that crashes may have written anywhere: the store is checked before anybody works on it again.
 
+bats_require_minimum_version 1.5.0
 load helper
 
 wait_for_log() {
@@ -20,24 +21,52 @@ setup() {
 }
 
 teardown() {
+    [ -z "${SHMAIL_PID-}" ] || kill -CONT "$SHMAIL_PID" 2>/dev/null || :
     stop_server || :
     remove_segment
     rm -f "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
 }
 
 @test "a child that dies of a fault leads to a check, and others are served again" {
+    local signal
     start_server --crypt-cost 1
     ask "REGISTER alice secret"
+    for signal in SEGV BUS ABRT FPE ILL; do
+        : >"$BATS_FILE_TMPDIR/shmaild.log"
+        exec {held}<>"/dev/tcp/$HOST/$PORT"
+        echo NOOP >&"$held"
+        read -r -u "$held"
+        kill "-$signal" "$(child_of_server)"
+        wait_for_log "the post office is sound"
+        exec {held}>&-
+        run ask "LOGIN alice secret"
+        assert_output --partial "OK "
+        run shmailctl -n "$SHMAIL_NAME" check
+        assert_output clean
+    done
+}
+
+@test "until the check is over each request gets a temporary error, and afterwards its answer" {
+    local cookie
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
     exec {held}<>"/dev/tcp/$HOST/$PORT"
     echo NOOP >&"$held"
     read -r -u "$held"
-    kill -SEGV "$(child_of_server)"
+    kill -STOP "$SHMAIL_PID" # so that nobody checks
+    tool_scribble "$SHMAIL_NAME" nothing
+    printf '%s\n' "SEND alice hello $cookie" "COUNT alice $cookie" >&"$held"
+    for _ in 1 2; do
+        read -r -t 10 -u "$held" line
+        [ "$line" = KO ]
+    done
+    kill -CONT "$SHMAIL_PID"
+    ask NOOP || :
     wait_for_log "the post office is sound"
+    echo "SEND alice hello $cookie" >&"$held"
+    read -r -t 10 -u "$held" line
+    [ "$line" = "OK 1" ]
     exec {held}>&-
-    run ask "LOGIN alice secret"
-    assert_output --partial "OK "
-    run shmailctl -n "$SHMAIL_NAME" check
-    assert_output clean
 }
 
 @test "a damaged post office without a journal ends the server, which says so, and is kept" {
@@ -76,5 +105,39 @@ teardown() {
     ask NOOP || :
     wait_for_log "the post office is sound"
     run ask "LOGIN alice secret"
+    assert_output --partial "OK "
+}
+
+@test "without a parent: who comes next checks, and serves what is sound" {
+    local inetd
+    run shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 <<<"REGISTER alice secret"
+    assert_output --partial "OK "
+    mkfifo "$BATS_TEST_TMPDIR/requests"
+    shmaild -i -n "$SHMAIL_NAME" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
+    inetd=$!
+    exec {held}>"$BATS_TEST_TMPDIR/requests"
+    echo NOOP >&"$held"
+    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
+    kill -SEGV "$inetd"
+    wait "$inetd" || :
+    exec {held}>&-
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"LOGIN alice secret"
+    assert_output --partial "OK "
+    [[ $stderr == *"the post office is being checked"*"the post office is sound"* ]]
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
+    assert_output OK
+    [ -z "$stderr" ]
+}
+
+@test "without a parent: who comes next turns its client away from what is damaged, and says what to do" {
+    shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 <<<"REGISTER alice secret"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    run -69 --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
+    assert_output KO
+    [[ $stderr == *"the post office is damaged: "*"mend it with 'shmailctl repair'"* ]]
+    cd "$BATS_TEST_TMPDIR"
+    run shmailctl -n "$SHMAIL_NAME" repair
+    assert_line repaired
+    run shmaild -i -n "$SHMAIL_NAME" <<<"LOGIN alice secret"
     assert_output --partial "OK "
 }
