@@ -258,11 +258,7 @@ static int run(const struct plan *plan)
     int ends[2];
 
     crew.plan = plan;
-    if (board == NULL) {
-        return EX_OSERR;
-    }
-    if (pipe(ends) != 0) {
-        complain(plan, "no pipe: %s", strerror(errno));
+    if (board == NULL || pipe(ends) != 0) {
         return EX_OSERR;
     }
     catch_signals(&crew);

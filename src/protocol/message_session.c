@@ -181,12 +181,13 @@ static bool is_entered(struct message_session *session)
     if (session->account.generation == 0 && session->account.index == 0) {
         return false;
     }
-    if (account_lives(store, session->account)) {
-        return true;
+    session->name_length = account_name(store, session->account, session->name);
+    if (session->name_length == 0) {
+        account_leave(store);
+        session->account = ACCOUNT_NONE;
+        return false;
     }
-    account_leave(store);
-    session->account = ACCOUNT_NONE;
-    return false;
+    return true;
 }
 
 /* Serves the request that stands whole at the start of the stream. */
