@@ -104,6 +104,13 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	@echo '  CC    $<'
 	$(Q)$(COMPILE) $(rooms) -MMD -MP -c -o $@ $<
 
+# The names of all system calls, for a line in the log.
+$(BUILD)/obj/src/server/breach.o: rooms = -I$(BUILD)
+$(BUILD)/obj/src/server/breach.o: $(BUILD)/call_names.inc
+$(BUILD)/call_names.inc: $(BUILD)/flags
+	$(Q)echo '#include <sys/syscall.h>' | $(CC) -E -dM - | \
+	    sed -n 's/^#define SYS_\([a-z0-9_]*\) .*/{SYS_\1, "\1"},/p' | LC_ALL=C sort >$@
+
 -include $(wildcard $(BUILD)/obj/*/*.d $(BUILD)/obj/*/*/*.d)
 
 # Written only when what they hold has changed: other flags rebuild everything, a removed source relinks.

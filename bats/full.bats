@@ -208,7 +208,7 @@ start_in_small_memory() { # size
 exec unshare -rm sh -c 'mount -t tmpfs -o size=$1 none /dev/shm && exec "\$@"' sh "$real/shmaild" "\$@"
 END
     chmod +x bin/shmaild
-    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 64M
+    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 64M --run-as-root # there is no other user
 }
 
 # shmailctl where that server is.

@@ -49,6 +49,13 @@ struct store_options {
  * (fcntl locks), so there is no close. */
 enum status store_open(struct store **, const struct store_options *, char *why, size_t why_size);
 
+/* All that an attached process still needs of the system: descriptors for its locks and the memory behind the
+ * segment, and for the journal (-1 where there is none). They stay what they are until store_set_aside. */
+struct store_descriptors {
+    int segment, journal[2];
+};
+struct store_descriptors store_descriptors(const struct store *);
+
 /* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
 enum status store_serve(struct store *);
 

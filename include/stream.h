@@ -27,6 +27,9 @@ struct stream_options {
 struct stream *stream_open(const struct stream_options *);
 void stream_close(struct stream *);
 
+/* Another idle limit from now on. */
+void stream_limit_idle(struct stream *, int seconds);
+
 /* What has come in and is not consumed. The pointer holds until the next stream_read. */
 const char *stream_data(const struct stream *);
 size_t stream_length(const struct stream *);

@@ -61,11 +61,12 @@ _shmail-bench() {
 _shmaild() {
     case $3 in
     -n) _shmail_offer "$2" < <(_shmail_post_offices) ;;
+    -u) _shmail_offer "$2" < <(cut -d : -f 1 /etc/passwd) ;;
     -l)
         compopt -o nospace 2>/dev/null # which fails outside a completion
         _shmail_offer "$2" <<<'inet: unix:'
         ;;
-    : | -[Dtmc] | --crypt-cost | --accounts | --slots | --sessions | --segment-size) ;;
+    : | -[Dtmc] | --crypt-cost | --per-source | --spare | --accounts | --slots | --sessions | --segment-size) ;;
     *) _shmail_offer "$2" < <(_shmail_options "$1") ;;
     esac
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 2048 }; /* below PIPE_BUF, so that a pipe takes a line whole */
@@ -42,7 +43,8 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     sink.most = most;
     sink.to_syslog = to_syslog;
     if (to_syslog) {
-        openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL); /* connects now: a sandbox may forbid it later */
+        tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
+        openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
     }
 }
 

@@ -36,7 +36,7 @@ enum status checker_run(struct store *store)
     return status;
 }
 
-pid_t checker_start(struct store *store)
+pid_t checker_start(struct store *store, struct sandbox *sandbox)
 {
     pid_t pid = fork();
 
@@ -44,13 +44,15 @@ pid_t checker_start(struct store *store)
         return pid;
     }
     (void)prctl(PR_SET_NAME, "shmaild: check");
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sandbox_enter(sandbox, -1);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have undone it */
     (void)alarm(CHECK_SECONDS);
     (void)signal(SIGALRM, SIG_DFL);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    sandbox_seal(sandbox, -1);
     enum status status = store_attach(store, "checker");
     if (status == STATUS_OK) {
         store_describe(store, "check");

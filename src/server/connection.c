@@ -8,8 +8,6 @@
 #include "log.h"
 #include "signals.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,16 +36,6 @@ static void name_peer(int descriptor, char peer[static PEER_MAX + 1])
         address_print(&address, text);
         (void)snprintf(peer, PEER_MAX + 1, "%.*s", PEER_MAX, text + strcspn(text, ":") + 1);
     }
-}
-
-/* Replies leave when the stream sends them, and a peer that lost its power is noticed. A socket of another
- * family refuses the first, which is as well. */
-static void tune(int descriptor)
-{
-    const int on = 1;
-
-    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
 }
 
 static const char *end_text(enum status status)
@@ -97,6 +85,7 @@ static int serve(struct store *store, const struct settings *settings, struct st
 static int turn_away(struct stream *stream, const char *peer, enum status why)
 {
     log_warning("%s: turned away: %s", peer, status_text(why));
+    stream_limit_idle(stream, TURN_AWAY_SECONDS);
     protocol_turn_away(stream, why);
     stream_linger(stream);
     stream_close(stream);
@@ -104,7 +93,7 @@ static int turn_away(struct stream *stream, const char *peer, enum status why)
 }
 
 int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out,
-                     bool lone)
+                     struct sandbox *sandbox)
 {
     struct stream_options options = {
         .in = in,
@@ -116,22 +105,21 @@ int connection_serve(struct store *store, const struct settings *settings, int i
     char peer[PEER_MAX + 1];
 
     name_peer(in, peer);
-    tune(out);
-    enum status status = store_attach(store, peer);
-    if (status != STATUS_OK) {
-        options.idle_seconds = TURN_AWAY_SECONDS;
-    }
-    struct stream *stream = stream_open(&options);
+    struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
     if (stream == NULL) {
         log_error("%s: turned away: %s", peer, status_text(STATUS_NO_MEMORY));
-        store_detach(store);
         return EX_OSERR;
     }
+    if (sandbox != NULL) {
+        sandbox_enter(sandbox, -1);
+        sandbox_seal(sandbox, -1);
+    }
+    enum status status = store_attach(store, peer);
     if (status != STATUS_OK) {
         return turn_away(stream, peer, status);
     }
     signals_interrupt(store);
-    if (lone && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
+    if (sandbox != NULL && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
         log_error("save the post office, then mend it with 'shmailctl repair'");
         signals_interrupt(NULL);
         store_detach(store);

@@ -3,12 +3,12 @@
 #define SHMAIL_CONNECTION_H
 
 #include "protocol.h"
+#include "sandbox.h"
 
-#include <stdbool.h>
-
-/* Attaches to the store, serves, detaches. lone: no parent looks after
- * the store, so a suspect one is checked first. Returns the exit status of the process. Needs
- * signals_prepare. */
-int connection_serve(struct store *, const struct settings *, int idle_seconds, int in, int out, bool lone);
+/* Attaches to the store, serves, detaches. sandbox: for who has no parent: it is entered before anything is
+ * read, and a suspect store is checked first; NULL in a child, which is in it already. Returns the exit
+ * status of the process. Needs signals_prepare. */
+int connection_serve(struct store *, const struct settings *, int idle_seconds, int in, int out,
+                     struct sandbox *sandbox);
 
 #endif

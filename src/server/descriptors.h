@@ -13,9 +13,13 @@ enum descriptor_kind {
 enum descriptor_kind descriptor_kind(int descriptor);
 
 /* From now on the socket sends this process SIGIO when its peer does anything (O_ASYNC, which whoever shares
- * the open file shares). False: it is no socket, or SIGIO has no handler. */
+ * the open file shares). False: SIGIO has no handler. */
 bool descriptor_watch(int descriptor);
 void descriptor_unwatch(int descriptor);
+
+/* Replies leave when the stream sends them, and a peer that lost its power is noticed. A listener hands this
+ * down to its connections; a socket of another family than TCP's refuses the first, which is as well. */
+void descriptor_tune(int descriptor);
 
 /* Opens /dev/null where descriptor 0, 1 or 2 is closed, so that no socket or segment ever gets such a number.
  * True: descriptor 2 had been open. */

@@ -24,12 +24,14 @@ static void go_alone(void)
     }
 }
 
-static _Noreturn void keep(struct store *store, int sync_seconds, bool lone)
+static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int sync_seconds, bool lone)
 {
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
+    sandbox_enter(sandbox, -1);
     if (!lone) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
     }
+    sandbox_seal(sandbox, -1);
     enum status status = store_attach(store, "keeper");
     if (status != STATUS_OK) {
         log_error("the journal has no keeper: %s", status_text(status));
@@ -43,7 +45,7 @@ static _Noreturn void keep(struct store *store, int sync_seconds, bool lone)
     _exit(0);
 }
 
-pid_t keeper_start(struct store *store, int sync_seconds, bool lone)
+pid_t keeper_start(struct store *store, struct sandbox *sandbox, int sync_seconds, bool lone)
 {
     pid_t pid = fork();
 
@@ -59,5 +61,5 @@ pid_t keeper_start(struct store *store, int sync_seconds, bool lone)
             _exit(0);
         }
     }
-    keep(store, sync_seconds, lone);
+    keep(store, sandbox, sync_seconds, lone);
 }

@@ -2,6 +2,7 @@
  * before it is replaced or removed. It accepts nothing. */
 #include "listener.h"
 
+#include "descriptors.h"
 #include "number.h"
 
 #include <errno.h>
@@ -117,6 +118,7 @@ static bool add_address(struct listeners *listeners, const struct address *addre
         *reason = strerror(errno);
         return false;
     }
+    descriptor_tune(listener->descriptor);
     bool bound = family == AF_UNIX ? bind_path(listener, reason) : bind_inet(listener, reason);
     if (bound && listen(listener->descriptor, SOMAXCONN) == 0) {
         listeners->count++;
@@ -173,6 +175,7 @@ static bool inherit(struct listeners *listeners, int descriptor)
         fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0) {
         return false;
     }
+    descriptor_tune(descriptor);
     listeners->list[listeners->count++] = listener;
     return true;
 }

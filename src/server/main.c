@@ -18,12 +18,12 @@
 
 enum { LINE = 1024 }; /* room for a reason, or for a list of addresses */
 
-static void open_log(const struct options *options, bool error_was_open)
+static void open_log(struct options *options, bool error_was_open)
 {
     bool unusable = !error_was_open || descriptors_error_is_wire();
 
-    log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
-             options->syslog || (options->inetd && unusable));
+    options->sandbox.syslog = options->syslog || (options->inetd && unusable);
+    log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, options->sandbox.syslog);
 }
 
 static int print(const char *text)
@@ -105,6 +105,19 @@ static size_t connections_most(struct store *store, const struct options *option
                                                             : OPTIONS_CONNECTIONS_DEFAULT;
 }
 
+/* A source's share leaves a quarter for all others. */
+static struct parent_limits find_limits(struct store *store, const struct options *options,
+                                        struct listeners *listeners)
+{
+    size_t most = connections_most(store, options, listeners);
+
+    return (struct parent_limits){.connections = most,
+                                  .per_source =
+                                      options->per_source > 0 ? options->per_source : most - most / 4,
+                                  .spares = options->spares,
+                                  .sync_seconds = options->sync_seconds};
+}
+
 static void listen_everywhere(struct listeners *listeners, const struct options *options)
 {
     static const struct address_name usual = {.name = "127.0.0.1", .port = "8887"};
@@ -140,19 +153,37 @@ static void announce(const struct listeners *listeners, const struct options *op
     }
 }
 
+/* Last, so that whatever needs the file system or root's rights is there. listeners may be NULL. */
+static void prepare_sandbox(struct sandbox *sandbox, struct store *store, const struct options *options,
+                            struct listeners *listeners)
+{
+    const struct store_descriptors descriptors = store_descriptors(store);
+    char why[LINE];
+
+    if (!sandbox_prepare(sandbox, &options->sandbox, why, sizeof why)) {
+        refuse(listeners, EX_NOPERM, "%s", why);
+    }
+    sandbox_admit(sandbox, &descriptors);
+}
+
 static int serve_standard_input(struct store *store, struct options *options, bool error_was_open)
 {
-    if (store_has_journal(store) && keeper_start(store, options->sync_seconds, true) < 0) {
+    static struct sandbox sandbox;
+
+    prepare_sandbox(&sandbox, store, options, NULL);
+    if (store_has_journal(store) && keeper_start(store, &sandbox, options->sync_seconds, true) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
+    descriptor_tune(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
     return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO,
-                            true);
+                            &sandbox);
 }
 
 /* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
  * know. */
-static struct store *rebuild(struct store *store, const struct options *options, struct listeners *listeners)
+static struct store *rebuild(struct store *store, const struct options *options, struct listeners *listeners,
+                             struct sandbox *sandbox)
 {
     char aside[LINE];
 
@@ -169,6 +200,8 @@ static struct store *rebuild(struct store *store, const struct options *options,
     }
     store = open_post_office(options, listeners);
     become_server(store, options, listeners);
+    const struct store_descriptors descriptors = store_descriptors(store);
+    sandbox_admit(sandbox, &descriptors);
     log_warning("the post office was rebuilt from its journal%s%s",
                 aside[0] != '\0' ? "; the damaged one is kept as " : "", aside);
     return store;
@@ -178,6 +211,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     static struct listeners listeners;
+    static struct sandbox sandbox;
     static struct store *store; /* until the process ends: there is no close */
     char why[LINE];
     bool error_was_open = descriptors_fill();
@@ -198,17 +232,19 @@ int main(int argc, char **argv)
     listen_everywhere(&listeners, &options);
     store = open_post_office(&options, &listeners);
     become_server(store, &options, &listeners);
-    size_t most = connections_most(store, &options, &listeners);
+    const struct parent_limits limits = find_limits(store, &options, &listeners);
+    prepare_sandbox(&sandbox, store, &options, &listeners);
+    sandbox_keep_little(&sandbox);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
-    int connected = parent_run(&listeners, store, most, options.sync_seconds);
+    int connected = parent_run(&listeners, store, &sandbox, &limits);
     while (connected == PARENT_DAMAGED) {
-        store = rebuild(store, &options, &listeners);
-        connected = parent_run(&listeners, store, most, options.sync_seconds);
+        store = rebuild(store, &options, &listeners, &sandbox);
+        connected = parent_run(&listeners, store, &sandbox, &limits);
     }
     if (connected >= 0) {
-        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected, false);
+        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected, NULL);
     }
     log_info("stopped");
     return EX_OK;

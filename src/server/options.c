@@ -2,6 +2,7 @@
  * fits the others, or one line says what does not. It opens, prints and looks up nothing. */
 #include "options.h"
 
+#include "children.h"
 #include "name.h"
 #include "number.h"
 
@@ -36,7 +37,12 @@ enum {
     LONG_DUMP,
     LONG_SYSLOG,
     LONG_SYNC,
-    LONG_JOURNAL
+    LONG_JOURNAL,
+    LONG_SPARE,
+    LONG_PER_SOURCE,
+    LONG_AS_ROOT,
+    LONG_NO_SANDBOX,
+    LONG_SANDBOX_DEBUG,
 };
 
 const char options_help[] =
@@ -55,6 +61,12 @@ const char options_help[] =
     "  -t SECONDS            close a connection that is idle for so long (600; 0: never)\n"
     "  -m BYTES              longest message (10M)\n"
     "  -c N                  most connections at once; further ones wait (256)\n"
+    "  --per-source N        of these, of one source; further ones are closed (three quarters)\n"
+    "  --spare N             processes made ahead of their connection (0)\n"
+    "  -u USER               whose connections' processes become, when started as root (shmail)\n"
+    "  --run-as-root         they stay root, without its rights\n"
+    "  --no-sandbox, --sandbox-debug\n"
+    "                        for debugging: none; or name the system call that ended a process\n"
     "  -v                    log connections too\n"
     "  --syslog              log to syslog instead of standard error\n"
     "  --dump                let DUMP print although not every listener is local\n"
@@ -208,6 +220,21 @@ static void parse_long(struct options *options, struct complaint *complaint, int
     case LONG_JOURNAL:
         store->journal_bytes = parse_bytes(complaint, "--journal-size", value, JOURNAL_LEAST, JOURNAL_MOST);
         break;
+    case LONG_SPARE:
+        options->spares = (uint32_t)parse_number(complaint, "--spare", value, 0, CHILDREN_HANDED_MAX);
+        break;
+    case LONG_PER_SOURCE:
+        options->per_source = (uint32_t)parse_number(complaint, "--per-source", value, 1, SLOTS_MAX);
+        break;
+    case LONG_AS_ROOT:
+        options->sandbox.as_root = true;
+        break;
+    case LONG_NO_SANDBOX:
+        options->sandbox.off = true;
+        break;
+    case LONG_SANDBOX_DEBUG:
+        options->sandbox.debug = true;
+        break;
     case LONG_DUMP:
         options->settings.dump_allowed = true;
         break;
@@ -252,6 +279,9 @@ static void parse_letter(struct options *options, struct complaint *complaint, i
         break;
     case 'c':
         options->connections = (uint32_t)parse_number(complaint, "-c", value, 1, SLOTS_MAX);
+        break;
+    case 'u':
+        options->sandbox.user = value;
         break;
     case 'v':
         options->verbose = true;
@@ -316,6 +346,11 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         {"sync", required_argument, NULL, LONG_SYNC},
         {"journal-size", required_argument, NULL, LONG_JOURNAL},
         {"syslog", no_argument, NULL, LONG_SYSLOG},
+        {"spare", required_argument, NULL, LONG_SPARE},
+        {"per-source", required_argument, NULL, LONG_PER_SOURCE},
+        {"run-as-root", no_argument, NULL, LONG_AS_ROOT},
+        {"no-sandbox", no_argument, NULL, LONG_NO_SANDBOX},
+        {"sandbox-debug", no_argument, NULL, LONG_SANDBOX_DEBUG},
         {NULL, 0, NULL, 0},
     };
     struct complaint complaint = {.text = why, .size = why_size};
@@ -327,7 +362,7 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         .idle_seconds = IDLE_DEFAULT,
     };
     opterr = 0;
-    while ((option = getopt_long(argc, argv, ":l:1in:ed:D:t:m:c:vVh", names, NULL)) != -1) {
+    while ((option = getopt_long(argc, argv, ":l:1in:ed:D:t:m:c:u:vVh", names, NULL)) != -1) {
         if (option == ':') {
             complain(&complaint, "%s: needs a value", argv[optind - 1]);
         } else if (option == '?' && optopt > 0 && optopt < LONG_CRYPT_COST) {
@@ -343,5 +378,7 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
     parse_operands(options, &complaint, argc - optind, argv + optind);
     check_together(options, &complaint);
     options->store.name = options->private ? NULL : options->name;
+    options->sandbox.lone = options->inetd;
+    options->sandbox.message_limit = options->settings.message_limit;
     return !complaint.made;
 }

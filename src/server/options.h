@@ -4,6 +4,7 @@
 
 #include "address.h"
 #include "protocol.h"
+#include "sandbox.h"
 #include "store.h"
 
 #include <stdbool.h>
@@ -24,14 +25,17 @@ struct options {
     struct settings settings;                             /* dump_allowed: --dump was given */
     struct address_name listeners[OPTIONS_LISTENERS_MAX]; /* -l and HOST PORT */
     size_t listener_count;
-    uint32_t connections; /* -c; 0: not given */
-    int idle_seconds;     /* -t; 0: no limit */
-    int sync_seconds;     /* --sync SECONDS */
-    bool sync_given;      /* --sync */
-    bool announce;        /* -1 */
-    bool inetd;           /* -i */
-    bool verbose;         /* -v */
-    bool syslog;          /* --syslog */
+    struct sandbox_options sandbox; /* -u and the options about the sandbox */
+    uint32_t connections;           /* -c; 0: not given */
+    uint32_t per_source;            /* --per-source; 0: not given */
+    uint32_t spares;                /* --spare */
+    int idle_seconds;               /* -t; 0: no limit */
+    int sync_seconds;               /* --sync SECONDS */
+    bool sync_given;                /* --sync */
+    bool announce;                  /* -1 */
+    bool inetd;                     /* -i */
+    bool verbose;                   /* -v */
+    bool syslog;                    /* --syslog */
 };
 
 /* False: why[0..why_size) names the option and the value that is wrong. options->inetd holds all the same. */

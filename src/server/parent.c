@@ -3,16 +3,18 @@
  * goes on. */
 #include "parent.h"
 
+#include "admission.h"
 #include "checker.h"
+#include "children.h"
 #include "clock.h"
 #include "keeper.h"
 #include "log.h"
 #include "signals.h"
+#include "spare.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -22,7 +24,6 @@
 enum {
     END_SECONDS =
         4, /* for children to end by themselves; with what follows below the 5 s that are promised */
-    COMPLAINT_SECONDS = 10, /* the least time between two lines about the same trouble */
 };
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)      /* after a resource ran out */
@@ -31,36 +32,27 @@ enum {
 struct parent {
     struct listeners *listeners;
     struct store *store;
-    pid_t *children;
-    size_t count, most;
-    pid_t keeper;  /* of the journal; 0: none */
-    pid_t checker; /* of a store that is suspect; 0: none */
-    bool damaged;  /* so it has found */
-    int sync_seconds;
-    int waiting;         /* a connection for which no process could be had yet; -1: none */
+    struct sandbox *sandbox;
+    const struct parent_limits *limits;
+    struct children children;
+    pid_t keeper;                                    /* of the journal; 0: none */
+    pid_t checker;                                   /* of a store that is suspect; 0: none */
+    bool damaged;                                    /* so it has found */
+    struct arrival waiting[CHILDREN_HANDED_MAX + 1]; /* one for which no process could be had yet, and those
+                                                        whose spares have died */
+    size_t waiting_count;
     int64_t pause_until; /* nothing is accepted before */
-    int64_t complained;  /* when trouble was last logged; 0: never */
-    struct pollfd polls[LISTENERS_MAX];
+    struct complaint resource_complaint, full_complaint, share_complaint;
+    struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
 };
 
-/* Something has run out: says so now and then, and lets some time pass. */
+/* Something has run out: says so, and lets some time pass. */
 static void back_off(struct parent *p, const char *what, int error)
 {
-    int64_t now = clock_now();
-
-    if (p->complained == 0 || now - p->complained >= COMPLAINT_SECONDS * NANOSECONDS_PER_SECOND) {
+    if (complaint_is_due(&p->resource_complaint)) {
         log_error("%s: %s; connections wait", what, strerror(error));
-        p->complained = now;
     }
-    p->pause_until = now + PAUSE;
-}
-
-static void note_death(pid_t pid, int status)
-{
-    if (WIFSIGNALED(status)) {
-        log_error("child %ld was ended by signal %d (%s)", (long)pid, WTERMSIG(status),
-                  strsignal(WTERMSIG(status)));
-    }
+    p->pause_until = clock_now() + PAUSE;
 }
 
 /* Without a keeper the journal goes on until its file is full, so there is time to try again. */
@@ -69,7 +61,7 @@ static void want_keeper(struct parent *p)
     if (!store_has_journal(p->store)) {
         return;
     }
-    p->keeper = keeper_start(p->store, p->sync_seconds, false);
+    p->keeper = keeper_start(p->store, p->sandbox, p->limits->sync_seconds, false);
     if (p->keeper < 0) {
         p->keeper = 0;
         back_off(p, "cannot make a process for the journal", errno);
@@ -82,16 +74,31 @@ static void want_checker(struct parent *p)
     if (p->checker > 0 || p->damaged || !store_is_suspect(p->store) || p->pause_until > clock_now()) {
         return;
     }
-    p->checker = checker_start(p->store);
+    p->checker = checker_start(p->store, p->sandbox);
     if (p->checker < 0) {
         p->checker = 0;
         back_off(p, "cannot make a process to check the post office", errno);
     }
 }
 
+/* A connection that a spare has died with, untouched, goes to another process. */
+static void reap_child(struct parent *p, pid_t pid, int status)
+{
+    struct child child;
+
+    if (!children_remove(&p->children, pid, &child)) { /* an orphan that was given to us as process 1 */
+        return;
+    }
+    child_note_death(pid, status);
+    if (child.connection >= 0) {
+        p->waiting[p->waiting_count++] = (struct arrival){child.connection, child.source};
+    }
+    p->pause_until = 0; /* what had run out may be there again */
+}
+
 static void reap(struct parent *p)
 {
-    bool any = false, died = false;
+    bool died = false;
     int status;
     pid_t pid;
 
@@ -106,115 +113,175 @@ static void reap(struct parent *p)
         }
         if (pid == p->keeper) {
             p->keeper = 0;
-            note_death(pid, status);
+            child_note_death(pid, status);
         }
-        for (size_t i = 0; i < p->count; i++) {
-            if (p->children[i] == pid) { /* not so for an orphan that was given to us as process 1 */
-                p->children[i] = p->children[--p->count];
-                note_death(pid, status);
-                any = true;
-                break;
-            }
-        }
-    }
-    if (any) {
-        p->pause_until = 0; /* what had run out may be there again */
+        reap_child(p, pid, status);
     }
     if (died) {
         store_wake(p->store);
     }
 }
 
-/* Sleeps until a listener is ready, a signal comes or the pause is over. Returns how many listeners were
- * asked. */
+static bool is_full(const struct parent *p)
+{
+    return children_serving(&p->children) >= p->limits->connections;
+}
+
+/* Sleeps until a listener is ready, a spare speaks, a signal comes or the pause is over. Returns how many
+ * listeners were asked. */
 static size_t sleep_for_work(struct parent *p)
 {
     bool paused = p->pause_until > clock_now();
-    bool accepts = !paused && p->waiting < 0 && p->count < p->most;
-    bool retries = !paused && p->waiting >= 0 && p->count < p->most;
+    bool accepts = !paused && p->waiting_count == 0 && !is_full(p);
+    bool retries = !paused && p->waiting_count > 0 && !is_full(p);
     size_t count = accepts ? p->listeners->count : 0;
     struct timespec left = deadline_left(p->pause_until);
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
     }
-    int ready = ppoll(p->polls, count, paused || retries ? &left : NULL, signals_sleep_mask());
+    size_t polled = count + children_poll(&p->children, p->polls + count);
+    if (is_full(p) && complaint_is_due(&p->full_complaint)) {
+        log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
+    }
+    int ready = ppoll(p->polls, polled, paused || retries ? &left : NULL, signals_sleep_mask());
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
     }
     if (ready > 0) {
         signals_let_in();
     }
+    if (ready > 0 && polled > count) {
+        children_hear_all(&p->children);
+    }
     return ready > 0 ? count : 0;
 }
 
-static bool is_exhausted(int error)
+/* The next connection of a listener. False: there is none, or none to be served. */
+static bool accept_one(struct parent *p, int listener, struct arrival *arrival)
 {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    switch (admission_accept(listener, &p->children, p->limits->per_source, &p->share_complaint, arrival)) {
+    case ADMISSION_GRANTED:
+        return true;
+    case ADMISSION_EXHAUSTED:
+        back_off(p, "cannot accept a connection", errno);
+        return false;
+    case ADMISSION_BROKEN:
+        back_off(p, "cannot listen any more", errno);
+        return false;
+    default:
+        return false;
+    }
 }
 
-/* The next connection of a listener, or -1. */
-static int accept_one(struct parent *p, int listener)
+/* In the child: gives up what is the parent's, and all rights. */
+static void begin_child(struct parent *p, const char *name, int channel)
 {
-    int descriptor = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-    if (descriptor < 0 && is_exhausted(errno)) {
-        back_off(p, "cannot accept a connection", errno);
-    } else if (descriptor < 0 && (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)) {
-        back_off(p, "cannot listen any more", errno);
-    } /* any other error was that of a connection which has gone */
-    return descriptor;
+    listeners_close(p->listeners);
+    children_forget(&p->children);
+    (void)prctl(PR_SET_NAME, name);
+    sandbox_enter(p->sandbox, channel);
+    sandbox_bound_memory(p->sandbox);
+    sandbox_seal(p->sandbox, channel);
 }
 
 /* True in the child. A connection for which there is no process waits for one. */
-static bool become_child(struct parent *p, int descriptor)
+static bool become_child(struct parent *p, const struct arrival *arrival)
 {
     pid_t pid = fork();
 
     if (pid == 0) {
-        listeners_close(p->listeners);
-        free(p->children);
-        (void)prctl(PR_SET_NAME, "shmaild: child");
+        for (size_t i = 0; i < p->waiting_count; i++) {
+            (void)close(p->waiting[i].connection);
+        }
+        begin_child(p, "shmaild: child", -1);
         return true;
     }
     if (pid < 0) {
         back_off(p, "cannot make a process", errno);
-        p->waiting = descriptor;
+        p->waiting[p->waiting_count++] = *arrival;
         return false;
     }
-    p->children[p->count++] = pid;
-    p->waiting = -1;
-    (void)close(descriptor);
+    children_add(&p->children,
+                 &(struct child){.pid = pid, .source = arrival->source, .channel = -1, .connection = -1});
+    (void)close(arrival->connection);
     return false;
+}
+
+/* True in the child. A spare takes the connection at once, where there is one. */
+static bool serve(struct parent *p, const struct arrival *arrival)
+{
+    return !children_hand_over(&p->children, arrival->connection, &arrival->source) &&
+           become_child(p, arrival);
 }
 
 /* The child's connection, in the child; -1 in the parent when all that was ready is served. */
 static int serve_ready(struct parent *p, size_t asked)
 {
-    int waiting = p->waiting;
+    struct arrival arrival;
 
-    if (waiting >= 0 && p->count < p->most && p->pause_until <= clock_now() && become_child(p, waiting)) {
-        return waiting;
+    while (p->waiting_count > 0 && !is_full(p) && p->pause_until <= clock_now()) {
+        arrival = p->waiting[--p->waiting_count];
+        if (serve(p, &arrival)) {
+            return arrival.connection;
+        }
     }
-    for (size_t i = 0; i < asked && p->count < p->most && p->waiting < 0; i++) {
-        int descriptor = p->polls[i].revents != 0 ? accept_one(p, p->polls[i].fd) : -1;
-        if (descriptor >= 0 && become_child(p, descriptor)) {
-            return descriptor;
+    for (size_t i = 0; i < asked && !is_full(p) && p->waiting_count == 0; i++) {
+        if (p->polls[i].revents != 0 && accept_one(p, p->polls[i].fd, &arrival) && serve(p, &arrival)) {
+            return arrival.connection;
         }
     }
     return -1;
 }
 
-static void signal_children(const struct parent *p, int number)
+/* In the spare: its connection, or the end. */
+static int become_spare(struct parent *p, const int ends[static 2])
 {
-    for (size_t i = 0; i < p->count; i++) {
-        (void)kill(p->children[i], number);
+    (void)close(ends[0]);
+    for (size_t i = 0; i < p->waiting_count; i++) {
+        (void)close(p->waiting[i].connection);
     }
+    begin_child(p, "shmaild: spare", ends[1]);
+    int connection = spare_wait(ends[1]);
+    if (connection < 0) {
+        _exit(EX_OK);
+    }
+    (void)prctl(PR_SET_NAME, "shmaild: child");
+    return connection;
+}
+
+/* Makes the spares that are missing, no more than there may be connections. The connection of one, in it; -1
+ * in the parent. */
+static int keep_spares(struct parent *p)
+{
+    size_t left = p->limits->connections - children_serving(&p->children);
+    size_t wanted = left < p->limits->spares ? left : p->limits->spares;
+    int ends[2];
+
+    while (p->children.idle < wanted && p->children.count < p->children.room &&
+           p->pause_until <= clock_now()) {
+        if (!spare_channel(ends)) {
+            back_off(p, "cannot make a channel to a spare process", errno);
+            return -1;
+        }
+        pid_t pid = fork();
+        if (pid == 0) {
+            return become_spare(p, ends);
+        }
+        (void)close(ends[1]);
+        if (pid < 0) {
+            back_off(p, "cannot make a spare process", errno);
+            (void)close(ends[0]);
+            return -1;
+        }
+        children_add(&p->children, &(struct child){.pid = pid, .channel = ends[0], .connection = -1});
+    }
+    return -1;
 }
 
 static void wait_for_children(struct parent *p, int64_t deadline)
 {
-    while (p->count > 0 && clock_now() < deadline) {
+    while (p->children.count > 0 && clock_now() < deadline) {
         struct timespec left = deadline_left(deadline);
         (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         reap(p);
@@ -238,56 +305,61 @@ static void end_keeper(struct parent *p)
     }
 }
 
+static void let_go(struct parent *p)
+{
+    while (p->waiting_count > 0) {
+        (void)close(p->waiting[--p->waiting_count].connection);
+    }
+    children_forget(&p->children);
+}
+
 static void end(struct parent *p)
 {
     listeners_remove(p->listeners);
-    if (p->waiting >= 0) {
-        (void)close(p->waiting);
-    }
-    signal_children(p, SIGTERM);
+    children_signal(&p->children, SIGTERM);
     reap(p);
     wait_for_children(p, deadline_after_seconds(END_SECONDS));
-    if (p->count > 0) {
-        log_warning("%zu connections did not end in %d s and are cut", p->count, END_SECONDS);
-        signal_children(p, SIGKILL);
+    if (p->children.count > 0) {
+        log_warning("%zu connections did not end in %d s and are cut", p->children.count, END_SECONDS);
+        children_signal(&p->children, SIGKILL);
         wait_for_children(p, clock_now() + END_KILLED);
     }
     end_keeper(p);
-    free(p->children);
+    let_go(p);
 }
 
 /* At once: what is damaged is not worked on any more. */
 static void end_everybody(struct parent *p)
 {
-    signal_children(p, SIGKILL);
+    children_signal(&p->children, SIGKILL);
     if (p->keeper > 0) {
         (void)kill(p->keeper, SIGKILL);
     }
     int64_t deadline = deadline_after_seconds(END_SECONDS);
-    while ((p->count > 0 || p->keeper > 0) && clock_now() < deadline) {
+    while ((p->children.count > 0 || p->keeper > 0) && clock_now() < deadline) {
         struct timespec left = deadline_left(clock_now() + END_KILLED / 10);
         (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         reap(p);
     }
-    if (p->waiting >= 0) {
-        (void)close(p->waiting);
-    }
-    free(p->children);
+    let_go(p);
 }
 
-int parent_run(struct listeners *listeners, struct store *store, size_t most, int sync_seconds)
+int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
+               const struct parent_limits *limits)
 {
-    struct parent parent = {
-        .listeners = listeners, .store = store, .most = most, .sync_seconds = sync_seconds, .waiting = -1};
+    struct parent parent = {.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
 
-    parent.children = calloc(most, sizeof *parent.children);
-    if (parent.children == NULL) {
+    if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
         listeners_remove(listeners);
-        die(EX_OSERR, "no memory to remember %zu children", most);
+        die(EX_OSERR, "no memory to remember %zu children", limits->connections);
     }
     want_keeper(&parent);
     want_checker(&parent);
-    for (;;) {
+    for (int connection = -1;;) {
+        connection = keep_spares(&parent);
+        if (connection >= 0) {
+            return connection;
+        }
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
             log_info("HUP: nothing to read again");
@@ -307,9 +379,9 @@ int parent_run(struct listeners *listeners, struct store *store, size_t most, in
             want_keeper(&parent);
         }
         want_checker(&parent);
-        int descriptor = serve_ready(&parent, asked);
-        if (descriptor >= 0) {
-            return descriptor;
+        connection = serve_ready(&parent, asked);
+        if (connection >= 0) {
+            return connection;
         }
     }
 }

@@ -3,9 +3,19 @@
 #define SHMAIL_PARENT_H
 
 #include "listener.h"
+#include "sandbox.h"
 #include "store.h"
 
 #include <stddef.h>
+
+/* Further connections wait in the backlog; those of a source that has its share are accepted and closed, so
+ * that it cannot fill the backlog too. */
+struct parent_limits {
+    size_t connections; /* at once */
+    size_t per_source;  /* of these, of one source */
+    size_t spares;      /* processes that wait for their connection */
+    int sync_seconds;
+};
 
 enum {
     PARENT_STOPPED = -1, /* it was told to end, and no child is left */
@@ -13,9 +23,9 @@ enum {
 };
 
 /* Returns in each child with its connected descriptor, which is the child's to close; the child has no
- * listeners. In the parent it returns one of the above. At most most children live at once; further
- * connections wait in the backlog. Beside them it keeps a keeper of the journal, where there is one, and has
- * the store checked after a crash. Needs signals_prepare. */
-int parent_run(struct listeners *, struct store *, size_t most, int sync_seconds);
+ * listeners, and is in the sandbox. In the parent it returns one of the above. Beside the children it keeps a
+ * keeper of the journal, where there is one, and has the store checked after a crash. Needs signals_prepare.
+ */
+int parent_run(struct listeners *, struct store *, struct sandbox *, const struct parent_limits *);
 
 #endif

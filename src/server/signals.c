@@ -2,6 +2,7 @@
  * store's wait; whoever sleeps looks at the flags. It knows nothing of connections or children. */
 #include "signals.h"
 
+#include "breach.h"
 #include "log.h"
 
 #include <errno.h>
@@ -41,11 +42,13 @@ static void handle(int number)
 }
 
 /* The process may have written anywhere. Everybody is told, then the fault takes its course. */
-static void fault(int number)
+static void fault(int number, siginfo_t *about, void *context)
 {
+    (void)context;
     if (interrupted != NULL) {
         store_suspect(interrupted);
     }
+    breach_log(about);
     (void)raise(number); /* SA_RESETHAND: this time it kills */
 }
 
@@ -54,8 +57,8 @@ static void handle_faults(void)
 {
     static char stack[FAULT_STACK];
     const stack_t own = {.ss_sp = stack, .ss_size = sizeof stack};
-    struct sigaction action = {.sa_handler = fault,
-                               .sa_flags = (int)(SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
+    struct sigaction action = {.sa_sigaction = fault,
+                               .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
 
 #ifdef __SANITIZE_ADDRESS__
     return; /* its own handlers say more */

@@ -83,6 +83,11 @@ void stream_close(struct stream *s)
     free(s);
 }
 
+void stream_limit_idle(struct stream *s, int seconds)
+{
+    s->options.idle_seconds = seconds;
+}
+
 static bool is_closing(struct stream *s)
 {
     if (s->options.closing == NULL || *s->options.closing == 0) {
@@ -388,7 +393,7 @@ const sigset_t *stream_sleep_mask(struct stream *s)
     if (!s->watching) {
         s->watching = true;
         s->wait_mask = *s->options.sleep_mask;
-        s->signalled = descriptor_watch(s->options.out);
+        s->signalled = s->out_kind == DESCRIPTOR_SOCKET && descriptor_watch(s->options.out);
         if (s->signalled) {
             sigdelset(&s->wait_mask, SIGIO);
             (void)raise(SIGIO); /* pending until the sleep: the peer may have gone already */

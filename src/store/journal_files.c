@@ -97,6 +97,8 @@ enum status journal_open_directory(struct store *store, const struct store_optio
     }
     if (status == STATUS_OK && (!sync_parent(store, made) || fsync(store->directory) != 0))
         status = refuse(options, "it cannot be synced", why, why_size);
+    close(store->directory); /* a way into the file system, for which a process has no use any more */
+    store->directory = -1;
     return status;
 }
 

@@ -63,6 +63,11 @@ enum status store_open(struct store **result, const struct store_options *option
     return STATUS_OK;
 }
 
+struct store_descriptors store_descriptors(const struct store *store)
+{
+    return (struct store_descriptors){.segment = store->fd, .journal = {store->files[0], store->files[1]}};
+}
+
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
 {
     char from[sizeof("/dev/shm/shmail-") + POST_OFFICE_MAX];

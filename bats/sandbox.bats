@@ -1,0 +1,165 @@
+# sandbox.bats: what a process that serves a connection can still do, and what becomes of one that tries more.
+# tool_breach is shmaild with a request that makes any system call.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output and stderr are run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+setup_file() {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    case $(uname -m) in
+    x86_64) open=2 fork=57 execve=59 kill=62 socket=41 ;;
+    aarch64) open=56 fork=220 execve=221 kill=129 socket=198 ;;
+    *) skip "no filter of system calls on this processor" ;;
+    esac
+    export open fork execve kill socket
+}
+
+# A server that is tool_breach instead.
+start_breach() {
+    mkdir -p bin
+    ln -sf "$SHMAIL_BUILD/tests/tool_breach" bin/shmaild
+    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 "$@"
+}
+
+deaths() {
+    grep -c 'was ended by signal 31' "$log" || :
+}
+
+has_deaths() { # how many
+    [ "$(deaths)" -eq "$1" ]
+}
+
+# Tries the calls, one a connection; none may be answered.
+breach() { # number...
+    local number
+    for number in "$@"; do
+        run ask "CALL $number path"
+        assert_output ""
+    done
+}
+
+status_field() { # pid, name
+    sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"
+}
+
+@test "a process that breaks its sandbox is killed and logged, and others serve on" {
+    local witness
+    for spare in 0 2; do
+        start_breach --spare "$spare"
+        dial witness
+        breach "$open" "$fork" "$execve" "$kill" "$socket"
+        eventually has_deaths 5
+        grep -q 'it made a system call that the sandbox does not allow' "$log"
+        # After a death that may have scribbled the post office is checked first.
+        eventually grep -q 'the post office is sound' "$log"
+        tell "$witness" NOOP
+        told "$witness" OK
+        exec {witness}>&-
+        stop_server
+        : >"$log"
+    done
+}
+
+@test "--sandbox-debug names the system call" {
+    start_breach --sandbox-debug
+    breach "$execve" "$socket"
+    eventually has_deaths 2
+    grep -q "the sandbox does not allow system call $execve (execve)" "$log"
+    grep -q "the sandbox does not allow system call $socket (socket)" "$log"
+}
+
+@test "under inetd too, where the process logs it itself and the post office is checked next time" {
+    ln -s "$SHMAIL_BUILD/tests/tool_breach" breach
+    run -159 --separate-stderr ./breach -i -n "$SHMAIL_NAME" <<<"CALL $execve path"
+    [ -z "$output" ]
+    [[ $stderr == *"the sandbox does not allow system call $execve (execve)"* ]]
+    run -0 --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
+    assert_output OK
+    [[ $stderr == *"the post office is sound"* ]]
+}
+
+@test "--no-sandbox lets it, and says so" {
+    start_breach --no-sandbox
+    run ask "CALL $open path"
+    assert_output DONE
+    grep -q 'warning: --no-sandbox: connections are served without a sandbox' "$log"
+}
+
+@test "started as root a connection is served by another user, without rights or files" {
+    local child
+    [ "$(id -u)" -eq 0 ] || skip "not root"
+    start_server -u 4242
+    dial connection
+    child=$(children)
+    child=${child% }
+    [ "$(status_field "$child" Uid)" = $'4242\t4242\t4242\t4242' ]
+    [ "$(status_field "$child" Groups)" = "" ]
+    for set in CapInh CapPrm CapEff CapBnd CapAmb; do
+        [ "$(status_field "$child" "$set")" = 0000000000000000 ]
+    done
+    [ "$(status_field "$child" NoNewPrivs)" = 1 ]
+    [ "$(status_field "$child" Seccomp)" = 2 ]
+    [[ $(readlink "/proc/$child/root") == *"(deleted)" ]]
+    [ -z "$(ls -A "/proc/$child/root/")" ]
+    # The parent keeps what it needs for that, and no more.
+    [ "$(status_field "$SHMAIL_PID" CapEff)" = 00000000000400e0 ]
+    [ "$(status_field "$SHMAIL_PID" CapBnd)" = 0000000000000000 ]
+    exec {connection}>&-
+}
+
+@test "connections are never served as root without --run-as-root, and then without its rights" {
+    local child
+    [ "$(id -u)" -eq 0 ] || skip "not root"
+    run -77 shmaild -e -u root 127.0.0.1 0
+    assert_output --partial "--run-as-root"
+    run -77 shmaild -e -u 0 127.0.0.1 0
+    run -77 shmaild -e -u no-such-user 127.0.0.1 0
+    assert_output --partial "there is no user no-such-user"
+    start_server --run-as-root
+    dial connection
+    child=$(children)
+    [ "$(status_field "${child% }" CapEff)" = 0000000000000000 ]
+    exec {connection}>&-
+}
+
+@test "the keeper and its journal live in the sandbox too" {
+    local keeper
+    start_server -d journal --crypt-cost 1
+    run -0 ask "REGISTER alice secret"
+    keeper=$(children)
+    keeper=${keeper%% *}
+    [ "$(<"/proc/$keeper/comm")" = "shmaild: keeper" ]
+    [ "$(status_field "$keeper" Seccomp)" = 2 ]
+    [ "$(status_field "$keeper" CapEff)" = 0000000000000000 ]
+    kill_server
+    eventually [ ! -e "/proc/$keeper" ] # it ends with its parent, change of user or not
+    remove_segment
+    start_server -d journal --crypt-cost 1
+    run ask "LOGIN alice secret"
+    assert_output --partial "OK "
+    # Whatever descriptor leads to a directory would be a way out.
+    run find "/proc/$(children | cut -d " " -f 1)/fd" -lname "*/journal"
+    assert_output ""
+}
+
+@test "without Landlock or the filter it serves all the same, and says what is missing" {
+    start_server_without() { # system call...
+        mkdir -p bin
+        printf '#!/bin/sh\nexec "%s" %s -- "%s" "$@"\n' "$SHMAIL_BUILD/tests/tool_without" "$*" \
+            "$SHMAIL_BUILD/shmaild" >bin/shmaild
+        chmod +x bin/shmaild
+        SHMAIL_BUILD=$PWD/bin start_server
+        run ask NOOP
+        assert_output OK
+        stop_server
+    }
+    start_server_without 444
+    grep -q 'the sandbox of connections lacks a part: .*no Landlock in this kernel' "$log"
+    : >"$log"
+    start_server_without "$([ "$(uname -m)" = x86_64 ] && echo 317 || echo 277)"
+    grep -q 'the sandbox of connections lacks a part: .*no filter of system calls here' "$log"
+}

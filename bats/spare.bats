@@ -1,0 +1,105 @@
+# spare.bats: processes that are made ahead of their connection, and what their deaths cost: nothing.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output is run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+named() { # comm
+    local child
+    for child in $(children); do
+        [ "$(cat "/proc/$child/comm" 2>/dev/null)" != "$1" ] || echo "$child"
+    done
+}
+
+has_named() { # comm, how many
+    [ "$(named "$1" | wc -l)" -eq "$2" ]
+}
+
+is_gone() { # pid
+    ! kill -0 "$1" 2>/dev/null
+}
+
+@test "so many spares wait, a connection takes one, and it is replaced" {
+    start_server --spare 3
+    eventually has_named "shmaild: spare" 3
+    dial one
+    dial two
+    eventually has_named "shmaild: spare" 3
+    has_named "shmaild: child" 2
+    exec {one}>&- {two}>&-
+    eventually has_named "shmaild: child" 0
+}
+
+@test "a spare that is killed is replaced, and no connection is lost with it" {
+    local spares spare
+    start_server --spare 2
+    for _ in {1..20}; do
+        eventually has_named "shmaild: spare" 2
+        spares=$(named "shmaild: spare")
+        # Stopped, they are given connections that they cannot take; then they die.
+        for spare in $spares; do
+            kill -STOP "$spare"
+        done
+        exec {first}<>"/dev/tcp/$HOST/$PORT" {second}<>"/dev/tcp/$HOST/$PORT"
+        tell "$first" NOOP
+        tell "$second" NOOP
+        for spare in $spares; do
+            kill -KILL "$spare"
+        done
+        told "$first" OK
+        told "$second" OK
+        exec {first}>&- {second}>&-
+    done
+}
+
+@test "spares end with a server that is killed, and those that serve go on" {
+    local spare serving
+    start_server --spare 2
+    dial serving
+    eventually has_named "shmaild: spare" 2
+    spare=$(named "shmaild: spare")
+    kill_server
+    for spare in $spare; do
+        eventually is_gone "$spare"
+    done
+    tell "$serving" NOOP
+    told "$serving" OK
+    exec {serving}>&-
+}
+
+@test "TERM ends spares with the rest" {
+    start_server --spare 2
+    eventually has_named "shmaild: spare" 2
+    spare=$(named "shmaild: spare")
+    stop_server
+    for spare in $spare; do
+        is_gone "$spare"
+    done
+}
+
+@test "spares take no slot, and -c counts connections" {
+    local first second third
+    start_server --spare 4 --slots 2 -c 2 --per-source 2
+    dial first
+    dial second
+    exec {third}<>"/dev/tcp/$HOST/$PORT"
+    tell "$third" NOOP
+    run ! read -r -t 0.3 -u "$third"
+    has_named "shmaild: spare" 0 # none is made that could not be used
+    exec {first}>&-
+    told "$third" OK
+    exec {second}>&- {third}>&-
+}
+
+@test "a signal for a spare does not make it a process that serves without its parent's knowledge" {
+    start_server --spare 1
+    eventually has_named "shmaild: spare" 1
+    kill -HUP "$(named "shmaild: spare")"
+    kill -TERM "$(named "shmaild: spare")"
+    eventually has_named "shmaild: spare" 1
+    run ask NOOP
+    assert_output OK
+}

@@ -1,0 +1,76 @@
+/* admission.c: accepts, and looks at the address and at nothing else. It reads no byte of any client. */
+#include "admission.h"
+
+#include "address.h"
+#include "clock.h"
+#include "log.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { COMPLAINT_SECONDS = 10 }; /* the least time between two lines about the same trouble */
+
+bool complaint_is_due(struct complaint *complaint)
+{
+    int64_t now = clock_now();
+
+    if (complaint->last != 0 && now - complaint->last < COMPLAINT_SECONDS * NANOSECONDS_PER_SECOND) {
+        return false;
+    }
+    complaint->last = now;
+    return true;
+}
+
+static bool is_exhausted(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static struct source source_of(const struct address *address, int connection)
+{
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+
+    if (address->socket.any.sa_family == AF_UNIX &&
+        getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+        return source_of_user(credentials.uid);
+    }
+    return source_of_address(address);
+}
+
+static bool has_its_share(const struct children *children, size_t share, const struct source *source,
+                          const struct address *address, struct complaint *complaint)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (children_serving(children) < share || children_of(children, source) < share) {
+        return false;
+    }
+    if (complaint_is_due(complaint)) {
+        address_print(address, text);
+        log_warning("%s: closed: its source has %zu connections already (--per-source)", text, share);
+    }
+    return true;
+}
+
+enum admission admission_accept(int listener, const struct children *children, size_t per_source,
+                                struct complaint *complaint, struct arrival *arrival)
+{
+    struct address address = {.length = sizeof address.socket};
+
+    arrival->connection =
+        accept4(listener, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (arrival->connection < 0 && is_exhausted(errno)) {
+        return ADMISSION_EXHAUSTED;
+    }
+    if (arrival->connection < 0) { /* most errors are those of a connection which has gone */
+        return errno == EBADF || errno == EINVAL || errno == ENOTSOCK ? ADMISSION_BROKEN : ADMISSION_NONE;
+    }
+    arrival->source = source_of(&address, arrival->connection);
+    if (has_its_share(children, per_source, &arrival->source, &address, complaint)) {
+        (void)close(arrival->connection);
+        return ADMISSION_NONE;
+    }
+    return ADMISSION_GRANTED;
+}

@@ -1,0 +1,38 @@
+/* admission.h: takes connections from a listener, as far as their source has not got its share already. */
+#ifndef SHMAIL_ADMISSION_H
+#define SHMAIL_ADMISSION_H
+
+#include "children.h"
+#include "source.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A connection that was accepted and has no process yet. */
+struct arrival {
+    int connection;
+    struct source source;
+};
+
+/* When trouble of one kind was last logged; 0: never. */
+struct complaint {
+    int64_t last;
+};
+
+/* True now and then, so that the same trouble fills no log; the caller then logs it. */
+bool complaint_is_due(struct complaint *);
+
+enum admission {
+    ADMISSION_GRANTED,
+    ADMISSION_NONE,      /* nobody is there any more, or he was turned away */
+    ADMISSION_EXHAUSTED, /* no descriptor or memory for it; errno tells */
+    ADMISSION_BROKEN,    /* the listener is none; errno tells */
+};
+
+/* per_source: how many connections of one source there may be. One more is closed at once: whoever holds so
+ * many shall not fill the backlog too. */
+enum admission admission_accept(int listener, const struct children *, size_t per_source, struct complaint *,
+                                struct arrival *);
+
+#endif

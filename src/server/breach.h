@@ -1,0 +1,11 @@
+/* breach.h: says which system call was one too many. */
+#ifndef SHMAIL_BREACH_H
+#define SHMAIL_BREACH_H
+
+#include <signal.h>
+
+/* Logs the call that the sandbox's filter has stopped, where that is what the signal is about. For a handler
+ * of SIGSYS in a process that is about to end. */
+void breach_log(const siginfo_t *);
+
+#endif

@@ -1,0 +1,155 @@
+/* children.c: keeps the table of children, and says which of them takes a connection. It forks nothing and
+ * knows nothing of listeners. */
+#include "children.h"
+
+#include "log.h"
+#include "spare.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+bool children_make_room(struct children *children, size_t room)
+{
+    *children = (struct children){.list = calloc(room, sizeof(struct child)), .room = room};
+    return children->list != NULL;
+}
+
+void children_free(struct children *children)
+{
+    free(children->list);
+    *children = (struct children){0};
+}
+
+static bool is_idle(const struct child *child)
+{
+    return child->channel >= 0 && child->connection < 0;
+}
+
+void children_add(struct children *children, const struct child *child)
+{
+    children->list[children->count++] = *child;
+    children->idle += is_idle(child);
+}
+
+static void close_channel(struct child *child)
+{
+    if (child->channel >= 0) {
+        (void)close(child->channel);
+        child->channel = -1;
+    }
+}
+
+/* A spare that says that it has its connection is one that serves. */
+static void hear(struct children *children, struct child *child)
+{
+    if (child->connection >= 0 && spare_has_taken(child->channel)) {
+        (void)close(child->connection);
+        child->connection = -1;
+        close_channel(child);
+        children->handed--;
+    }
+}
+
+void children_hear_all(struct children *children)
+{
+    for (size_t i = 0; i < children->count && children->handed > 0; i++) {
+        hear(children, &children->list[i]);
+    }
+}
+
+size_t children_poll(const struct children *children, struct pollfd polls[static CHILDREN_HANDED_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < children->count && count < children->handed; i++) {
+        if (children->list[i].connection >= 0) {
+            polls[count++] = (struct pollfd){.fd = children->list[i].channel, .events = POLLIN};
+        }
+    }
+    return count;
+}
+
+bool children_remove(struct children *children, pid_t pid, struct child *removed)
+{
+    for (size_t i = 0; i < children->count; i++) {
+        struct child *child = &children->list[i];
+        if (child->pid != pid) {
+            continue;
+        }
+        hear(children, child); /* it may have said so and then died, as any other that serves */
+        children->idle -= is_idle(child);
+        children->handed -= child->connection >= 0;
+        close_channel(child);
+        *removed = *child;
+        *child = children->list[--children->count];
+        return true;
+    }
+    return false;
+}
+
+void children_signal(const struct children *children, int number)
+{
+    for (size_t i = 0; i < children->count; i++) {
+        (void)kill(children->list[i].pid, number);
+    }
+}
+
+size_t children_serving(const struct children *children)
+{
+    return children->count - children->idle;
+}
+
+size_t children_of(const struct children *children, const struct source *source)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < children->count; i++) {
+        count +=
+            !is_idle(&children->list[i]) && memcmp(&children->list[i].source, source, sizeof *source) == 0;
+    }
+    return count;
+}
+
+bool children_hand_over(struct children *children, int connection, const struct source *source)
+{
+    if (children->idle == 0 || children->handed == CHILDREN_HANDED_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < children->count; i++) {
+        struct child *child = &children->list[i];
+        if (is_idle(child) && spare_give(child->channel, connection)) {
+            child->connection = connection;
+            child->source = *source;
+            children->idle--;
+            children->handed++;
+            return true;
+        } /* else it has died, as SIGCHLD will tell */
+    }
+    return false;
+}
+
+void children_forget(struct children *children)
+{
+    for (size_t i = 0; i < children->count; i++) {
+        close_channel(&children->list[i]);
+        if (children->list[i].connection >= 0) {
+            (void)close(children->list[i].connection);
+        }
+    }
+    children_free(children);
+}
+
+void child_note_death(pid_t pid, int status)
+{
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS) {
+        log_error("child %ld was ended by signal %d (%s): it made a system call that the sandbox does not "
+                  "allow (--sandbox-debug names it)",
+                  (long)pid, SIGSYS, strsignal(SIGSYS));
+    } else if (WIFSIGNALED(status)) {
+        log_error("child %ld was ended by signal %d (%s)", (long)pid, WTERMSIG(status),
+                  strsignal(WTERMSIG(status)));
+    }
+}

@@ -1,0 +1,273 @@
+/* filter.c: turns the table of rules into a program of the kernel's packet-filter machine, and puts it into
+ * force. The program searches the call's number in a tree, since the kernel runs it for every number when a
+ * process takes it on, and then the tests of that number. */
+#include "filter.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#define ARCHITECTURE AUDIT_ARCH_X86_64
+#define NUMBERS_END 0x40000000u /* above are those of x32 */
+#elif defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define ARCHITECTURE AUDIT_ARCH_AARCH64
+#define NUMBERS_END UINT32_MAX
+#endif
+
+enum {
+    LEAF = 3, /* numbers that are compared one after the other */
+    RULES_MOST = 64,
+    NEXT = -1, /* the instruction that follows */
+    ALLOW = 0, /* labels; those of numbers and alternatives come behind */
+    BREACH,
+    REFUSE, /* the call fails, and the process goes on */
+    LABELS_FIRST,
+    LABELS_MOST = 2 * RULES_MOST,
+};
+
+#ifdef ARCHITECTURE
+
+/* Jumps hold labels until all places are known. */
+struct assembler {
+    struct filter *filter;
+    const struct filter_values *values;
+    const struct filter_rule *rules[RULES_MOST]; /* by number */
+    size_t count;
+    short yes[FILTER_MOST], no[FILTER_MOST];
+    short place[LABELS_MOST];
+    int labels;
+};
+
+static int new_label(struct assembler *a)
+{
+    if (a->labels == LABELS_MOST) {
+        bug("the filter has too many labels");
+    }
+    return a->labels++;
+}
+
+static void set_label(struct assembler *a, int label)
+{
+    a->place[label] = (short)a->filter->length;
+}
+
+static void emit(struct assembler *a, unsigned code, uint32_t k, int yes, int no)
+{
+    unsigned short at = a->filter->length;
+
+    if (at == FILTER_MOST) {
+        bug("the filter is too long");
+    }
+    a->filter->code[at] = (struct sock_filter){.code = (unsigned short)code, .k = k};
+    a->yes[at] = (short)yes;
+    a->no[at] = (short)no;
+    a->filter->length++;
+}
+
+static void load(struct assembler *a, size_t offset)
+{
+    emit(a, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, NEXT, NEXT);
+}
+
+static void jump(struct assembler *a, unsigned condition, uint32_t k, int yes, int no)
+{
+    emit(a, BPF_JMP | BPF_K | condition, k, yes, no);
+}
+
+/* The values of which the argument must be one; those that each process fills in are noted. */
+static size_t expected(struct assembler *a, const struct filter_test *test, uint32_t values[static 4])
+{
+    struct filter *filter = a->filter;
+
+    switch (test->kind) {
+    case FILTER_OWN:
+        filter->own[filter->own_count++] = (unsigned char)filter->length;
+        return 1;
+    case FILTER_CHANNEL:
+        filter->channel[filter->channel_count++] = (unsigned char)filter->length;
+        return 1;
+    case FILTER_SEGMENT:
+        values[0] = (uint32_t)a->values->store.segment;
+        return 1;
+    case FILTER_JOURNAL:
+        values[0] = (uint32_t)a->values->store.journal[0];
+        values[1] = (uint32_t)a->values->store.journal[1];
+        return 2;
+    default:
+        memcpy(values, test->values, sizeof test->values);
+        return test->count;
+    }
+}
+
+/* Goes on behind itself where the test holds, else at the label. */
+static void emit_test(struct assembler *a, const struct filter_test *test, int otherwise)
+{
+    size_t low = offsetof(struct seccomp_data, args) + test->argument * sizeof(uint64_t);
+    uint32_t values[4] = {0};
+    int holds = new_label(a);
+
+    load(a, low);
+    if (test->ignored != 0) {
+        emit(a, BPF_ALU | BPF_AND | BPF_K, ~test->ignored, NEXT, NEXT);
+    }
+    if (test->kind == FILTER_WITHOUT) {
+        jump(a, BPF_JSET, test->values[0], otherwise, NEXT);
+    } else if (test->kind == FILTER_WITH) {
+        jump(a, BPF_JSET, test->values[0], NEXT, otherwise);
+    } else if (test->kind == FILTER_NULL) {
+        jump(a, BPF_JEQ, 0, NEXT, otherwise);
+        load(a, low + sizeof(uint32_t));
+        jump(a, BPF_JEQ, 0, NEXT, otherwise);
+    } else {
+        size_t count = expected(a, test, values);
+        for (size_t i = 0; i < count; i++) {
+            jump(a, BPF_JEQ, values[i], holds, i + 1 < count ? NEXT : otherwise);
+        }
+    }
+    set_label(a, holds);
+}
+
+/* All alternatives of one number; returns where the next one's begin. */
+static size_t emit_rules(struct assembler *a, size_t first)
+{
+    size_t i = first;
+
+    for (bool more = true; more; i++) {
+        more = i + 1 < a->count && a->rules[i + 1]->number == a->rules[first]->number;
+        int otherwise = more ? new_label(a) : BREACH;
+        for (size_t t = 0; t < 3 && a->rules[i]->tests[t].kind != FILTER_NO_TEST; t++) {
+            emit_test(a, &a->rules[i]->tests[t], otherwise);
+        }
+        emit(a, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, NEXT, NEXT);
+        if (more) {
+            set_label(a, otherwise);
+        }
+    }
+    return i;
+}
+
+struct target {
+    uint32_t number;
+    int label;
+};
+
+static void emit_tree(struct assembler *a, const struct target *targets, size_t count)
+{
+    if (count <= LEAF) {
+        for (size_t i = 0; i < count; i++) {
+            jump(a, BPF_JEQ, targets[i].number, targets[i].label, i + 1 < count ? NEXT : BREACH);
+        }
+        return;
+    }
+    int right = new_label(a);
+    jump(a, BPF_JGE, targets[count / 2].number, right, NEXT);
+    emit_tree(a, targets, count / 2);
+    set_label(a, right);
+    emit_tree(a, targets + count / 2, count - count / 2);
+}
+
+static void sort_rules(struct assembler *a)
+{
+    for (size_t i = 0; i < filter_rules_count; i++) {
+        size_t place = a->count++;
+        for (; place > 0 && a->rules[place - 1]->number > filter_rules[i].number; place--) {
+            a->rules[place] = a->rules[place - 1];
+        }
+        a->rules[place] = &filter_rules[i];
+    }
+}
+
+/* From labels to distances. */
+static void resolve(struct assembler *a)
+{
+    for (unsigned short i = 0; i < a->filter->length; i++) {
+        struct sock_filter *instruction = &a->filter->code[i];
+        instruction->jt = (unsigned char)(a->yes[i] == NEXT ? 0 : a->place[a->yes[i]] - i - 1);
+        instruction->jf = (unsigned char)(a->no[i] == NEXT ? 0 : a->place[a->no[i]] - i - 1);
+    }
+}
+
+void filter_build(struct filter *filter, const struct filter_values *values)
+{
+    struct assembler a = {.filter = filter, .values = values, .labels = LABELS_FIRST};
+    struct target targets[RULES_MOST] = {{0}};
+    size_t count = 0;
+
+    if (filter_rules_count >= RULES_MOST) {
+        bug("the filter has too many rules");
+    }
+    *filter = (struct filter){0};
+    sort_rules(&a);
+    load(&a, offsetof(struct seccomp_data, arch));
+    jump(&a, BPF_JEQ, ARCHITECTURE, NEXT, BREACH);
+    load(&a, offsetof(struct seccomp_data, nr));
+    jump(&a, BPF_JGE, NUMBERS_END, BREACH, NEXT);
+    if (values->syslog) {
+        jump(&a, BPF_JEQ, SYS_socket, REFUSE, NEXT);
+    }
+    for (size_t i = 0; i < a.count; i++) {
+        if (i > 0 && a.rules[i]->number == a.rules[i - 1]->number) {
+            continue;
+        }
+        targets[count].number = (uint32_t)a.rules[i]->number;
+        targets[count++].label = a.rules[i]->tests[0].kind == FILTER_NO_TEST ? ALLOW : new_label(&a);
+    }
+    emit_tree(&a, targets, count);
+    for (size_t i = 0, t = 0; t < count; t++) {
+        if (targets[t].label == ALLOW) {
+            i++;
+            continue;
+        }
+        set_label(&a, targets[t].label);
+        i = emit_rules(&a, i);
+    }
+    set_label(&a, ALLOW);
+    emit(&a, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, NEXT, NEXT);
+    set_label(&a, BREACH);
+    emit(&a, BPF_RET | BPF_K, values->breach, NEXT, NEXT);
+    set_label(&a, REFUSE);
+    emit(&a, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES, NEXT, NEXT);
+    resolve(&a);
+}
+
+bool filter_is_possible(void)
+{
+    const uint32_t action = SECCOMP_RET_KILL_PROCESS;
+
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+#else
+
+void filter_build(struct filter *filter, const struct filter_values *values)
+{
+    (void)values;
+    *filter = (struct filter){0};
+}
+
+bool filter_is_possible(void)
+{
+    return false;
+}
+
+#endif
+
+bool filter_install(struct filter *filter, int channel)
+{
+    const struct sock_fprog program = {.len = filter->length, .filter = filter->code};
+
+    for (size_t i = 0; i < filter->own_count; i++) {
+        filter->code[filter->own[i]].k = (uint32_t)getpid();
+    }
+    for (size_t i = 0; i < filter->channel_count; i++) {
+        filter->code[filter->channel[i]].k = (uint32_t)channel;
+    }
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
+}

@@ -1,0 +1,280 @@
+/* sandbox.c: puts a process into its sandbox: limits, an empty root, a user without rights, no new ones,
+ * Landlock, and the filter of system calls last. What the system has not got is left out and said once; what
+ * it had when it was asked and then refuses ends the process, before it has read anything. */
+#include "sandbox.h"
+
+#include "landlock.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define ROOM_OF_ITS_OWN                                                                 \
+    ((rlim_t)1 << 30) /* for listings (LIST_REPLY_MAX), crypt(3) and the program itself \
+                       */
+
+enum {
+    MESSAGE_COPIES = 24, /* a text that comes in escapes, in a buffer that doubles, and its reply */
+    CAPABILITY_SETS = 2, /* of 32 each */
+};
+
+#ifdef __SANITIZE_ADDRESS__
+static const bool sanitized = true; /* its run-time reads files, starts processes and maps terabytes */
+#else
+static const bool sanitized = false;
+#endif
+
+/* A directory that nobody else can reach: it has no name any more, so nothing can be put into it. */
+static int make_empty_directory(void)
+{
+    static const char *const places[] = {"/tmp", "/run", "/var/tmp", "/dev/shm"};
+    char path[sizeof "/var/tmp/shmaild-XXXXXX"];
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/shmaild-XXXXXX", places[i]);
+        if (mkdtemp(path) != NULL) {
+            int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+            (void)rmdir(path);
+            if (directory >= 0) {
+                return directory;
+            }
+        }
+    }
+    return -1;
+}
+
+static bool set_capabilities(uint32_t kept)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[CAPABILITY_SETS] = {{.effective = kept, .permitted = kept}};
+
+    return syscall(SYS_capset, &header, sets) == 0;
+}
+
+static bool has_capability(unsigned capability)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[CAPABILITY_SETS];
+
+    return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective >> capability & 1) != 0;
+}
+
+static bool become(const struct user *user)
+{
+    return setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+           setresuid(user->uid, user->uid, user->uid) == 0;
+}
+
+/* A container may have no such user, or not let anybody become it: better found now than at each connection.
+ */
+static int try_to_become(const struct user *user)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        _exit(become(user) ? 0 : errno);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        return errno;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+}
+
+static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
+{
+    const char *name = sandbox->options.user;
+
+    if (name == NULL && user_find("shmail", &sandbox->user)) {
+        name = "shmail";
+    } else if (name == NULL) {
+        name = "nobody";
+        log_line(sandbox->options.lone ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
+                 "started as root, and there is no user shmail: connections are served as nobody");
+    }
+    if (!user_find(name, &sandbox->user)) {
+        (void)snprintf(why, why_size,
+                       "there is no user %s to serve connections: make it, or name one with -u", name);
+        return false;
+    }
+    if (sandbox->user.uid == 0) {
+        (void)snprintf(why, why_size,
+                       "connections are not served as root: name another user with -u, or say --run-as-root");
+        return false;
+    }
+    int error = try_to_become(&sandbox->user);
+    if (error != 0) {
+        (void)snprintf(
+            why, why_size,
+            "cannot become user %s: %s; start as that user, or say --run-as-root if root is all there is",
+            name, strerror(error));
+        return false;
+    }
+    sandbox->changes_user = true;
+    return true;
+}
+
+/* What is left out, in one line, or that nothing is. */
+static void report(const struct sandbox *sandbox, int abi)
+{
+    enum log_level level = sandbox->options.lone ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
+    char missing[256] = "";
+    size_t length = 0;
+
+    if (sandbox->root < 0) {
+        length += (size_t)snprintf(missing + length, sizeof missing - length, ", no empty root (needs root)");
+    }
+    if (sandbox->rules < 0) {
+        length += (size_t)snprintf(missing + length, sizeof missing - length, ", no Landlock in this kernel");
+    }
+    if (!sandbox->filters) {
+        length +=
+            (size_t)snprintf(missing + length, sizeof missing - length, ", no filter of system calls here");
+    }
+    if (length > 0) {
+        log_line(level, "the sandbox of connections lacks a part: %s", missing + 2);
+    } else {
+        log_debug("the sandbox of connections is whole, with Landlock %d", abi);
+    }
+}
+
+bool sandbox_prepare(struct sandbox *sandbox, const struct sandbox_options *options, char *why,
+                     size_t why_size)
+{
+    int abi = 0;
+
+    *sandbox = (struct sandbox){.options = *options, .root = -1, .rules = -1};
+    if (sanitized) {
+        sandbox->options.off = true;
+        log_debug("built with sanitizers: connections are served without a sandbox");
+        return true;
+    }
+    if (geteuid() == 0 && !options->as_root && !choose_user(sandbox, why, why_size)) {
+        return false;
+    }
+    if (options->off) {
+        log_warning("--no-sandbox: connections are served without a sandbox");
+        return true;
+    }
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) { /* and so will all that are forked */
+        (void)snprintf(why, why_size, "no_new_privs: %s", strerror(errno));
+        return false;
+    }
+    if (has_capability(CAP_SYS_CHROOT)) {
+        sandbox->root = make_empty_directory();
+    }
+    sandbox->rules = landlock_prepare(&abi);
+    sandbox->filters = filter_is_possible();
+    sandbox->breach = options->debug || options->lone ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS;
+    report(sandbox, abi);
+    return true;
+}
+
+void sandbox_admit(struct sandbox *sandbox, const struct store_descriptors *descriptors)
+{
+    const struct filter_values values = {
+        .store = *descriptors, .breach = sandbox->breach, .syslog = sandbox->options.syslog};
+
+    if (sandbox->filters) {
+        filter_build(&sandbox->filter, &values);
+    }
+}
+
+void sandbox_keep_little(const struct sandbox *sandbox)
+{
+    const uint32_t kept = sandbox->changes_user ? 1u << CAP_KILL | 1u << CAP_SETUID | 1u << CAP_SETGID : 0;
+    const uint32_t root = sandbox->root >= 0 ? 1u << CAP_SYS_CHROOT : 0;
+
+    if (sandbox->options.off || geteuid() != 0) {
+        return;
+    }
+    for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++) {
+        (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* with no_new_privs it is a second lock on the same door */
+    }
+    if (!set_capabilities(kept | root)) {
+        die(EX_OSERR, "cannot give up the rights of root: %s", strerror(errno));
+    }
+}
+
+static bool limit(int what, rlim_t value)
+{
+    struct rlimit old;
+
+    if (getrlimit((__rlimit_resource_t)what, &old) != 0) {
+        return false;
+    }
+    if (old.rlim_max < value) {
+        value = old.rlim_max;
+    }
+    const struct rlimit new = {.rlim_cur = value, .rlim_max = value};
+    return setrlimit((__rlimit_resource_t)what, &new) == 0;
+}
+
+/* No core dump (it would hold passwords), no process, no descriptor but the one that may be received.
+ * ppoll(2) takes no more descriptors than the limit, and needs one. */
+static bool limit_all(int channel)
+{
+    int next = channel < 0 ? -1 : fcntl(channel, F_DUPFD_CLOEXEC, 0);
+
+    if (next >= 0) {
+        (void)close(next);
+    }
+    return limit(RLIMIT_CORE, 0) && limit(RLIMIT_NPROC, 0) &&
+           limit(RLIMIT_NOFILE, next < 1 ? 1 : (rlim_t)next + 1);
+}
+
+static void need(bool done, const char *what)
+{
+    if (!done) {
+        die(EX_OSERR, "a connection is not served: its sandbox cannot be made: %s: %s", what,
+            strerror(errno));
+    }
+}
+
+void sandbox_enter(const struct sandbox *sandbox, int channel)
+{
+    if (!sandbox->options.off) {
+        need(sandbox->root < 0 || (fchdir(sandbox->root) == 0 && chroot(".") == 0), "chroot");
+    }
+    if (sandbox->changes_user) {
+        need(become(&sandbox->user), "the change of user");
+    }
+    if (sandbox->options.off) {
+        return;
+    }
+    need(set_capabilities(0), "no capabilities");
+    need(sandbox->rules < 0 || landlock_enter(sandbox->rules), "Landlock");
+    const int files[] = {sandbox->root, sandbox->rules};
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (files[i] >= 0) {
+            (void)close(files[i]);
+        }
+    }
+    need(limit_all(channel), "limits");
+}
+
+void sandbox_bound_memory(const struct sandbox *sandbox)
+{
+    rlim_t most = ROOM_OF_ITS_OWN + MESSAGE_COPIES * (rlim_t)sandbox->options.message_limit;
+
+    need(sandbox->options.off || limit(RLIMIT_DATA, most), "the limit of memory");
+}
+
+void sandbox_seal(struct sandbox *sandbox, int channel)
+{
+    if (sandbox->filters) {
+        need(filter_install(&sandbox->filter, channel), "the filter of system calls");
+    }
+}
