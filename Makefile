@@ -8,7 +8,8 @@ HOST    = 127.0.0.1
 PORT    = 8887
 
 # SANITIZE=1 builds with ASan and UBSan, in a tree of its own.
-BUILD := build$(if $(SANITIZE),/sanitize)
+# STATIC=1 makes programs that need no library at run time, and know numeric addresses and localhost only.
+BUILD := build$(if $(SANITIZE),/sanitize,$(if $(STATIC),/static))
 
 # For packagers; WERROR= lets a newer compiler warn.
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
@@ -16,7 +17,10 @@ WERROR  = -Werror
 
 STANDARD := -std=c11 -D_GNU_SOURCE -DSHMAIL_VERSION='"$(VERSION)"'
 WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
+STANDARD += $(if $(STATIC),-DSHMAIL_STATIC)
 HARDEN   := -fstack-protector-strong -fno-common -fPIE
+# The same tree gives the same bytes wherever it lies.
+HARDEN   += -ffile-prefix-map='$(CURDIR)'=.
 HARDEN   += $(if $(filter x86_64-% i%86-%,$(shell $(CC) -dumpmachine 2>&1)),-fcf-protection)
 ifneq ($(SANITIZE),)
 HARDEN   += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -24,7 +28,7 @@ else ifneq ($(filter-out -O0,$(filter -O%,$(CFLAGS))),)
 HARDEN   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
 COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(WARNINGS) -Iinclude
-LINK      = $(CC) $(CFLAGS) $(HARDEN) -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
+LINK      = $(CC) $(CFLAGS) $(HARDEN) $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 
 # Each program is linked from the objects of its own rooms only, so that one that reaches into another room
 # does not link. The archives are for the tests: everything but the files that hold main.

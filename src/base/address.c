@@ -3,10 +3,10 @@
 #include "address.h"
 
 #include "number.h"
+#include "resolve.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -85,69 +85,56 @@ bool address_parse_host(const char *host, const char *port, struct address_name 
     return parse_inet(host, strlen(host), port, name, why);
 }
 
-static bool is_among(const struct address *address, const struct address *list, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (list[i].length == address->length &&
-            memcmp(&list[i].socket, &address->socket, address->length) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 size_t address_find(const struct address_name *name, struct address found[static ADDRESS_FOUND_MAX],
                     const char **why)
 {
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list;
-    size_t count = 0;
-
     if (name->is_path) {
         found[0] = (struct address){.length = sizeof(struct sockaddr_un)};
         found[0].socket.path.sun_family = AF_UNIX;
         memcpy(found[0].socket.path.sun_path, name->name, strlen(name->name) + 1);
         return 1;
     }
-    int error = getaddrinfo(name->name, name->port, &hints, &list);
-    if (error != 0) {
-        *why = error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error);
-        return 0;
-    }
-    for (struct addrinfo *each = list; each != NULL && count < ADDRESS_FOUND_MAX; each = each->ai_next) {
-        struct address address = {.length = each->ai_addrlen};
-        if ((each->ai_family != AF_INET && each->ai_family != AF_INET6) ||
-            each->ai_addrlen > sizeof address.socket) {
-            continue;
-        }
-        memcpy(&address.socket, each->ai_addr, each->ai_addrlen);
-        if (!is_among(&address, found, count)) { /* /etc/hosts may name one address twice */
-            found[count++] = address;
-        }
-    }
-    freeaddrinfo(list);
-    if (count == 0) {
-        *why = "the name has no address";
-    }
-    return count;
+    return resolve(name->name, name->port, found, why);
 }
 
+static void print_path(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
+{
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    size_t room = address->length > start ? address->length - start : 0;
+
+    (void)snprintf(text, ADDRESS_TEXT_SIZE, "unix:%.*s", (int)strnlen(address->socket.path.sun_path, room),
+                   address->socket.path.sun_path);
+}
+
+/* getnameinfo(3) would ask the kernel for the name of a link-local address's interface: no sandbox allows
+ * that. Its number serves as well. */
 void address_print(const struct address *address, char text[static ADDRESS_TEXT_SIZE])
 {
-    char host[INET6_ADDRSTRLEN + 1 + 16]; /* with "%" and an interface */
-    char port[6];
+    char host[INET6_ADDRSTRLEN] = "";
+    char zone[sizeof "%4294967295"] = "";
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
 
-    if (address->socket.any.sa_family == AF_UNIX) {
-        size_t start = offsetof(struct sockaddr_un, sun_path);
-        size_t room = address->length > start ? address->length - start : 0;
-        (void)snprintf(text, ADDRESS_TEXT_SIZE, "unix:%.*s",
-                       (int)strnlen(address->socket.path.sun_path, room), address->socket.path.sun_path);
-    } else if (getnameinfo(&address->socket.any, address->length, host, sizeof host, port, sizeof port,
-                           NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+    switch (address->socket.any.sa_family) {
+    case AF_UNIX:
+        print_path(address, text);
+        break;
+    case AF_INET:
+        memcpy(&v4, &address->socket, sizeof v4);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
+        (void)snprintf(text, ADDRESS_TEXT_SIZE, "inet:%s:%u", host, (unsigned)ntohs(v4.sin_port));
+        break;
+    case AF_INET6:
+        memcpy(&v6, &address->socket, sizeof v6);
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
+        if (v6.sin6_scope_id != 0) {
+            (void)snprintf(zone, sizeof zone, "%%%u", (unsigned)v6.sin6_scope_id);
+        }
+        (void)snprintf(text, ADDRESS_TEXT_SIZE, "inet:[%s%s]:%u", host, zone, (unsigned)ntohs(v6.sin6_port));
+        break;
+    default:
         (void)snprintf(text, ADDRESS_TEXT_SIZE, "an address of family %d", address->socket.any.sa_family);
-    } else {
-        bool is_v6 = address->socket.any.sa_family == AF_INET6;
-        (void)snprintf(text, ADDRESS_TEXT_SIZE, is_v6 ? "inet:[%s]:%s" : "inet:%s:%s", host, port);
+        break;
     }
 }
 
