@@ -19,6 +19,9 @@ struct stream;
 struct stream_options {
     int in, out;                          /* may be one descriptor; sockets, pipes, terminals or files */
     int idle_seconds;                     /* the longest sleep for one byte in or out; 0: for ever */
+    int request_seconds;                  /* for a request from its first byte to its last; 0: for ever */
+    int write_seconds;                    /* the longest sleep for one byte out; 0: idle_seconds */
+    int session_seconds;                  /* for all, from stream_open on; 0: for ever */
     const sigset_t *sleep_mask;           /* while asleep, with SIGIO blocked; NULL: no change */
     const volatile sig_atomic_t *closing; /* a signal handler's: end after what has been read; or NULL */
 };
@@ -27,8 +30,15 @@ struct stream_options {
 struct stream *stream_open(const struct stream_options *);
 void stream_close(struct stream *);
 
-/* Another idle limit from now on. */
-void stream_limit_idle(struct stream *, int seconds);
+/* So long for the next request, and no longer. */
+void stream_hurry(struct stream *, int seconds);
+
+/* A new request begins with what comes next or is there: its time counts from its first byte. However the
+ * bytes come, a request that is not whole in time is STATUS_TIMED_OUT. */
+void stream_begin_request(struct stream *);
+
+/* After STATUS_TIMED_OUT: what took too long, in words that live for ever. */
+const char *stream_late_text(const struct stream *);
 
 /* What has come in and is not consumed. The pointer holds until the next stream_read. */
 const char *stream_data(const struct stream *);

@@ -66,7 +66,7 @@ _shmaild() {
         compopt -o nospace 2>/dev/null # which fails outside a completion
         _shmail_offer "$2" <<<'inet: unix:'
         ;;
-    : | -[Dtmc] | --crypt-cost | --per-source | --spare | --accounts | --slots | --sessions | --segment-size) ;;
+    : | -[Dtmc] | --crypt-cost | --per-source | --spare | --*-timeout | --accounts | --slots | --sessions | --segment-size) ;;
     *) _shmail_offer "$2" < <(_shmail_options "$1") ;;
     esac
 }

@@ -273,6 +273,8 @@ static enum status frame_serve(struct message_session *session)
 {
     struct stream *stream = session->connection->stream;
     size_t limit = frame_limit(session->connection->settings);
+
+    stream_begin_request(stream);
     enum status status = stream_await(stream, FRAME_HEADER);
 
     session->command = "frame";

@@ -220,8 +220,9 @@ static enum status handle_discarded(struct smsp *smsp, enum status status)
 static enum status next(struct smsp *smsp)
 {
     struct text request;
-    enum status status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
 
+    stream_begin_request(smsp->stream);
+    enum status status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
     smsp->dialect = smsp->wrong_sum = smsp->explained = false;
     if (status == STATUS_OK) {
         status = handle(smsp, request);

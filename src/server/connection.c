@@ -38,7 +38,7 @@ static void name_peer(int descriptor, char peer[static PEER_MAX + 1])
     }
 }
 
-static const char *end_text(enum status status)
+static const char *end_text(enum status status, const struct stream *stream)
 {
     switch (status) {
     case STATUS_OK:
@@ -46,7 +46,7 @@ static const char *end_text(enum status status)
     case STATUS_HANGUP:
         return "the peer closed";
     case STATUS_TIMED_OUT:
-        return "idle for too long";
+        return stream_late_text(stream);
     case STATUS_READ_ONLY:
         return "the journal failed, so its requests cannot be answered";
     case STATUS_MALFORMED:
@@ -71,9 +71,9 @@ static int serve(struct store *store, const struct settings *settings, struct st
     signals_interrupt(NULL);
     store_detach(store);
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
-        log_warning("%s: closed: %s", peer, end_text(status));
+        log_warning("%s: closed: %s", peer, end_text(status, stream));
     } else {
-        log_debug("%s: closed: %s", peer, end_text(status));
+        log_debug("%s: closed: %s", peer, end_text(status, stream));
     }
     if (status != STATUS_HANGUP && status != STATUS_TIMED_OUT) { /* there may be input that nobody read */
         stream_linger(stream);
@@ -85,25 +85,23 @@ static int serve(struct store *store, const struct settings *settings, struct st
 static int turn_away(struct stream *stream, const char *peer, enum status why)
 {
     log_warning("%s: turned away: %s", peer, status_text(why));
-    stream_limit_idle(stream, TURN_AWAY_SECONDS);
+    stream_hurry(stream, TURN_AWAY_SECONDS);
     protocol_turn_away(stream, why);
     stream_linger(stream);
     stream_close(stream);
     return EX_UNAVAILABLE;
 }
 
-int connection_serve(struct store *store, const struct settings *settings, int idle_seconds, int in, int out,
-                     struct sandbox *sandbox)
+int connection_serve(struct store *store, const struct settings *settings,
+                     const struct stream_options *limits, int in, int out, struct sandbox *sandbox)
 {
-    struct stream_options options = {
-        .in = in,
-        .out = out,
-        .idle_seconds = idle_seconds,
-        .sleep_mask = signals_sleep_mask(),
-        .closing = signals_closing(),
-    };
+    struct stream_options options = *limits;
     char peer[PEER_MAX + 1];
 
+    options.in = in;
+    options.out = out;
+    options.sleep_mask = signals_sleep_mask();
+    options.closing = signals_closing();
     name_peer(in, peer);
     struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
     if (stream == NULL) {

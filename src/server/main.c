@@ -176,7 +176,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     }
     descriptor_tune(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
-    return connection_serve(store, &options->settings, options->idle_seconds, STDIN_FILENO, STDOUT_FILENO,
+    return connection_serve(store, &options->settings, &options->limits, STDIN_FILENO, STDOUT_FILENO,
                             &sandbox);
 }
 
@@ -244,7 +244,7 @@ int main(int argc, char **argv)
         connected = parent_run(&listeners, store, &sandbox, &limits);
     }
     if (connected >= 0) {
-        return connection_serve(store, &options.settings, options.idle_seconds, connected, connected, NULL);
+        return connection_serve(store, &options.settings, &options.limits, connected, connected, NULL);
     }
     log_info("stopped");
     return EX_OK;

@@ -18,6 +18,9 @@ enum {
     SESSIONS_MAX = 16, /* what an account record keeps */
     CRYPT_COST_MAX = 11,
     IDLE_DEFAULT = 600,
+    REQUEST_DEFAULT = 300,    /* 10M in it are 35 KB/s */
+    WRITE_DEFAULT = 60,       /* a network that takes nothing for so long is gone */
+    SESSION_DEFAULT = 172800, /* twice the longest wait */
     IDLE_MAX = 366 * 86400,
     SEGMENT_LEAST = 1 << 20, /* bytes; smaller ones hold no mail */
     JOURNAL_LEAST = 1 << 20, /* bytes; a smaller file would be checkpointed all the time */
@@ -43,6 +46,9 @@ enum {
     LONG_AS_ROOT,
     LONG_NO_SANDBOX,
     LONG_SANDBOX_DEBUG,
+    LONG_REQUEST,
+    LONG_WRITE,
+    LONG_SESSION,
 };
 
 const char options_help[] =
@@ -59,14 +65,20 @@ const char options_help[] =
     "  --journal-size BYTES  least size of a journal file (64M)\n"
     "  -D DOMAIN             the local domain (mail.localhost)\n"
     "  -t SECONDS            close a connection that is idle for so long (600; 0: never)\n"
+    "  --request-timeout SECONDS\n"
+    "                        for a whole request, from its first byte (300; 0: no limit)\n"
+    "  --write-timeout SECONDS\n"
+    "                        for a reply to go on (60)\n"
+    "  --session-timeout SECONDS\n"
+    "                        for a connection in all (172800; 0: no limit)\n"
     "  -m BYTES              longest message (10M)\n"
     "  -c N                  most connections at once; further ones wait (256)\n"
     "  --per-source N        of these, of one source; further ones are closed (three quarters)\n"
     "  --spare N             processes made ahead of their connection (0)\n"
     "  -u USER               whose connections' processes become, when started as root (shmail)\n"
     "  --run-as-root         they stay root, without its rights\n"
-    "  --no-sandbox, --sandbox-debug\n"
-    "                        for debugging: none; or name the system call that ended a process\n"
+    "  --no-sandbox          for debugging: connections are served without a sandbox\n"
+    "  --sandbox-debug       name the system call that broke the sandbox\n"
     "  -v                    log connections too\n"
     "  --syslog              log to syslog instead of standard error\n"
     "  --dump                let DUMP print although not every listener is local\n"
@@ -226,6 +238,17 @@ static void parse_long(struct options *options, struct complaint *complaint, int
     case LONG_PER_SOURCE:
         options->per_source = (uint32_t)parse_number(complaint, "--per-source", value, 1, SLOTS_MAX);
         break;
+    case LONG_REQUEST:
+        options->limits.request_seconds =
+            (int)parse_number(complaint, "--request-timeout", value, 0, IDLE_MAX);
+        break;
+    case LONG_WRITE:
+        options->limits.write_seconds = (int)parse_number(complaint, "--write-timeout", value, 1, IDLE_MAX);
+        break;
+    case LONG_SESSION:
+        options->limits.session_seconds =
+            (int)parse_number(complaint, "--session-timeout", value, 0, IDLE_MAX);
+        break;
     case LONG_AS_ROOT:
         options->sandbox.as_root = true;
         break;
@@ -272,7 +295,7 @@ static void parse_letter(struct options *options, struct complaint *complaint, i
         options->settings.domain = parse_domain(complaint, value);
         break;
     case 't':
-        options->idle_seconds = (int)parse_number(complaint, "-t", value, 0, IDLE_MAX);
+        options->limits.idle_seconds = (int)parse_number(complaint, "-t", value, 0, IDLE_MAX);
         break;
     case 'm':
         options->settings.message_limit = (size_t)parse_bytes(complaint, "-m", value, 1, MESSAGE_LIMIT_MAX);
@@ -348,6 +371,9 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         {"syslog", no_argument, NULL, LONG_SYSLOG},
         {"spare", required_argument, NULL, LONG_SPARE},
         {"per-source", required_argument, NULL, LONG_PER_SOURCE},
+        {"request-timeout", required_argument, NULL, LONG_REQUEST},
+        {"write-timeout", required_argument, NULL, LONG_WRITE},
+        {"session-timeout", required_argument, NULL, LONG_SESSION},
         {"run-as-root", no_argument, NULL, LONG_AS_ROOT},
         {"no-sandbox", no_argument, NULL, LONG_NO_SANDBOX},
         {"sandbox-debug", no_argument, NULL, LONG_SANDBOX_DEBUG},
@@ -359,7 +385,10 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
     *options = (struct options){
         .name = "main",
         .settings = {.domain = "mail.localhost", .message_limit = MESSAGE_LIMIT_DEFAULT, .open_entry = true},
-        .idle_seconds = IDLE_DEFAULT,
+        .limits = {.idle_seconds = IDLE_DEFAULT,
+                   .request_seconds = REQUEST_DEFAULT,
+                   .write_seconds = WRITE_DEFAULT,
+                   .session_seconds = SESSION_DEFAULT},
     };
     opterr = 0;
     while ((option = getopt_long(argc, argv, ":l:1in:ed:D:t:m:c:u:vVh", names, NULL)) != -1) {

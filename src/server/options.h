@@ -29,7 +29,7 @@ struct options {
     uint32_t connections;           /* -c; 0: not given */
     uint32_t per_source;            /* --per-source; 0: not given */
     uint32_t spares;                /* --spare */
-    int idle_seconds;               /* -t; 0: no limit */
+    struct stream_options limits;   /* its seconds: -t and the timeouts */
     int sync_seconds;               /* --sync SECONDS */
     bool sync_given;                /* --sync */
     bool announce;                  /* -1 */

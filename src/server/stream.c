@@ -12,6 +12,7 @@
 #include "descriptors.h"
 #include "log.h"
 #include "number.h"
+#include "patience.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -51,6 +52,7 @@ struct stream {
     int64_t woke;             /* when it last came from a sleep */
     unsigned blind_reads;     /* reads since signals were let in for sure */
     int64_t closing_deadline; /* 0 until closing was seen */
+    struct patience patience;
 
     struct batch batch; /* the last member: it is large and needs no clearing */
 };
@@ -67,6 +69,13 @@ struct stream *stream_open(const struct stream_options *options)
     s->in_kind = descriptor_kind(options->in);
     s->out_kind = descriptor_kind(options->out);
     s->woke = clock_now();
+    s->patience = (struct patience){
+        .idle = options->idle_seconds,
+        .request = options->request_seconds,
+        .write = options->write_seconds,
+        .session_deadline =
+            options->session_seconds > 0 ? deadline_after_seconds(options->session_seconds) : DEADLINE_NEVER,
+    };
     batch_clear(&s->batch);
     return s;
 }
@@ -83,9 +92,20 @@ void stream_close(struct stream *s)
     free(s);
 }
 
-void stream_limit_idle(struct stream *s, int seconds)
+void stream_hurry(struct stream *s, int seconds)
 {
-    s->options.idle_seconds = seconds;
+    s->patience.idle = seconds;
+    s->patience.request = seconds;
+}
+
+void stream_begin_request(struct stream *s)
+{
+    s->patience.request_since = 0;
+}
+
+const char *stream_late_text(const struct stream *s)
+{
+    return s->patience.late;
 }
 
 static bool is_closing(struct stream *s)
@@ -97,11 +117,6 @@ static bool is_closing(struct stream *s)
         s->closing_deadline = deadline_after_seconds(CLOSING_SECONDS);
     }
     return true;
-}
-
-static int64_t idle_deadline(const struct stream *s)
-{
-    return s->options.idle_seconds > 0 ? deadline_after_seconds(s->options.idle_seconds) : DEADLINE_NEVER;
 }
 
 /* A ppoll(2) that finds its descriptor ready lets no signal in: a busy peer could keep TERM out for ever. */
@@ -274,10 +289,15 @@ enum status stream_read(struct stream *s, size_t most)
         return STATUS_NO_MEMORY;
     }
     let_signals_in(s);
+    int64_t now = clock_now();
+    int64_t deadline = patience_to_read(&s->patience, now, s->length > 0);
+    if (now >= deadline) { /* a peer may be late and yet never silent */
+        return STATUS_TIMED_OUT;
+    }
     if (s->more && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) { /* most likely the rest is there */
         status = take_input(s, &taken);
     }
-    for (int64_t deadline = idle_deadline(s); status == STATUS_OK && taken == 0;) {
+    while (status == STATUS_OK && taken == 0) {
         status = wait_for_input(s, deadline);
         if (status == STATUS_OK) {
             status = take_input(s, &taken);
@@ -295,7 +315,7 @@ static void send_all(struct stream *s)
     }
     while (s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
         if (!ready) {
-            s->failure = sleep_for(s, s->options.out, POLLOUT, idle_deadline(s));
+            s->failure = sleep_for(s, s->options.out, POLLOUT, patience_to_write(&s->patience, clock_now()));
             if (s->failure != STATUS_OK) {
                 break;
             }

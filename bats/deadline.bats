@@ -1,0 +1,83 @@
+# deadline.bats: how long a client may take. A slow one costs one process, for so long, and nothing else.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output is run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+ends() { # descriptor; true when the server closes it within 10 seconds
+    local status=0
+    read -r -t 10 -u "$1" || status=$?
+    [ "$status" -le 128 ]
+}
+
+late_requests() { # how many
+    [ "$(grep -c 'closed: its request took too long' "$log")" -eq "$1" ]
+}
+
+@test "a request that comes byte by byte is late, in either protocol" {
+    local slow first
+    start_server -v --request-timeout 1
+    for first in N '\0\0\0\0\0\0\0\144'; do # a word, and the head of a frame of 100 bytes
+        exec {slow}<>"/dev/tcp/$HOST/$PORT"
+        # A byte every tenth of a second is never idle. Who writes to a closed connection is ended by SIGPIPE.
+        (
+            printf '%b' "$first" >&"$slow"
+            for _ in {1..60}; do
+                read -r -t 0.1 <> <(:) || :
+                printf 'O' >&"$slow" || exit
+            done
+        ) 2>/dev/null 3>&- &
+        run -0 ask NOOP
+        assert_output OK
+        ends "$slow"
+        exec {slow}>&-
+        kill $! 2>/dev/null || :
+        wait $! || :
+    done
+    eventually late_requests 2
+}
+
+@test "the time of a request begins anew with each, and between them only idleness counts" {
+    local steady
+    start_server -v --request-timeout 1
+    dial steady
+    for _ in {1..4}; do
+        run -142 read -r -t 0.4 -u "$steady"
+        tell "$steady" NOOP
+        told "$steady" OK
+    done
+    exec {steady}>&-
+}
+
+@test "a client that takes none of its replies is closed, and others are served meanwhile" {
+    local cookie deaf
+    start_server -v --write-timeout 1 --crypt-cost 1
+    cookie=$(enrol alice)
+    run -0 ask "SEND alice $(printf '%0500000d' 0) $cookie"
+    exec {deaf}<>"/dev/tcp/$HOST/$PORT"
+    for _ in {1..200}; do
+        echo "FETCH alice 1 $cookie"
+    done >&"$deaf"
+    run -0 ask NOOP
+    assert_output OK
+    eventually grep -q 'closed: it did not take its replies' "$log"
+    eventually has_children 0
+    exec {deaf}>&-
+}
+
+@test "a session ends, busy or not" {
+    local busy asked=0
+    start_server -v --session-timeout 1
+    dial busy
+    while tell "$busy" NOOP 2>/dev/null && read -r -t 10 -u "$busy"; do
+        asked=$((asked + 1))
+        [ "$SECONDS" -lt 30 ] || break
+    done
+    [ "$SECONDS" -lt 30 ]
+    [ "$asked" -gt 0 ]
+    eventually grep -q 'closed: the session lasted too long' "$log"
+    exec {busy}>&-
+}
