@@ -23,6 +23,7 @@
 
 enum {
     INPUT_START = 16 << 10, /* bytes; doubles as far as stream_read allows */
+    INPUT_BUSY = 64 << 10,  /* so far also for reads that took all there was room for: it saves calls */
     INPUT_KEPT = 256 << 10, /* an empty buffer above this is given back before the process sleeps */
     REFER_LEAST = 256,      /* what is shorter costs less as a copy than as a run */
     READS_BLIND = 64,       /* so often may input be ready at once before signals are let in */
@@ -218,10 +219,11 @@ static bool make_room(struct stream *s, size_t most)
         }
     }
     size_t tail = s->capacity - s->start - s->length;
-    if (tail > s->capacity / 4) {
+    bool busy = s->more && s->capacity < INPUT_BUSY;
+    if (!busy && tail > s->capacity / 4) {
         return true;
     }
-    if (s->start > 0 && s->length <= s->capacity / 2) {
+    if (!busy && s->start > 0 && s->length <= s->capacity / 2) {
         move_to_front(s);
         return true;
     }
