@@ -85,10 +85,10 @@ $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/h
 	$(Q)$(LINK) -o $@ $^ $(crypt)
 
 # shmail-bench with the protocols of the programs that shmail is measured against.
-$(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE)
+$(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE) $(BUILD)/sources
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $^
+	$(Q)$(LINK) -o $@ $(filter %.o,$^)
 
 $(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
@@ -139,7 +139,7 @@ check: tests ## build and run every test
 check-c: $(TESTS) $(TOOLS) ## the C tests alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(TESTS)
 
-check-bats: all $(TOOLS) ## the tests through the real programs alone
+check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
 
 lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
@@ -149,10 +149,6 @@ coverage: ## run every test with counters: what they have taken of the store's c
 	@tests/coverage/run
 
 tests: all $(TESTS) $(TOOLS) $(PEERS) ## build the programs and the tests, and run nothing
-
-durability: $(BUILD)/tests/tool_durability all ## measure what -d costs, beside what the disk gives
-	@directory=$$(mktemp -d) && $(BUILD)/tests/tool_durability $(BUILD)/shmaild "$$directory/files"; \
-	    status=$$?; rm -rf "$$directory"; exit $$status
 
 bench: all $(PEERS) $(LIMITS) $(FILL) ## measure all beside its peers and the machine's limits (QUICK=1; ROWS='NAME...')
 	@tests/bench/run.py $(BUILD) $(if $(filter-out 0,$(QUICK)),--quick) $(ROWS)
@@ -214,6 +210,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run durability check check-c check-bats lock-model coverage tests install uninstall format format-check
+.PHONY: all run check check-c check-bats lock-model coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

@@ -50,21 +50,21 @@ member() { # expression
 @test "every verb of SMSP in one mix: each reply is as it must be" {
     for protocol in smsp smsp-nul; do
         run -0 --separate-stderr shmail-bench -P $protocol -c 4 -d 8 -n 4000 \
-            -m COUNT=4,SEND=2,STORE,GETMSG,FETCH,DELMSG,NOOP
+            -m COUNT=4,SEND=2,STORE,GETMSG,FETCH,LIST,DELMSG=3,NOOP
         [ -z "$stderr" ]
         assert_output --regexp 'all +4000 '
     done
 }
 
 @test "every verb of Message in one mix, over a unix socket, with more mailboxes than connections" {
-    run -0 --separate-stderr shmail-bench -P message -c 4 -d 8 -n 4000 -a 100 -f 2 -m SEND=2,OPEN,DEL,WAIT \
+    run -0 --separate-stderr shmail-bench -P message -c 4 -d 8 -n 4000 -a 100 -f 2 -m SEND=2,OPEN,MAILBOX,DEL=2,WAIT \
         "unix:$BATS_FILE_TMPDIR/socket"
     [ -z "$stderr" ]
     assert_output --regexp 'all +4000 '
 }
 
 @test "connections that share mailboxes, in two processes" {
-    run -0 --separate-stderr shmail-bench -c 8 -d 8 -a 3 -p 2 -n 4000 -m COUNT=4,SEND=2,STORE,GETMSG,FETCH,DELMSG
+    run -0 --separate-stderr shmail-bench -c 8 -d 8 -a 3 -p 2 -n 4000 -m COUNT=4,SEND=2,STORE,GETMSG,FETCH,LIST,DELMSG=3
     [ -z "$stderr" ]
     assert_output --regexp 'all +4000 '
 }
@@ -101,7 +101,7 @@ EOF
 @test "it measures for the time that is asked for" {
     run -0 --separate-stderr shmail-bench --json -c 2 -D 0.2
     seconds=$(member "['seconds']" <<<"$output")
-    [[ $seconds == 0.[2-9]* ]]
+    [[ $seconds == 0.[2-9]* || $seconds == [1-4].* ]] # others may keep the machine busy
 }
 
 @test "the same seed asks the same" {
@@ -192,6 +192,30 @@ EOF
     assert_output "shmail-bench: no answer for 0.3 s on 3 of 3 connections"
 }
 
+@test "a server that accepts nobody any more" {
+    python3 - 3>&- <<'EOF' &
+import signal, socket
+server = socket.socket(socket.AF_UNIX)
+server.bind("full")
+server.listen(0)
+held = []
+try:
+    while True:
+        held.append(socket.socket(socket.AF_UNIX))
+        held[-1].setblocking(False)
+        held[-1].connect("full")
+except BlockingIOError:
+    open("ready", "w").close()
+    signal.pause()
+EOF
+    fake_processes+=($!)
+    eventually test -e ready
+    for connections in 1 3; do
+        run -75 shmail-bench -c $connections -t 0.3 unix:full
+        assert_output "shmail-bench: no answer for 0.3 s on $connections of $connections connections"
+    done
+}
+
 @test "wrong usage is named, and nothing is done" {
     while read -r words; do
         # shellcheck disable=SC2086 # several words
@@ -241,6 +265,20 @@ EOF
     [ "$status" -eq 130 ]
     [ "$(member "['requests']" <json)" -ge 100 ]
     run -1 env SHMAIL_PASSWORD=shmail-bench shmail login stopped0
+}
+
+@test "so does one while the accounts are made" {
+    lying_server '/^OK/w replies'
+    shmail-bench -c 1 -a 5000 -u early "unix:$fake" 2>errors >figures 3>&- &
+    bench=$!
+    eventually has_lines replies 20
+    kill -TERM "$bench"
+    status=0
+    wait "$bench" || status=$?
+    [ "$status" -eq 143 ]
+    [ ! -s errors ]
+    [ ! -s figures ]
+    run -1 env SHMAIL_PASSWORD=shmail-bench shmail login early4999
 }
 
 has_lines() { # file, how many

@@ -36,7 +36,7 @@ offers() {
     assert_equal "$(offers shmail-bench --pro)" "--protocol --processes"
     assert_equal "$(offers shmail-bench -P "")" "smsp smsp-nul message"
     assert_equal "$(offers shmail-bench -m D)" "DELMSG"
-    assert_equal "$(offers shmail-bench -c 4 -P message -m "")" "WAIT SEND OPEN DEL"
+    assert_equal "$(offers shmail-bench -c 4 -P message -m "")" "WAIT SEND OPEN MAILBOX DEL"
     assert_equal "$(offers shmail-bench -c "")" ""
 }
 

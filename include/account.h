@@ -39,6 +39,9 @@ enum status account_remove(struct store *, const struct account_secret *);
 /* The name as registered, with its NUL; returns its length, 0 if the account is gone. */
 size_t account_name(struct store *, account_t, char name[static NAME_MAX_BYTES + 1]);
 
+/* Whether the account is still there; one load, no lock. */
+bool account_lives(struct store *, account_t);
+
 /* Enters a name for this process's connection (Message entry): until account_leave, store_detach or this
  * process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE, STATUS_GONE. */
 enum status account_enter(struct store *, account_t);

@@ -2,11 +2,13 @@
  * byte, and with each of its bytes changed. */
 #include "bench_lane.h"
 
+#include <endian.h>
+
 /* In request and reply, %T is the text of the message that is there, %N that of the next one, %C the cookie,
  * and %L the length of all that follows, in four bytes. In a reply, '7' may be any digit. */
 struct row {
     const char *speech, *verb;
-    bool empty; /* the message has gone too */
+    unsigned held; /* messages: 1, 2, or 0 where all have gone */
     const char *request;
     size_t request_length;
     const char *reply;
@@ -14,46 +16,55 @@ struct row {
 };
 
 #define BYTES(literal) (literal), sizeof(literal) - 1
-#define MAIL_START \
-    "{\"id\": 2, \"source\": \"m0@bench.test\", \"destination\": \"m0@bench.test\", \"header\": \"bench\", \"text\": \""
+#define MAIL(id, text)                                                                           \
+    "{\"id\": " id                                                                               \
+    ", \"source\": \"m0@bench.test\", \"destination\": \"m0@bench.test\", \"header\": \"bench\"" \
+    ", \"text\": \"" text "\"}"
 #define NO_MAIL "\xFF\xFF\xFF\xFE%L\"Mail with such index does not exist\""
 #define KEY "$2\r\nm0\r\n"
 
 static const struct row rows[] = {
-    {"smsp", "NOOP", false, BYTES("NOOP\n"), BYTES("OK\n")},
-    {"smsp", "COUNT", false, BYTES("COUNT m0 %C\n"), BYTES("COUNTED 1\n")},
-    {"smsp", "COUNT", true, BYTES("COUNT m0 %C\n"), BYTES("COUNTED 0\n")},
-    {"smsp", "SEND", false, BYTES("SEND m0 %N %C\n"), BYTES("OK 3\n")},
-    {"smsp", "STORE", false, BYTES("MESSAGE %N %C\nSTORE m0 %C\n"), BYTES("OK\nOK\n")},
-    {"smsp", "GETMSG", false, BYTES("GETMSG m0 %C\n"), BYTES("%T\n")},
-    {"smsp", "GETMSG", true, BYTES("GETMSG m0 %C\n"), BYTES("KO\n")},
-    {"smsp", "FETCH", false, BYTES("FETCH m0 2 %C\n"), BYTES("OK 20\n%T\n")},
-    {"smsp", "FETCH", true, BYTES("FETCH m0 0 %C\n"), BYTES("KO\n")},
-    {"smsp", "DELMSG", false, BYTES("DELMSG m0 %C\n"), BYTES("OK\n")},
-    {"smsp", "DELMSG", true, BYTES("DELMSG m0 %C\n"), BYTES("KO\n")},
-    {"smsp-nul", "COUNT", false, BYTES("COUNT m0 %C\0"), BYTES("COUNTED 1\0")},
-    {"smsp-nul", "STORE", false, BYTES("MESSAGE %N %C\0STORE m0 %C\0"), BYTES("OK\0OK\0")},
-    {"smsp-nul", "FETCH", false, BYTES("FETCH m0 2 %C\0"), BYTES("OK 20\0%T\0")},
-    {"message", "WAIT", false, BYTES("\0\0\0\6%L{\"count\": 0, \"timeout\": 1}"), BYTES("\0\0\0\0%L\"OK\"")},
+    {"smsp", "NOOP", 1, BYTES("NOOP\n"), BYTES("OK\n")},
+    {"smsp", "COUNT", 1, BYTES("COUNT m0 %C\n"), BYTES("COUNTED 1\n")},
+    {"smsp", "COUNT", 0, BYTES("COUNT m0 %C\n"), BYTES("COUNTED 0\n")},
+    {"smsp", "SEND", 1, BYTES("SEND m0 %N %C\n"), BYTES("OK 3\n")},
+    {"smsp", "STORE", 1, BYTES("MESSAGE %N %C\nSTORE m0 %C\n"), BYTES("OK\nOK\n")},
+    {"smsp", "GETMSG", 1, BYTES("GETMSG m0 %C\n"), BYTES("%T\n")},
+    {"smsp", "GETMSG", 0, BYTES("GETMSG m0 %C\n"), BYTES("KO\n")},
+    {"smsp", "FETCH", 1, BYTES("FETCH m0 2 %C\n"), BYTES("OK 20\n%T\n")},
+    {"smsp", "FETCH", 0, BYTES("FETCH m0 0 %C\n"), BYTES("KO\n")},
+    {"smsp", "LIST", 1, BYTES("LIST m0 %C\n"), BYTES("OK 1\n2 20 7777777777 m0 %T\n")},
+    {"smsp", "LIST", 2, BYTES("LIST m0 %C\n"), BYTES("OK 2\n2 20 7777777777 m0 %T\n3 20 7777777777 m0 %N\n")},
+    {"smsp", "LIST", 0, BYTES("LIST m0 %C\n"), BYTES("OK 0\n")},
+    {"smsp", "DELMSG", 1, BYTES("DELMSG m0 %C\n"), BYTES("OK\n")},
+    {"smsp", "DELMSG", 0, BYTES("DELMSG m0 %C\n"), BYTES("KO\n")},
+    {"smsp-nul", "COUNT", 1, BYTES("COUNT m0 %C\0"), BYTES("COUNTED 1\0")},
+    {"smsp-nul", "STORE", 1, BYTES("MESSAGE %N %C\0STORE m0 %C\0"), BYTES("OK\0OK\0")},
+    {"smsp-nul", "FETCH", 1, BYTES("FETCH m0 2 %C\0"), BYTES("OK 20\0%T\0")},
+    {"message", "WAIT", 1, BYTES("\0\0\0\6%L{\"count\": 0, \"timeout\": 1}"), BYTES("\0\0\0\0%L\"OK\"")},
     {"message", "SEND", false,
      BYTES("\0\0\0\1%L{\"to\": \"m0@bench.test\", \"header\": \"bench\", \"text\": \"%N\"}"),
      BYTES("\0\0\0\0%L\"OK\"")},
-    {"message", "OPEN", false, BYTES("\0\0\0\3%L{\"index\": \"2\"}"), BYTES("\0\0\0\3%L" MAIL_START "%T\"}")},
-    {"message", "OPEN", true, BYTES("\0\0\0\3%L{\"index\": \"0\"}"), BYTES(NO_MAIL)},
-    {"message", "DEL", false, BYTES("\0\0\0\4%L{\"index\": \"2\"}"), BYTES("\0\0\0\0%L\"OK\"")},
-    {"message", "DEL", true, BYTES("\0\0\0\4%L{\"index\": \"3\"}"), BYTES(NO_MAIL)},
-    {"redis", "LLEN", false, BYTES("*2\r\n$4\r\nLLEN\r\n" KEY), BYTES(":1\r\n")},
-    {"redis", "LPUSH", false, BYTES("*3\r\n$5\r\nLPUSH\r\n" KEY "$20\r\n%N\r\n"), BYTES(":2\r\n")},
-    {"redis", "LRANGE", false, BYTES("*4\r\n$6\r\nLRANGE\r\n" KEY "$1\r\n0\r\n$1\r\n0\r\n"),
+    {"message", "OPEN", 1, BYTES("\0\0\0\3%L{\"index\": \"2\"}"), BYTES("\0\0\0\3%L" MAIL("2", "%T"))},
+    {"message", "OPEN", 0, BYTES("\0\0\0\3%L{\"index\": \"0\"}"), BYTES(NO_MAIL)},
+    {"message", "MAILBOX", 1, BYTES("\0\0\0\2%Lnull"), BYTES("\0\0\0\2%L[" MAIL("2", "%T") "]")},
+    {"message", "MAILBOX", 2, BYTES("\0\0\0\2%Lnull"),
+     BYTES("\0\0\0\2%L[" MAIL("2", "%T") ", " MAIL("3", "%N") "]")},
+    {"message", "MAILBOX", 0, BYTES("\0\0\0\2%Lnull"), BYTES("\0\0\0\2%L[]")},
+    {"message", "DEL", 1, BYTES("\0\0\0\4%L{\"index\": \"2\"}"), BYTES("\0\0\0\0%L\"OK\"")},
+    {"message", "DEL", 0, BYTES("\0\0\0\4%L{\"index\": \"3\"}"), BYTES(NO_MAIL)},
+    {"redis", "LLEN", 1, BYTES("*2\r\n$4\r\nLLEN\r\n" KEY), BYTES(":1\r\n")},
+    {"redis", "LPUSH", 1, BYTES("*3\r\n$5\r\nLPUSH\r\n" KEY "$20\r\n%N\r\n"), BYTES(":2\r\n")},
+    {"redis", "LRANGE", 1, BYTES("*4\r\n$6\r\nLRANGE\r\n" KEY "$1\r\n0\r\n$1\r\n0\r\n"),
      BYTES("*1\r\n$20\r\n%T\r\n")},
-    {"redis", "LRANGE", true, BYTES("*4\r\n$6\r\nLRANGE\r\n" KEY "$1\r\n0\r\n$1\r\n0\r\n"), BYTES("*0\r\n")},
-    {"redis", "RPOP", false, BYTES("*2\r\n$4\r\nRPOP\r\n" KEY), BYTES("$20\r\n%T\r\n")},
-    {"redis", "RPOP", true, BYTES("*2\r\n$4\r\nRPOP\r\n" KEY), BYTES("$-1\r\n")},
-    {"beanstalkd", "USED", false, BYTES("list-tube-used\r\n"), BYTES("USING m0\r\n")},
-    {"beanstalkd", "PUT", false, BYTES("put 0 0 60 20\r\n%N\r\n"), BYTES("INSERTED 7\r\n")},
-    {"beanstalkd", "PEEK", false, BYTES("peek-ready\r\n"), BYTES("FOUND 7 20\r\n%T\r\n")},
-    {"beanstalkd", "PEEK", true, BYTES("peek-ready\r\n"), BYTES("NOT_FOUND\r\n")},
-    {"echo", "ECHO", false, BYTES("%N\n"), BYTES("%N\n")},
+    {"redis", "LRANGE", 0, BYTES("*4\r\n$6\r\nLRANGE\r\n" KEY "$1\r\n0\r\n$1\r\n0\r\n"), BYTES("*0\r\n")},
+    {"redis", "RPOP", 1, BYTES("*2\r\n$4\r\nRPOP\r\n" KEY), BYTES("$20\r\n%T\r\n")},
+    {"redis", "RPOP", 0, BYTES("*2\r\n$4\r\nRPOP\r\n" KEY), BYTES("$-1\r\n")},
+    {"beanstalkd", "USED", 1, BYTES("list-tube-used\r\n"), BYTES("USING m0\r\n")},
+    {"beanstalkd", "PUT", 1, BYTES("put 0 0 60 20\r\n%N\r\n"), BYTES("INSERTED 7\r\n")},
+    {"beanstalkd", "PEEK", 1, BYTES("peek-ready\r\n"), BYTES("FOUND 7 20\r\n%T\r\n")},
+    {"beanstalkd", "PEEK", 0, BYTES("peek-ready\r\n"), BYTES("NOT_FOUND\r\n")},
+    {"echo", "ECHO", 1, BYTES("%N\n"), BYTES("%N\n")},
 };
 
 enum { EXPANDED_MOST = 512 };
@@ -79,8 +90,8 @@ static size_t expand(const struct bench_lane *bench, const char *bytes, size_t l
         }
     }
     if (counted != NULL) {
-        memcpy(counted, "\0\0\0", 3);
-        counted[3] = (char)(at - counted - 4);
+        uint32_t rest = htobe32((uint32_t)(at - counted - 4));
+        memcpy(counted, &rest, sizeof rest);
     }
     return (size_t)(at - out);
 }
@@ -89,9 +100,7 @@ static size_t expand(const struct bench_lane *bench, const char *bytes, size_t l
 static size_t row_begin(struct bench_lane *bench, const struct row *row, char *reply)
 {
     bench_open(bench, row->speech, 1);
-    if (row->empty) {
-        mailbox_adopt(&bench->book.mailboxes[0], 2, 0);
-    }
+    mailbox_adopt(&bench->book.mailboxes[0], row->held > 0 ? 1 : 2, row->held);
     bench_ask(bench, row->verb);
     return expand(bench, row->reply, row->reply_length, reply);
 }

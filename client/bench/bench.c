@@ -258,7 +258,11 @@ static int run(const struct plan *plan)
     int ends[2];
 
     crew.plan = plan;
-    if (board == NULL || pipe(ends) != 0) {
+    if (board == NULL) {
+        return EX_OSERR;
+    }
+    if (pipe(ends) != 0) {
+        complain(plan, "no pipe: %s", strerror(errno));
         return EX_OSERR;
     }
     catch_signals(&crew);

@@ -3,6 +3,7 @@
 #include "lane.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define DOMAIN "@bench.test"
@@ -12,6 +13,7 @@
 enum {
     TYPE_ENTRY = 0,
     TYPE_SEND = 1,
+    TYPE_MAILBOX = 2,
     TYPE_OPEN = 3,
     TYPE_DELETE = 4,
     TYPE_QUIT = 5,
@@ -138,49 +140,107 @@ static void ask_open(struct lane *lane, struct request *request)
     ask_by_index(lane, TYPE_OPEN, mailbox_ask_text(lane->book, request->mailbox, request));
 }
 
-/* A mail up to its text, with the header of its frame. */
-static size_t mail_start(const struct lane *lane, const struct request *request, char *frame)
+/* A mail as JSON, up to its text. */
+static char *put_mail_start(char *at, const struct mailbox *mailbox, uint64_t number)
 {
-    char *at = LANE_PUT(frame + FRAME_HEADER, "{\"id\": ");
-
-    at = LANE_PUT(lane_digits(at, request->low + 1), ", \"source\": \"");
-    at = LANE_PUT(put_address(at, request->mailbox), "\", \"destination\": \"");
-    at = LANE_PUT(put_address(at, request->mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
-    put_header(frame, TYPE_OPEN, (size_t)(at - frame) - FRAME_HEADER + lane->book->size + sizeof "\"}" - 1);
-    return (size_t)(at - frame);
+    at = LANE_PUT(lane_digits(LANE_PUT(at, "{\"id\": "), number + 1), ", \"source\": \"");
+    at = LANE_PUT(put_address(at, mailbox), "\", \"destination\": \"");
+    return LANE_PUT(put_address(at, mailbox), "\", \"header\": \"" SUBJECT "\", \"text\": \"");
 }
 
-/* What is behind the text's first bytes is compared when all is there, so that a long text is not compared
- * again and again while it comes. */
-static bool is_mail(const struct lane *lane, const struct request *request, const char *bytes, size_t length,
-                    size_t *whole)
+static size_t mail_length(const struct lane *lane, const struct mailbox *mailbox, uint64_t number)
 {
     char start[AROUND_MOST];
-    size_t start_length = mail_start(lane, request, start), size = lane->book->size;
 
-    *whole = start_length + size + sizeof "\"}" - 1;
-    if (length <= start_length) {
-        return memcmp(bytes, start, length) == 0;
+    return (size_t)(put_mail_start(start, mailbox, number) - start) + lane->book->size + sizeof "\"}" - 1;
+}
+
+/* Judges a mail behind what stands in start up to at. What is behind its text's first bytes is compared when
+ * all is there, so that a long text is not compared again and again while it comes. */
+static enum verdict judge_mail(struct lane *lane, struct request *request, const char *start, const char *at,
+                               const char *bytes, size_t length, size_t *taken)
+{
+    size_t start_length = (size_t)(at - start), size = lane->book->size;
+    size_t whole = start_length + size + sizeof "\"}" - 1;
+
+    if (memcmp(bytes, start, length < start_length ? length : start_length) != 0 ||
+        (length >= whole && (!mailbox_text_fits(lane->book, request, bytes + start_length, size) ||
+                             memcmp(bytes + whole - 2, "\"}", 2) != 0))) {
+        return lane_blame(lane, "mail %" PRIu64 " with its %zu bytes of text", request->low + 1, size);
     }
-    return memcmp(bytes, start, start_length) == 0 &&
-           (length < *whole || (mailbox_text_fits(lane->book, request, bytes + start_length, size) &&
-                                memcmp(bytes + start_length + size, "\"}", sizeof "\"}" - 1) == 0));
+    *taken = length >= whole ? whole : 0;
+    return length >= whole ? REPLY_WHOLE : REPLY_CUT;
 }
 
 static enum verdict judge_open(struct lane *lane, struct request *request, const char *bytes, size_t length,
                                size_t *taken)
 {
-    size_t whole = 0;
+    char start[AROUND_MOST];
 
     if (!mailbox_may_have(lane->book, request)) {
         return expect_frame(lane, TYPE_ERROR, NO_SUCH_MAIL, bytes, length, taken);
     }
-    if (!is_mail(lane, request, bytes, length, &whole)) {
-        return lane_blame(lane, "mail %llu with its %zu bytes of text", (unsigned long long)request->low + 1,
-                          lane->book->size);
+    put_header(start, TYPE_OPEN, mail_length(lane, request->mailbox, request->low));
+    char *at = put_mail_start(start + FRAME_HEADER, request->mailbox, request->low);
+    return judge_mail(lane, request, start, at, bytes, length, taken);
+}
+
+static void ask_mailbox(struct lane *lane, struct request *request)
+{
+    char *start = lane_room(lane, AROUND_MOST);
+
+    request->mailbox = entered(lane);
+    mailbox_ask_first(lane->book, request->mailbox, request);
+    end_frame(lane, TYPE_MAILBOX, start, LANE_PUT(start + FRAME_HEADER, "null"));
+}
+
+/* The header and the bracket that begins the array, and where it is empty the one that ends it. */
+static enum verdict judge_mailbox_start(struct lane *lane, struct request *request, const char *bytes,
+                                        size_t length, size_t *taken)
+{
+    bool none = request->low == request->high;
+    char start[FRAME_HEADER + 2];
+    size_t body = none ? 2 : 0;
+
+    for (uint64_t number = request->low; number < request->high; number++) {
+        body += mail_length(lane, request->mailbox, number) + 2; /* a bracket, or a comma and a space */
     }
-    *taken = length >= whole ? whole : 0;
-    return length >= whole ? REPLY_WHOLE : REPLY_CUT;
+    put_header(start, TYPE_MAILBOX, body);
+    memcpy(start + FRAME_HEADER, "[]", 2);
+    enum verdict verdict = lane_expect(lane, start, FRAME_HEADER + (none ? 2 : 1), bytes, length, taken);
+    if (verdict == REPLY_WRONG) {
+        return lane_blame(lane, "%" PRIu64 " mails in %zu bytes", request->high - request->low, body);
+    }
+    if (verdict == REPLY_WHOLE && !none) {
+        request->stage = 1;
+        return REPLY_CUT;
+    }
+    return verdict;
+}
+
+/* Then mail by mail: low is the one that comes. */
+static enum verdict judge_mailbox(struct lane *lane, struct request *request, const char *bytes,
+                                  size_t length, size_t *taken)
+{
+    char start[AROUND_MOST], *at = start;
+
+    if (request->stage == 0) {
+        return judge_mailbox_start(lane, request, bytes, length, taken);
+    }
+    if (request->low == request->high) {
+        return lane_expect(lane, "]", 1, bytes, length, taken);
+    }
+    if (request->stage > 1) {
+        at = LANE_PUT(at, ", ");
+    }
+    at = put_mail_start(at, request->mailbox, request->low);
+    enum verdict verdict = judge_mail(lane, request, start, at, bytes, length, taken);
+    if (verdict == REPLY_WHOLE) {
+        request->stage = 2;
+        request->low++;
+        return REPLY_CUT;
+    }
+    return verdict;
 }
 
 static void ask_delete(struct lane *lane, struct request *request)
@@ -215,6 +275,7 @@ static const struct verb verbs[] = {
     {"WAIT", "wait for no mail at all, which is over at once", ask_wait, judge_ok, false, false},
     {"SEND", "send a mail", ask_send, judge_send, false, false},
     {"OPEN", "read any mail by its id", ask_open, judge_open, true, false},
+    {"MAILBOX", "read all mails", ask_mailbox, judge_mailbox, true, false},
     {"DEL", "remove the oldest mail", ask_delete, judge_delete, false, true},
     {NULL, NULL, NULL, NULL, false, false},
 };

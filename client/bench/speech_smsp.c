@@ -39,6 +39,13 @@ static char *put_text(char *at, const struct lane *lane, const struct request *r
     return at + lane->book->size;
 }
 
+static void ask_noop(struct lane *lane, struct request *request)
+{
+    (void)request;
+    lane_say(lane, "NOOP", 4);
+    lane_say(lane, lane->plan->speech->line_end, 1);
+}
+
 /* ---- REGISTER, LOGIN, UNREGISTER ---- */
 
 static void ask_with_password(struct lane *lane, struct request *request, const char *verb)
@@ -63,9 +70,14 @@ static void ask_login(struct lane *lane, struct request *request)
     ask_with_password(lane, request, "LOGIN ");
 }
 
+/* A set-up that was interrupted has left mailboxes without an account: for those there is nothing to do. */
 static void ask_unregister(struct lane *lane, struct request *request)
 {
-    ask_with_password(lane, request, "UNREGISTER ");
+    if (request->mailbox->cookie[0] != '\0') {
+        ask_with_password(lane, request, "UNREGISTER ");
+    } else {
+        ask_noop(lane, request);
+    }
 }
 
 static enum verdict judge_cookie(struct lane *lane, struct request *request, const char *bytes, size_t length,
@@ -93,14 +105,7 @@ static enum verdict judge_ok(struct lane *lane, struct request *request, const c
     return lane_expect_line(lane, "OK", bytes, length, taken);
 }
 
-/* ---- what changes nothing ---- */
-
-static void ask_noop(struct lane *lane, struct request *request)
-{
-    (void)request;
-    lane_say(lane, "NOOP", 4);
-    lane_say(lane, lane->plan->speech->line_end, 1);
-}
+/* ---- what reads ---- */
 
 static void ask_count(struct lane *lane, struct request *request)
 {
@@ -257,6 +262,7 @@ static const struct verb verbs[] = {
     {"STORE", "MESSAGE and STORE, counted as one request", ask_store, judge_store, false, false},
     {"GETMSG", "read the oldest message", ask_first, judge_first, true, false},
     {"FETCH", "read any message by its id", smsp_ask_fetch, smsp_judge_fetch, true, false},
+    {"LIST", "a line about each message", smsp_ask_list, smsp_judge_list, true, false},
     {"DELMSG", "remove the oldest message", ask_delete, judge_delete, false, true},
     {NULL, NULL, NULL, NULL, false, false},
 };

@@ -1,5 +1,4 @@
-/* speech_smsp.h: what the verbs of SMSP share with the steps by which mailboxes of an earlier run are taken
- * over. */
+/* speech_smsp.h: what the verbs of SMSP share with those that have a file of their own. */
 #ifndef SHMAIL_BENCH_SPEECH_SMSP_H
 #define SHMAIL_BENCH_SPEECH_SMSP_H
 
@@ -15,5 +14,9 @@ void smsp_ask_send(struct lane *, struct request *);
 void smsp_ask_fetch(struct lane *, struct request *);
 enum verdict smsp_judge_fetch(struct lane *, struct request *, const char *bytes, size_t length,
                               size_t *taken);
+
+void smsp_ask_list(struct lane *, struct request *);
+enum verdict smsp_judge_list(struct lane *, struct request *, const char *bytes, size_t length,
+                             size_t *taken);
 
 #endif

@@ -251,17 +251,22 @@ static void take_turn(struct lane *lane, uint32_t events, int flags)
 
 /* ---- all lanes ---- */
 
+/* Since when the lane waits for the server; now, if it does not. */
+static int64_t waits_since(const struct lane *lane)
+{
+    if (lane_under_way(lane) > 0) {
+        return lane->ring[lane->head & lane->ring_mask].sent;
+    }
+    return lane->state != LANE_OPEN && lane->began != 0 ? lane->began : lane->worker->now;
+}
+
 static void look_for_silence(struct worker *worker)
 {
     int64_t patience = *worker->stop != 0 ? NANOSECONDS_PER_SECOND : worker->plan->timeout;
     unsigned silent = 0;
 
     for (unsigned i = 0; i < worker->lane_count; i++) {
-        const struct lane *lane = &worker->lanes[i];
-        int64_t since = lane_under_way(lane) > 0 ? lane->ring[lane->head & lane->ring_mask].sent
-                        : lane->state == LANE_CONNECTING || lane->state == LANE_LEAVING ? lane->began
-                                                                                        : worker->now;
-        silent += worker->now - since > patience;
+        silent += worker->now - waits_since(&worker->lanes[i]) > patience;
     }
     if (silent > 0 && worker->status == 0) {
         complain(worker->plan, "no answer for %.3g s on %u of %u connections",

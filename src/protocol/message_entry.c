@@ -97,6 +97,7 @@ static enum status try_entry(struct message_session *session, const char *name, 
     }
     if (status == STATUS_OK) {
         session->account = account;
+        session->name_length = account_name(session->connection->store, account, session->name);
     }
     return status;
 }

@@ -64,7 +64,9 @@ static enum status write_mail(struct message_session *session, const struct mess
     if (reply->length + message->body_length > most) {
         return STATUS_TOO_LONG;
     }
-    buffer_print(reply, "{\"id\": %" PRIu64 ", \"source\": ", message->id);
+    buffer_append_text(reply, "{\"id\": ");
+    buffer_append_number(reply, message->id);
+    buffer_append_text(reply, ", \"source\": ");
     write_address(session, message->sender, message->sender_length);
     buffer_append_text(reply, ", \"destination\": ");
     write_address(session, session->name, session->name_length);

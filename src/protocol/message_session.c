@@ -181,13 +181,12 @@ static bool is_entered(struct message_session *session)
     if (session->account.generation == 0 && session->account.index == 0) {
         return false;
     }
-    session->name_length = account_name(store, session->account, session->name);
-    if (session->name_length == 0) {
-        account_leave(store);
-        session->account = ACCOUNT_NONE;
-        return false;
+    if (account_lives(store, session->account)) {
+        return true;
     }
-    return true;
+    account_leave(store);
+    session->account = ACCOUNT_NONE;
+    return false;
 }
 
 /* Serves the request that stands whole at the start of the stream. */

@@ -20,7 +20,7 @@ enum {
 struct message_session {
     struct connection *connection;
     account_t account;             /* that is entered; ACCOUNT_NONE: none */
-    char name[NAME_MAX_BYTES + 1]; /* its canonical name, fresh for each request that needs entry */
+    char name[NAME_MAX_BYTES + 1]; /* its canonical name */
     size_t name_length;
     const char *command; /* its name, for the log */
     struct buffer reply; /* the frame that is being made: room for the header, then the body */

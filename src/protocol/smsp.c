@@ -13,6 +13,7 @@ enum {
     DIALECT = 1 << 1, /* one with a sum may */
     OWN = 1 << 2,     /* the user name must be that of the cookie's account */
     INVITES = 1 << 3, /* a bad cookie is told to log in */
+    REPEATS = 1 << 4, /* depends on nothing in its arguments but the session */
     BOTH = PLAIN | DIALECT,
 };
 
@@ -35,9 +36,9 @@ static const struct verb rows[] = {
     {VERB("MESSAGE"), {ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN | INVITES, smsp_message},
     {VERB("MESSAGE"), {ARGUMENT_BARRED, ARGUMENT_COOKIE}, DIALECT | INVITES, smsp_message},
     {VERB("STORE"), {ARGUMENT_RECIPIENT, ARGUMENT_COOKIE}, BOTH, smsp_store},
-    {VERB("COUNT"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_count},
-    {VERB("GETMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_getmsg},
-    {VERB("DELMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN, smsp_delmsg},
+    {VERB("COUNT"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_count},
+    {VERB("GETMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_getmsg},
+    {VERB("DELMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_delmsg},
     {VERB("DUMP"), {ARGUMENT_NONE}, PLAIN, smsp_dump},
     {VERB("DUMP"), {ARGUMENT_ANYTHING}, DIALECT, smsp_dump},
     {VERB("WHY"), {ARGUMENT_NONE}, PLAIN, why},
@@ -188,6 +189,17 @@ static enum status answer(struct smsp *smsp, const struct verb *verb, enum statu
     return STATUS_OK;
 }
 
+static void remember(struct smsp *smsp, const struct verb *verb)
+{
+    struct smsp_repeat *repeat = &smsp->repeat;
+
+    if ((verb->flags & REPEATS) != 0 && !smsp->dialect && smsp->frame.whole <= REPEAT_MAX) {
+        repeat->verb = verb;
+        repeat->length = smsp->frame.whole;
+        memcpy(repeat->bytes, stream_data(smsp->stream), repeat->length);
+    }
+}
+
 static enum status handle(struct smsp *smsp, struct text request)
 {
     const struct verb *verb = NULL, *named = NULL;
@@ -198,6 +210,9 @@ static enum status handle(struct smsp *smsp, struct text request)
         verb = verb_match(&verbs, smsp->dialect ? DIALECT : PLAIN, label, request, smsp->arguments, &named);
         if (verb != NULL) {
             status = perform(smsp, verb);
+            if (status == STATUS_OK) {
+                remember(smsp, verb);
+            }
         } else if (named != NULL) {
             status = refuse_usage(smsp, named);
         } else {
@@ -217,8 +232,37 @@ static enum status handle_discarded(struct smsp *smsp, enum status status)
     return answer(smsp, NULL, status);
 }
 
+/* Who polls, or empties a mailbox, says the same again and again. The bytes were a request then, so they are
+ * one now, with the same arguments; only the session may have ended. */
+static const struct verb *find_repeated(struct smsp *smsp)
+{
+    const struct smsp_repeat *repeat = &smsp->repeat;
+
+    if (repeat->length == 0 || smsp->frame.searched > 0 || stream_length(smsp->stream) < repeat->length ||
+        memcmp(stream_data(smsp->stream), repeat->bytes, repeat->length) != 0 ||
+        store_is_suspect(smsp->store) ||
+        cookie_verify(smsp->store, smsp->session.text, COOKIE_TEXT, &smsp->session) != STATUS_OK) {
+        return NULL;
+    }
+    return repeat->verb;
+}
+
+static enum status repeat(struct smsp *smsp, const struct verb *verb)
+{
+    smsp->dialect = smsp->wrong_sum = smsp->explained = false;
+    enum status status = answer(smsp, verb, verb->act(smsp));
+    stream_consume(smsp->stream, smsp->repeat.length);
+    return status;
+}
+
 static enum status next(struct smsp *smsp)
 {
+    const struct verb *again = find_repeated(smsp);
+    if (again != NULL) {
+        return repeat(smsp, again);
+    }
+    smsp->repeat.length = 0;
+
     struct text request;
 
     stream_begin_request(smsp->stream);

@@ -11,6 +11,16 @@
 #include "smsp_frame.h"
 #include "verb.h"
 
+/* The request before, if it was done and may be done again without being read again (REPEATS in smsp.c): its
+ * bytes with their terminator. length 0: none. Only the one before: the session is then still its own. */
+enum { REPEAT_MAX = 128 };
+
+struct smsp_repeat {
+    const struct verb *verb;
+    size_t length;
+    char bytes[REPEAT_MAX];
+};
+
 /* The message behind the reply, if any. */
 enum smsp_payload {
     PAYLOAD_NONE,
@@ -29,6 +39,8 @@ struct smsp {
     account_t named; /* whose name that is */
     char name[NAME_MAX_BYTES + 1];
     size_t name_length;
+
+    struct smsp_repeat repeat;
 
     /* The current request. */
     bool dialect; /* it came with a sum, and so will its reply */

@@ -4,12 +4,19 @@
 #include "smsp.h"
 
 #include "clock.h"
+#include "number.h"
 #include "queue.h"
 
-static void reply_number(struct smsp *smsp, const char *word, uint64_t number)
+#include <string.h>
+
+static void reply_number(struct smsp *smsp, struct text word, uint64_t number)
 {
-    (void)buffer_append_text(&smsp->reply, word);
-    (void)buffer_append_number(&smsp->reply, number);
+    char *room = buffer_reserve(&smsp->reply, word.length + NUMBER_TEXT);
+
+    if (room != NULL) {
+        memcpy(room, word.bytes, word.length);
+        smsp->reply.length += word.length + number_print(number, room + word.length);
+    }
 }
 
 static enum status write_draft(struct smsp *smsp)
@@ -76,7 +83,7 @@ enum status smsp_send(void *context)
         draft_drop(smsp->store);
         return status;
     }
-    reply_number(smsp, "OK ", id);
+    reply_number(smsp, TEXT("OK "), id);
     return STATUS_OK;
 }
 
@@ -84,7 +91,7 @@ enum status smsp_count(void *context)
 {
     struct smsp *smsp = context;
 
-    reply_number(smsp, "COUNTED ", mailbox_count(smsp->store, smsp->session.account));
+    reply_number(smsp, TEXT("COUNTED "), mailbox_count(smsp->store, smsp->session.account));
     return STATUS_OK;
 }
 
@@ -119,7 +126,7 @@ enum status smsp_fetch(void *context)
     }
     if (status == STATUS_OK) {
         smsp->payload = PAYLOAD_EXACT;
-        reply_number(smsp, "OK ", smsp_message_bytes(&smsp->message));
+        reply_number(smsp, TEXT("OK "), smsp_message_bytes(&smsp->message));
         (void)buffer_append_byte(&smsp->reply, smsp->frame.terminator);
     }
     return status;
@@ -150,7 +157,7 @@ enum status smsp_wait(void *context)
                                       deadline_after_seconds((int64_t)smsp->seconds),
                                       stream_sleep_mask(smsp->stream), gone, smsp->stream, &held);
     if (status == STATUS_OK) {
-        reply_number(smsp, "COUNTED ", held);
+        reply_number(smsp, TEXT("COUNTED "), held);
     }
     return status;
 }

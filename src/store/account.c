@@ -37,6 +37,14 @@ uint64_t account_number(struct store *store, account_t account, size_t field)
     return 0;
 }
 
+bool account_lives(struct store *store, account_t account)
+{
+    if (account_record(store, account))
+        return true;
+    journal_observe_all(store);
+    return false;
+}
+
 static uint32_t hash_name(const struct store *store, const char *name, size_t length)
 {
     return (uint32_t)siphash13_folded(store->header->hash_key, name, length);
@@ -176,7 +184,7 @@ static enum status insert(struct store *store, uint32_t index, const char *name,
     if (status != STATUS_OK)
         return status;
     struct account_record *record = &store->accounts[index];
-    set64(store, &record->changed, sequence);
+    journal_mark(store, record, sequence);
     *account = (account_t){index, record->generation + 1};
     set32(store, &record->generation, account->generation);
     set32(store, &record->name_hash, name_hash);
@@ -287,7 +295,7 @@ enum status account_change_hash(struct store *store, const struct account_secret
                                    hash, &sequence);
         if (status != STATUS_OK)
             continue;
-        set64(store, &record->changed, sequence);
+        journal_mark(store, record, sequence);
         block_free(store, record->identity);
         set32(store, &record->identity, identity);
         set32(store, &record->revision, record->revision + 1);

@@ -9,6 +9,7 @@
 
 #include "journal_format.h"
 #include "layout.h"
+#include "transaction.h"
 
 static inline bool journal_is_on(const struct store *store)
 {
@@ -20,6 +21,13 @@ static inline bool journal_is_on(const struct store *store)
  * 0 where there is no journal. STATUS_FULL_JOURNAL, STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with
  * store->wants_flush. */
 enum status journal_note(struct store *, const struct journal_note *, uint64_t *sequence);
+
+/* Within the same transaction: the record of that sequence is the last one about the account. */
+static inline void journal_mark(struct store *store, struct account_record *account, uint64_t sequence)
+{
+    if (sequence)
+        set64(store, &account->changed, sequence);
+}
 
 /* This process has seen or done what that record says: journal_settle waits for it. */
 static inline void journal_observe(struct store *store, uint64_t sequence)

@@ -61,7 +61,7 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
     enum status status = journal_note(store, &note, &sequence);
     if (status != STATUS_OK)
         return status;
-    set64(store, &record->changed, sequence);
+    journal_mark(store, record, sequence);
     set64(store, (uint64_t *)&message->received, (uint64_t)now);
     set32(store, &store->slot->draft, 0);
     return mailbox_put(store, account, record, draft, *id, waited);
@@ -173,7 +173,7 @@ static enum status note_and_take_out(struct store *store, account_t account, str
     struct journal_note note = {.type = RECORD_DELETE, .account = account.index, .id = id};
     enum status status = journal_note(store, &note, &sequence);
     if (status == STATUS_OK) {
-        set64(store, &record->changed, sequence);
+        journal_mark(store, record, sequence);
         mailbox_take_out(store, record, id, block);
     }
     return status;

@@ -28,7 +28,7 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     enum status status = journal_note(store, &note, &sequence);
     if (status != STATUS_OK)
         return status;
-    set64(store, &record->changed, sequence);
+    journal_mark(store, record, sequence);
     set64(store, &record->queue_newest, id);
     set32(store, &message->link, record->queue);
     set64(store, &message->id, id);
@@ -84,8 +84,8 @@ static enum status move(struct store *store, account_t sender, account_t recipie
     if (status != STATUS_OK)
         return status;
     *id = note.other;
-    set64(store, &from->changed, sequence);
-    set64(store, &to->changed, sequence);
+    journal_mark(store, from, sequence);
+    journal_mark(store, to, sequence);
     set32(store, &from->queue, message->link);
     set64(store, &from->queue_count, from->queue_count - 1);
     set64(store, &from->bytes, from->bytes - message_bytes(message));

@@ -7,14 +7,18 @@ tests/bench, any other in BUILD/bench. Exit status 1: something could not be mea
 import argparse
 import pathlib
 import shutil
+import signal
 import sys
 import tempfile
 
-import compare
+import figures
 import machine
+import offices
+import picture
 import report
 import rows
 import servers
+import sizes
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -42,20 +46,35 @@ def measure(works, place):
     for work in works:
         try:
             done = work.measure(place)
+        except servers.Unavailable as reason:
+            print(f"{work.name:<14}not measured: {reason}")
+            continue
         except (RuntimeError, OSError) as trouble:
             print(f"{work.name:<14}FAILED: {trouble}")
             whole = False
             continue
+        finally:
+            place.clear()
         for row in done:
             print(report.line(row), flush=True)
         table += done
-        place.clear()
     return table, whole
+
+
+def keep(run, table, folder):
+    path = folder / "results" / (run["date"].replace(":", "") + "-" + run["commit"].split()[0] + ".jsonl")
+    report.save(path, run, table)
+    print(f"\n{report.summary(table)}; kept in {path}")
+    if picture.can_draw():
+        picture.draw(run, table, folder / "picture.svg")
+        print(f"drawn in {folder / 'picture.svg'}")
+    else:
+        print("not drawn: no gnuplot here (package gnuplot-nox)")
 
 
 def main():
     arguments = parse_arguments()
-    works = rows.works()
+    works = rows.works() + figures.works() + sizes.works()
     if arguments.list:
         print("\n".join(f"{work.name:<14}{work.what}" for work in works))
         return 0
@@ -65,14 +84,15 @@ def main():
     print(f"{run['date']}, commit {run['commit']}, {run['processor']}, load {run['load']:.2f}\n")
     directory = tempfile.mkdtemp(prefix="shmail-bench-", dir="/var/tmp")  # on a disk also where /tmp is not
     pathlib.Path(directory).chmod(0o755)  # dovecot's user passes through
+    place = servers.Place(arguments.build, directory, arguments.quick)
+    place.offices = offices.Offices(place)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # which ends what was started
     try:
-        table, whole = measure(works, servers.Place(arguments.build, directory, arguments.quick))
+        table, whole = measure(works, place)
     finally:
+        place.offices.remove()
         shutil.rmtree(directory, ignore_errors=True)
-    name = run["date"].replace(":", "") + "-" + run["commit"].split()[0] + ".jsonl"
-    path = (arguments.build / "bench" if partial else HERE) / "results" / name
-    report.save(path, run, table)
-    print(f"\n{report.summary(table)}; kept in {path}")
+    keep(run, table, arguments.build / "bench" if partial else HERE)
     return 0 if whole else 1
 
 
