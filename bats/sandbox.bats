@@ -126,6 +126,20 @@ status_field() { # pid, name
     exec {connection}>&-
 }
 
+@test "the keeper makes room in the sandbox" {
+    local cookie keeper
+    start_server -d journal --journal-size 1M --crypt-cost 1
+    keeper=$(children)
+    cookie=$(enrol alice)
+    for _ in {1..8}; do
+        ask "SEND alice $(printf '%0100000d' 0) $cookie"
+    done
+    is_larger() { [ "$(stat -c %s journal/journal.0)" -gt 1048576 ]; }
+    eventually is_larger
+    expect_sound
+    [ "$(children)" = "$keeper" ]
+}
+
 @test "the keeper and its journal live in the sandbox too" {
     local keeper
     start_server -d journal --crypt-cost 1

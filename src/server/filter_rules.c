@@ -55,6 +55,7 @@ const struct filter_rule filter_rules[] = {
     {SYS_pread64, {IS(FILTER_JOURNAL, 0)}},
     {SYS_pwrite64, {IS(FILTER_JOURNAL, 0)}},
     {SYS_pwritev, {IS(FILTER_JOURNAL, 0)}},
+    {SYS_lseek, {IS(FILTER_JOURNAL, 0)}}, /* where there is a hole */
     {SYS_fdatasync, {IS(FILTER_JOURNAL, 0)}},
     {SYS_fsync, {IS(FILTER_JOURNAL, 0)}},
 
