@@ -1,0 +1,142 @@
+# Descriptors, processes, memory, slots and readers that run out beside a journal: each request gets its answer or
+# waits, nobody dies, and when the pressure goes the post office and its journal are sound.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output is run's, log is setup's, one and others are dial's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+place= # of a test's own, beside what bats gives
+
+# The rest is office.bash's.
+eval "office_$(declare -f teardown)"
+teardown() {
+    local result=0
+    office_teardown || result=$?
+    [ -z "$place" ] || rm -rf "$place"
+    return "$result"
+}
+
+serve() { # [server option]...
+    start_server --crypt-cost 1 --accounts 100 -d journal --journal-size 1M "$@"
+    cookie=$(enrol alice)
+}
+
+# What was acknowledged is there after a reboot too.
+expect_kept() { # how many messages
+    run grep -c signal "$log"
+    assert_output 0
+    run ask "SEND alice last $cookie" "COUNT alice $cookie"
+    assert_output --regexp "^OK [0-9]+"$'\n'"COUNTED $(($1 + 1))$"
+    expect_deserted_but_keeper
+    stop_server
+    remove_segment
+    run -0 shmailctl -d journal check
+    assert_output clean
+    start_server --crypt-cost 1 -d journal
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED $(($1 + 1))"
+}
+
+only_the_keeper_is_left() {
+    [ "$(ctl ps | tail -n +2 | cut -f 4 | sort | paste -sd ' ')" = "ctl keeper" ]
+}
+
+expect_deserted_but_keeper() {
+    eventually only_the_keeper_is_left || { ctl ps; return 1; }
+    expect_sound
+}
+
+@test "out of descriptors" {
+    local cookie one two
+    serve --slots 16
+    dial one
+    prlimit --pid "$SHMAIL_PID" --nofile=3:1024
+    exec {two}<>"/dev/tcp/$HOST/$PORT"
+    tell "$two" "SEND alice waits $cookie"
+    eventually grep -q "cannot accept a connection" "$log"
+    tell "$one" "SEND alice goes $cookie"
+    told "$one" "OK 1"
+    prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
+    told "$two" "OK 2"
+    exec {one}>&- {two}>&-
+    expect_kept 2
+}
+
+# Root may make any number of processes, so then it is another user who has the server.
+@test "out of processes" {
+    local cookie one two real=$SHMAIL_BUILD as=()
+    [ "$EUID" -ne 0 ] || as=(setpriv --reuid 54321 --regid 54321 --clear-groups)
+    place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
+    chmod 755 "$place"
+    mkdir "$place/journal" "$place/real"
+    cp "$real/shmaild" "$real/shmailctl" "$place/real"
+    [ "$EUID" -ne 0 ] || chown 54321 "$place/journal"
+    for program in shmaild shmailctl; do
+        printf '#!/bin/sh\ncd %s && exec %s real/%s "$@"\n' "$place" "${as[*]}" "$program" >"$place/$program"
+    done
+    chmod +x "$place"/shmail*
+    "${as[@]}" "$place/real/shmailctl" -V || skip "that user may not run what is below ${TMPDIR:-/tmp}"
+    SHMAIL_BUILD=$place
+    PATH=$place:$PATH
+    serve --slots 16
+    dial one
+    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nproc=1:
+    exec {two}<>"/dev/tcp/$HOST/$PORT"
+    tell "$two" "SEND alice waits $cookie"
+    eventually grep -q "connections wait" "$log"
+    tell "$one" "SEND alice goes $cookie"
+    told "$one" "OK 1"
+    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nproc=10000:
+    told "$two" "OK 2"
+    exec {one}>&- {two}>&-
+    expect_kept 2
+}
+
+@test "out of slots" {
+    local cookie one two
+    serve --slots 3 # one is the keeper's
+    dial one
+    dial two
+    run ask "SEND alice refused $cookie"
+    refute_output --partial OK
+    eventually grep -q "turned away: no room for another process" "$log"
+    tell "$one" "SEND alice goes $cookie"
+    told "$one" "OK 1"
+    exec {one}>&- {two}>&-
+    eventually only_the_keeper_is_left
+    expect_kept 1
+}
+
+@test "out of the segment" {
+    local cookie body count
+    serve --slots 16 --segment-size 2M
+    body=$(printf '%010000d' 0)
+    replies=$(for _ in {1..200}; do echo "SEND alice $body $cookie"; done | timeout 30 nc -N "$HOST" "$PORT")
+    count=$(grep -c '^OK' <<<"$replies")
+    [ "$count" -gt 10 ]
+    [ "$(grep -c '^KO' <<<"$replies")" -eq $((200 - count)) ]
+    for _ in {1..20}; do echo "DELMSG alice $cookie"; done | timeout 30 nc -N "$HOST" "$PORT" >replies
+    [ "$(grep -c OK replies)" -eq 20 ]
+    expect_kept $((count - 20))
+}
+
+@test "a client that never reads" {
+    local cookie body reader
+    serve --slots 16
+    body=$(printf '%0900000d' 0)
+    run ask "SEND alice $body $cookie"
+    assert_output "OK 1"
+    dial reader
+    for _ in {1..20}; do
+        echo "FETCH alice 1 $cookie"
+    done >&"$reader"
+    run -0 read -r -t 10 -u "$reader" # the first of 18 MB, which nobody reads
+    run ask "SEND alice two $cookie" "SEND alice three $cookie" "REMOVE alice 1 $cookie" "COUNT alice $cookie"
+    assert_output $'OK 2\nOK 3\nOK\nCOUNTED 2'
+    exec {reader}>&-
+    expect_kept 2
+}
