@@ -135,7 +135,8 @@ struct store_process {
     bool waiting, alive;
 };
 
-/* Fills the first process at or after *slot and moves *slot beyond it; false: no more. */
+/* Fills the first process at or after *slot and moves *slot beyond it; false: no more. Needs an attached
+ * store; of a suspect one no account is named. */
 bool store_next_process(struct store *, uint32_t *slot, struct store_process *);
 
 /* Removes the name; processes that are attached go on with what they have. STATUS_IN_USE: a server lives. */

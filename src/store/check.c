@@ -179,6 +179,30 @@ static bool check_header(struct check *check)
     return false;
 }
 
+/* All that is in use stands in the map of what is reserved: who recovers takes a record that writes elsewhere
+ * for a scribble. */
+static void check_memory(struct check *check)
+{
+    const struct store *store = check->store;
+    const struct header *header = store->header;
+    const struct {
+        const void *start;
+        uint64_t size;
+    } parts[] = {
+        {header, sizeof(*header)},
+        {&store->accounts[1], (uint64_t)header->accounts_used * sizeof(*store->accounts)},
+        {&store->sessions[1], (uint64_t)header->sessions_used * sizeof(*store->sessions)},
+        {store->pages, (uint64_t)header->pages_used * sizeof(*store->pages)},
+        {store->base + store->arena, (uint64_t)header->pages_used * PAGE},
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint64_t start = (uint64_t)((const char *)parts[i].start - store->base);
+        for (uint64_t at = start / PAGE * PAGE; at < start + parts[i].size; at += PAGE)
+            if (parts[i].size > 0 && !segment_has(store, at))
+                finding(check, "offset %llu is in use, but not reserved", (unsigned long long)at);
+    }
+}
+
 static bool make_room(struct check *check)
 {
     const struct header *header = check->store->header;
@@ -204,6 +228,7 @@ static bool walk(struct store *store, struct check *check)
     bool sound = check_header(check);
     bool fits = !sound || store->header->pages_used <= check->pages;
     if (sound && fits) {
+        check_memory(check);
         check_free_blocks(check);
         check_page_lists(check);
         check_accounts(check);

@@ -104,7 +104,7 @@ static void check_identity(struct check *check, const struct account_record *rec
     size_t hash = identity->hash_length;
     if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||
         check_block_size(check, record->identity) < sizeof(*identity) + name + hash + 2 ||
-        strnlen(identity->text + name + 1, hash + 1) != hash || identity->text[name] != '\0' ||
+        strnlen(identity->text, name + 1) != name || strnlen(identity->text + name + 1, hash + 1) != hash ||
         (uint32_t)siphash13_folded(store->header->hash_key, identity->text, name) != record->name_hash)
         finding(check, "account %u: its name or hash is damaged", who);
 }

@@ -231,7 +231,8 @@ struct header {
 /* ---- one process's view ---- */
 
 struct store {
-    char *base;
+    char *base;      /* NULL: not mapped */
+    uint64_t mapped; /* bytes from there */
     int fd;
     pid_t opener;
     struct header *header;

@@ -62,6 +62,14 @@ static bool take_over(struct store *store, uint32_t index, uint64_t *before)
     return taken;
 }
 
+/* The hints for 64 slots from first on, without any for a slot that there cannot be. */
+static uint64_t read_map(const struct store *store, uint32_t first)
+{
+    uint32_t left = store->header->slots_most - first;
+    uint64_t map = load64(&store->header->slot_map[first / 64]);
+    return left < 64 ? map & ((UINT64_C(1) << left) - 1) : map;
+}
+
 static void clear_map(struct store *store, uint32_t index)
 {
     __atomic_fetch_and(&store->header->slot_map[index / 64], ~(UINT64_C(1) << (index % 64)),
@@ -179,10 +187,17 @@ void store_detach(struct store *store)
     struct slot *slot = store->slot;
     if (!slot)
         return;
-    if (slot->draft || slot->pins || slot->entered.index)
+    bool owes = slot->draft || slot->pins || slot->entered.index;
+    bool is_left = owes && store_is_suspect(store); /* as if it had died: reclaimed after an acquittal */
+    if (owes && !is_left)
         settle(store, slot);
     store->slot = NULL;
     store->me = 0;
+    if (is_left) {
+        __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
+        segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
+        return;
+    }
     __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
     clear_map(store, slot_index(store, slot));
     segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
@@ -208,7 +223,7 @@ void store_reclaim(struct store *store)
     struct header *header = store->header;
     uint64_t deaths = load64(&header->deaths);
     for (uint32_t first = 0; first < header->slots_most; first += 64) {
-        uint64_t taken = load64(&header->slot_map[first / 64]);
+        uint64_t taken = read_map(store, first);
         for (; taken; taken &= taken - 1)
             reclaim_slot(store, first + (uint32_t)__builtin_ctzll(taken));
     }
@@ -243,11 +258,10 @@ void process_wake_waiters(struct store *store, account_t account)
 {
     uint64_t wanted = pack(account);
     for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
-        uint64_t taken = load64(&store->header->slot_map[first / 64]);
+        uint64_t taken = read_map(store, first);
         for (; taken; taken &= taken - 1) {
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
-            if (index < store->header->slots_most && process_has_slot(store, index) &&
-                load64(&store->waits[index]) == wanted)
+            if (process_has_slot(store, index) && load64(&store->waits[index]) == wanted)
                 sem_post(&store->slots[index].wake);
         }
     }
@@ -267,7 +281,8 @@ bool store_next_process(struct store *store, uint32_t *index, struct store_proce
                                                    segment_byte_is_held(store, BYTE_SLOTS + *index)};
         snprintf(process->peer, sizeof(process->peer), "%.*s", PEER_MAX, slot->peer);
         snprintf(process->protocol, sizeof(process->protocol), "%.15s", slot->protocol);
-        if (slot->account.index && slot->account.index <= store->header->accounts_most)
+        if (slot->account.index && slot->account.index <= store->header->accounts_most &&
+            !store_is_suspect(store))
             account_name(store, slot->account, process->account);
         (*index)++;
         return true;

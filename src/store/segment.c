@@ -178,6 +178,7 @@ static enum status map(struct store *store, uint64_t bytes, char *why, size_t wh
     /* A core dump of one process would hold everybody's mail. */
     (void)madvise(base, bytes, MADV_DONTDUMP);
     store->base = base;
+    store->mapped = bytes;
     store->header = base;
     return STATUS_OK;
 }

@@ -19,12 +19,15 @@ static bool is_name(const char *name)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
 
-static void close_files(const struct store *store)
+static void let_go(struct store *store)
 {
     const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (files[i] >= 0)
             close(files[i]);
+    if (store->base)
+        munmap(store->base, store->mapped);
+    free(store);
 }
 
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
@@ -54,8 +57,7 @@ enum status store_open(struct store **result, const struct store_options *option
     enum status status = segment_open(store, options, why, why_size);
     if (status != STATUS_OK) {
         int error = errno;
-        close_files(store);
-        free(store);
+        let_go(store);
         errno = error;
         return status;
     }
@@ -84,10 +86,7 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
             return STATUS_SYSTEM;
         snprintf(aside, aside_size, "%s.damaged-%s", name, moment);
     }
-    munmap((*store)->base,
-           (*store)->arena + (uint64_t)(*store)->pages_most * PAGE); /* whatever the header says */
-    close_files(*store);
-    free(*store);
+    let_go(*store);
     *store = NULL;
     return STATUS_OK;
 }

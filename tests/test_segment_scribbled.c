@@ -1,0 +1,214 @@
+/* test_segment_scribbled.c: a segment whose fields say what cannot be, as the fuzzer found them: whoever
+ * opens, locks, lists or checks it comes to no harm. */
+#include "account.h"
+#include "layout.h"
+#include "lock.h"
+#include "process.h"
+#include "segment.h"
+#include "segment_tools.h"
+#include "siphash.h"
+
+#include "named_segment.h"
+
+/* ---- the header ---- */
+
+static struct header *header_on_disk(void)
+{
+    int fd = open_object(O_RDWR);
+    EXPECT(fd >= 0);
+    struct header *header = mmap(NULL, sizeof(*header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    EXPECT(header != MAP_FAILED);
+    close(fd);
+    return header;
+}
+
+static void expect_damaged_header(void)
+{
+    struct report report = {.counts = {0}};
+    char why[512] = "";
+    expect_refusal((struct store_options){.name = harness_name(), .must_exist = true}, STATUS_MISMATCH,
+                   "its header is damaged");
+    EXPECT_EQ(segment_repair(harness_name(), &report, why, sizeof(why)), STATUS_MISMATCH);
+    EXPECT(strstr(why, "its header is damaged"));
+}
+
+static void sizes_that_do_not_fit_are_refused(void)
+{
+    in_a_process(fill_post_office);
+    struct header *header = header_on_disk();
+    uint32_t *const fields[] = {&header->accounts_most, &header->sessions_most, &header->slots_most,
+                                &header->tokens};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        static const uint32_t values[] = {0, 1 << 20, 1u << 31, UINT32_MAX};
+        uint32_t was = *fields[i];
+        for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
+            *fields[i] = values[j];
+            expect_damaged_header();
+        }
+        *fields[i] = was;
+    }
+    struct store_options options = {.name = harness_name(), .must_exist = true};
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+/* ---- the lock and the slots ---- */
+
+static void lock_once(void)
+{
+    lock_take(store);
+    lock_release(store);
+}
+
+static void a_lock_word_that_names_no_slot_is_nobodys(void)
+{
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    const uint64_t words[] = {1, owner_word(4, 3), owner_word(3, 3), owner_word(1 << 20, 3),
+                              UINT64_MAX & ~LOCK_WAITERS};
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        store->header->owner = words[i];
+        EXPECT(owner_is_dead(store, words[i]));
+        lock_once();
+        EXPECT_EQ(store->header->owner, 0);
+    }
+    EXPECT_CLEAN(store);
+}
+
+/* The table of names lies behind that of the slots, so that a slot too many would be names. */
+static void hints_for_slots_that_cannot_be_are_passed_over(void)
+{
+    static char before[2 * PAGE];
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    account_t account = new_account(store, "alice");
+    const char *behind = (const char *)&store->slots[4];
+    size_t length = (size_t)((const char *)store->name_buckets - behind) + PAGE;
+    EXPECT(length <= sizeof(before));
+    store->header->slot_map[0] = store->header->slot_map[1] = UINT64_MAX;
+    memcpy(before, behind, length);
+    store_reclaim(store);
+    process_wake_waiters(store, account);
+    EXPECT(memcmp(before, behind, length) == 0);
+    EXPECT_CLEAN(store);
+}
+
+/* Its accounts may be anything. */
+static void a_suspect_post_office_names_no_account(void)
+{
+    struct store_process process;
+    uint32_t slot = 0;
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    store->slot->account = new_account(store, "alice");
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT_STR(process.account, "alice");
+    store->accounts[store->slot->account.index].identity = UINT32_MAX;
+    store_suspect(store);
+    slot = 0;
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT_STR(process.account, "");
+    EXPECT_EQ(process.pid, getpid());
+}
+
+static size_t reports;
+
+static void count_report(void *context, const char *text)
+{
+    (void)context;
+    EXPECT(*text != '\0');
+    reports++;
+}
+
+/* What it owes may be anything as well; where a check acquits it all, it is given back. */
+static void who_leaves_a_suspect_post_office_touches_nothing(void)
+{
+    struct letter letter = {.sender = "bob", .sender_length = 3, .body = "body", .body_length = 4};
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+    const struct slot *slot = store->slot;
+    block_t draft = slot->draft;
+    store->slot->draft = UINT32_MAX;
+    store_suspect(store);
+    store_detach(store);
+    EXPECT_EQ(slot->draft, UINT32_MAX);
+    EXPECT_EQ(store_attach(store, "check"), STATUS_OK);
+    EXPECT(store->slot != slot);
+    EXPECT_EQ(store_acquit(store, count_report, NULL), STATUS_DAMAGED);
+    ((struct slot *)(uintptr_t)slot)->draft = draft;
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    store_detach(store);
+    EXPECT_EQ(store_attach(store, "next"), STATUS_OK);
+    EXPECT_EQ(slot->draft, 0);
+    EXPECT_CLEAN(store);
+}
+
+/* ---- the check ---- */
+
+/* What a transaction does not find in the map it does not write, so nothing in use may be missing there. */
+static void what_is_in_use_but_not_reserved_is_found(void)
+{
+    store = attached_store(&(struct store_options){
+        .segment_bytes = UINT64_C(64) << 20, .accounts = 1000, .slots = 4, .crypt_cost = 1});
+    account_t account = new_account(store, "alice");
+    message_id id;
+    EXPECT_EQ(deliver(store, account, "bob", "subject", "body", 4, &id), STATUS_OK);
+    const void *const parts[] = {store->header, &store->accounts[1], store->pages,
+                                 at(store, store->accounts[1].root)};
+    EXPECT_CLEAN(store);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        uint64_t unit = (uint64_t)((const char *)parts[i] - store->base) / PAGE;
+        store->reserved[unit / 64] ^= UINT64_C(1) << (unit % 64);
+        EXPECT(store_check(store, count_report, NULL) > 0);
+        store->reserved[unit / 64] ^= UINT64_C(1) << (unit % 64);
+    }
+    EXPECT_CLEAN(store);
+    EXPECT(reports >= sizeof(parts) / sizeof(parts[0]));
+}
+
+/* Also one whose hash is right: a journal's record may have had it so. */
+static void a_name_with_a_nul_in_it_is_found(void)
+{
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    account_t account = new_account(store, "alice");
+    struct account_record *record = &store->accounts[account.index];
+    struct identity *identity = at(store, record->identity);
+    uint32_t *bucket = &store->name_buckets[record->name_hash & store->name_mask];
+    identity->text[2] = '\0';
+    *bucket = 0;
+    record->name_hash = (uint32_t)siphash13_folded(store->header->hash_key, identity->text, 5);
+    store->name_buckets[record->name_hash & store->name_mask] = account.index;
+    EXPECT_EQ(store_check(store, count_report, NULL), 1);
+}
+
+/* ---- no trace of what was refused ---- */
+
+static size_t mappings(void)
+{
+    char line[512];
+    size_t count = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    EXPECT(maps != NULL);
+    while (fgets(line, sizeof(line), maps))
+        count += strstr(line, "shmail-") != NULL;
+    fclose(maps);
+    return count;
+}
+
+static void a_refused_segment_is_let_go(void)
+{
+    in_a_process(fill_post_office);
+    struct store_options other = {.name = harness_name(), .accounts = 7};
+    expect_refusal(other, STATUS_MISMATCH, "cannot be changed");
+    EXPECT_EQ(mappings(), 0);
+}
+
+static const struct harness_test tests[] = {
+    {"a segment whose sizes cannot be is refused, and kept", sizes_that_do_not_fit_are_refused},
+    {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
+    {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
+    {"a suspect post office names no account", a_suspect_post_office_names_no_account},
+    {"who leaves a suspect post office touches nothing", who_leaves_a_suspect_post_office_touches_nothing},
+    {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},
+    {"a name with a NUL in it is found", a_name_with_a_nul_in_it_is_found},
+    {"a refused segment is let go", a_refused_segment_is_let_go},
+};
+
+HARNESS_MAIN(tests)
