@@ -56,6 +56,12 @@ bool restore_concerns(const struct restore *restore, const struct journal_record
     return (record->flags & RECORD_SNAPSHOT) || record->sequence > restore->as_of[account];
 }
 
+bool restore_names_account(const struct journal_record *record, const char *texts)
+{
+    return record->account > 0 && record->sender_length > 0 && record->subject_length <= HASH_MAX &&
+           !memchr(texts, '\0', (size_t)record->sender_length + record->subject_length);
+}
+
 static account_t handle(const struct restore *restore, uint32_t account)
 {
     return (account_t){account, restore->store->accounts[account].generation};
@@ -82,8 +88,7 @@ static enum status restore_account(struct restore *restore, const struct journal
 {
     char hash[HASH_MAX + 1];
     bool captured = record->flags & RECORD_SNAPSHOT;
-    if (record->subject_length > HASH_MAX || record->sender_length == 0 ||
-        restore_lives(restore, record->account))
+    if (!restore_names_account(record, texts) || restore_lives(restore, record->account))
         return STATUS_MISMATCH;
     memcpy(hash, texts + record->sender_length, record->subject_length);
     hash[record->subject_length] = '\0';
@@ -103,7 +108,7 @@ static enum status restore_password(struct restore *restore, const struct journa
 {
     char hash[HASH_MAX + 1];
     struct account_secret secret;
-    if (record->subject_length > HASH_MAX || !restore_lives(restore, record->account) ||
+    if (!restore_names_account(record, texts) || !restore_lives(restore, record->account) ||
         account_secret(restore->store, texts, record->sender_length, &secret) != STATUS_OK ||
         secret.account.index != record->account)
         return STATUS_MISMATCH;

@@ -16,6 +16,10 @@ enum status restore_record(struct restore *, const struct journal_record *, cons
 /* Whether a live account has that index. */
 bool restore_lives(const struct restore *, uint32_t account);
 
+/* Whether the record's texts can be an account's name and hash: neither holds the NUL that ends it in the
+ * segment. */
+bool restore_names_account(const struct journal_record *, const char *texts);
+
 /* Whether the record is news to that account: false where the snapshot had it already. */
 bool restore_concerns(const struct restore *, const struct journal_record *, uint32_t account);
 

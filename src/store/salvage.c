@@ -164,9 +164,8 @@ static enum status displace_holders(struct salvage *salvage, const struct journa
 static enum status place_account(struct salvage *salvage, const struct journal_record *record,
                                  const char *texts)
 {
-    bool possible = record->sender_length > 0 && record->subject_length <= HASH_MAX;
     enum status status = restore_record(salvage->restore, record, texts);
-    if (status == STATUS_MISMATCH && possible) {
+    if (status == STATUS_MISMATCH && restore_names_account(record, texts)) {
         status = displace_holders(salvage, record, texts);
         if (status == STATUS_OK)
             status = restore_record(salvage->restore, record, texts);
@@ -185,6 +184,8 @@ static enum status place_password(struct salvage *salvage, const struct journal_
         confirm(salvage, record->account);
     if (status != STATUS_MISMATCH)
         return status;
+    if (!restore_names_account(record, texts))
+        return pass(salvage, record, texts, contradiction);
     status = displace_holders(salvage, record, texts);
     return status == STATUS_OK ? pass(salvage, record, texts, unknown) : status;
 }
