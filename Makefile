@@ -7,27 +7,30 @@ MANDIR  = $(PREFIX)/share/man
 HOST    = 127.0.0.1
 PORT    = 8887
 
-# SANITIZE=1 builds with ASan and UBSan, in a tree of its own.
+# SANITIZE=1 builds with ASan and UBSan, FUZZ=1 with clang for libFuzzer, each in a tree of its own.
 # STATIC=1 makes programs that need no library at run time, and know numeric addresses and localhost only.
-BUILD := build$(if $(SANITIZE),/sanitize,$(if $(STATIC),/static))
+BUILD := build$(if $(FUZZ),/fuzz,$(if $(SANITIZE),/sanitize,$(if $(STATIC),/static)))
 
 # For packagers; WERROR= lets a newer compiler warn.
-CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
+CFLAGS ?= $(if $(SANITIZE)$(FUZZ),-O1,-O2) -g
 WERROR  = -Werror
 
 STANDARD := -std=c11 -D_GNU_SOURCE -DSHMAIL_VERSION='"$(VERSION)"'
 WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion $(WERROR)
 STANDARD += $(if $(STATIC),-DSHMAIL_STATIC)
+ifneq ($(FUZZ),)
+CC       := clang
+endif
 HARDEN   := -fstack-protector-strong -fno-common -fPIE
 # The same tree gives the same bytes wherever it lies.
 HARDEN   += -ffile-prefix-map='$(CURDIR)'=.
 HARDEN   += $(if $(filter x86_64-% i%86-%,$(shell $(CC) -dumpmachine 2>&1)),-fcf-protection)
-ifneq ($(SANITIZE),)
+ifneq ($(SANITIZE)$(FUZZ),)
 HARDEN   += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else ifneq ($(filter-out -O0,$(filter -O%,$(CFLAGS))),)
 HARDEN   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(WARNINGS) -Iinclude
+COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(WARNINGS) -Iinclude
 LINK      = $(CC) $(CFLAGS) $(HARDEN) $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
 
 # Each program is linked from the objects of its own rooms only, so that one that reaches into another room
@@ -48,6 +51,7 @@ SBIN     := $(if $(wildcard src/server/main.c),$(BUILD)/shmaild)
 SBIN     += $(if $(wildcard src/ctl/main.c),$(BUILD)/shmailctl)
 TESTS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/test_*.c))
 TOOLS    := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/tool_*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/%,$(wildcard tests/fuzz/fuzz_*.c))
 PEERS    := $(BUILD)/tests/bench/bench-peers
 BATS     := $(wildcard bats/*.bats)
 PAGES    := $(wildcard src/*/*.[1578] client/*.[178] client/bench/*.[178])
@@ -57,6 +61,9 @@ SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/cov
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
 SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench -Itests/bench
+SOURCES  += $(wildcard tests/fuzz/*.c)
+HEADERS  += $(wildcard tests/fuzz/*.h)
+SCRIPTS  += tests/fuzz/run
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
 
@@ -101,6 +108,19 @@ $(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h src/base/crc32c.c
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(STANDARD) -O2 $(WARNINGS) -Iinclude -static -o $@ $< src/base/crc32c.c
 
+# The targets of tests/fuzz, in a world where time stands still (still.h): here to replay their corpora, with
+# FUZZ=1 for libFuzzer.
+fuzz_main = $(addprefix $(BUILD)/obj/tests/,$(if $(FUZZ),fuzz/libfuzzer.o,fuzz/replay.o harness.o))
+$(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/still.o $(fuzz_main) \
+            $(BUILD)/libstill.a
+	@mkdir -p $(@D)
+	@echo '  LINK  $@'
+	$(Q)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^
+
+$(BUILD)/libstill.a: $(BUILD)/libshmail.a tests/fuzz/still.syms
+	@echo '  AR    $@'
+	$(Q)objcopy --redefine-syms=tests/fuzz/still.syms $< $@
+
 # Tests may look into the rooms; the rooms see their own headers and the doors in include/.
 $(BUILD)/obj/tests/%.o: rooms = $(ROOMS)
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
@@ -136,8 +156,8 @@ run: all ## build, then serve a private store on HOST, PORT in the foreground
 check: tests ## build and run every test
 	@SHMAIL_BUILD=$(BUILD) tests/run
 
-check-c: $(TESTS) $(TOOLS) ## the C tests alone
-	@SHMAIL_BUILD=$(BUILD) tests/run $(TESTS)
+check-c: $(TESTS) $(TOOLS) $(FUZZERS) ## the C tests alone
+	@SHMAIL_BUILD=$(BUILD) tests/run $(TESTS) $(FUZZERS)
 
 check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
@@ -148,7 +168,14 @@ lock-model: ## lock model: every state of the store's lock and its takeover, and
 coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
 	@tests/coverage/run
 
-tests: all $(TESTS) $(TOOLS) $(PEERS) ## build the programs and the tests, and run nothing
+tests: all $(TESTS) $(TOOLS) $(PEERS) $(FUZZERS) ## build the programs and the tests, and run nothing
+
+fuzz: ## fuzz each target of tests/fuzz for SECONDS=N (60), or those of TARGETS='json smsp'
+	@tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
+
+fuzzers: $(FUZZERS)
+
+.PHONY: fuzz fuzzers
 
 bench: all $(PEERS) $(LIMITS) $(FILL) ## measure all beside its peers and the machine's limits (QUICK=1; ROWS='NAME...')
 	@tests/bench/run.py $(BUILD) $(if $(filter-out 0,$(QUICK)),--quick) $(ROWS)
