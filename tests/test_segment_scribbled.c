@@ -108,6 +108,40 @@ static void a_suspect_post_office_names_no_account(void)
     EXPECT_EQ(process.pid, getpid());
 }
 
+static void scribble_over_a_record(void)
+{
+    struct store_options options = {.name = harness_name(), .must_exist = true};
+    store = attached_store(&options);
+    store->slot->redo_count = UINT64_C(1) << 60;
+    memset(store->slot->redo, 0xff, sizeof(store->slot->redo));
+    _exit(0);
+}
+
+static void note(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    (void)kind;
+    EXPECT(*text != '\0');
+}
+
+static void repair_office(void)
+{
+    struct report report = {.say = note};
+    char why[512] = "";
+    EXPECT_EQ(segment_repair(harness_name(), &report, why, sizeof(why)), STATUS_OK);
+}
+
+static void a_scribbled_record_of_a_transaction_is_dropped(void)
+{
+    in_a_process(fill_post_office);
+    in_a_process(scribble_over_a_record);
+    in_a_process(repair_office);
+    struct store_options options = {.name = harness_name(), .must_exist = true};
+    store = attached_store(&options);
+    EXPECT_EQ(store->header->accounts_live, 2);
+    EXPECT_CLEAN(store);
+}
+
 static size_t reports;
 
 static void count_report(void *context, const char *text)
@@ -204,6 +238,7 @@ static const struct harness_test tests[] = {
     {"a segment whose sizes cannot be is refused, and kept", sizes_that_do_not_fit_are_refused},
     {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
+    {"a repair drops a transaction that was scribbled over", a_scribbled_record_of_a_transaction_is_dropped},
     {"a suspect post office names no account", a_suspect_post_office_names_no_account},
     {"who leaves a suspect post office touches nothing", who_leaves_a_suspect_post_office_touches_nothing},
     {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},
