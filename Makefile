@@ -165,6 +165,10 @@ check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
 	@tests/model/run
 
+attack: all $(TOOLS) ## attack a server by 10,000 connections at once and 1,000,000 in a row
+	@SHMAIL_BUILD=$(BUILD) SHMAIL_ATTACK=1000 SHMAIL_TEST_LIMIT=7200 BATS_TEST_TIMEOUT=7200 \
+	    tests/run bats/attack.bats
+
 coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
 	@tests/coverage/run
 
@@ -214,11 +218,11 @@ format: ## lay out every C file by .clang-format
 format-check: ## say what format would change
 	clang-format --dry-run -Werror $(SOURCES) $(HEADERS)
 
-LINT = $(STANDARD) -Iinclude $(ROOMS)
+LINT = $(STANDARD) -Iinclude $(ROOMS) -I$(BUILD)
 
 # cppcheck 2.10 stumbles over compound literals: what it then takes for uninitialised, the compilers and
 # clang-tidy check.
-lint: ## clang-tidy, cppcheck, shellcheck and mandoc
+lint: $(BUILD)/call_names.inc ## clang-tidy, cppcheck, shellcheck and mandoc
 	@echo '  clang-tidy'
 	$(Q)printf '%s\n' $(SOURCES) | xargs -P "$$(nproc)" -I FILE clang-tidy --quiet FILE -- $(LINT)
 	@echo '  cppcheck'
@@ -237,6 +241,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run check check-c check-bats lock-model coverage tests install uninstall format format-check
+.PHONY: all run attack check check-c check-bats lock-model coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

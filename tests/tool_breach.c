@@ -3,7 +3,7 @@
  * ARGUMENT is a number, "path" (a text) or "self" (the process). Any other first request is served as ever.
  */
 #define main shmaild_main
-#include "../src/server/main.c"
+#include "../src/server/main.c" // NOLINT(bugprone-suspicious-include): its main is the hook's
 #undef main
 
 #include "protocol.h"

@@ -1,0 +1,290 @@
+/* tool_attack.c: attacks a server by connections, and measures what a client that is already in and one that
+ * comes from another address notice of it. Prints a line of figures; exits 1 with a reason where a promise
+ * does not hold.
+ *
+ *     tool_attack PORT flood N     N connections from 127.0.0.1 that are silent, slow or cut short, kept up
+ *     tool_attack PORT garbage N   N connections that send what no protocol speaks
+ *     tool_attack PORT deaf N      N requests in one go, whose replies nobody reads, until the server hangs
+ * up tool_attack PORT churn N     N connections of one request, one after the other */
+#include "clock.h"
+#include "number.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    SAMPLES = 2000,
+    HELD_MOST = 20000,
+    NEWCOMER_EVERY = 200, /* samples */
+    PATIENCE = 10,        /* seconds */
+    TENFOLD = 10,         /* what a client inside may notice of an attack at most */
+    AT_ONCE = 2,          /* seconds in which a newcomer has its reply, on a machine that is busy otherwise */
+};
+
+/* Nanoseconds. Attackers, clients and server share this machine's processors: what a slice of the scheduler
+ * costs is none of the server's doing, so a quiet p99 below it counts as this. */
+#define QUIET_LEAST (NANOSECONDS_PER_SECOND / 500)
+
+static uint16_t port;
+
+__attribute__((noreturn)) static void fail(const char *what)
+{
+    (void)printf("%s (%s)\n", what, strerror(errno));
+    exit(1);
+}
+
+/* -1: errno tells. last: of the source 127.0.0.LAST. */
+static int dial(unsigned last, int flags)
+{
+    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + last)};
+    struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int on = 1;
+    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+    if (descriptor < 0) {
+        return -1;
+    }
+    (void)setsockopt(descriptor, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &on, sizeof on);
+    if (bind(descriptor, (struct sockaddr *)&from, sizeof from) != 0 ||
+        (connect(descriptor, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS)) {
+        (void)close(descriptor);
+        return -1;
+    }
+    return descriptor;
+}
+
+/* False: no reply in time. */
+static bool ask(int descriptor)
+{
+    struct pollfd poll_in = {.fd = descriptor, .events = POLLIN};
+    char reply[8];
+
+    return send(descriptor, "NOOP\n", 5, MSG_NOSIGNAL) == 5 && poll(&poll_in, 1, PATIENCE * 1000) == 1 &&
+           recv(descriptor, reply, sizeof reply, 0) == 3 && memcmp(reply, "OK\n", 3) == 0;
+}
+
+static int compare(const void *left, const void *right)
+{
+    const int64_t *a = left, *b = right;
+
+    return (*a > *b) - (*a < *b);
+}
+
+static int64_t percentile(int64_t *samples, size_t count, size_t hundredths)
+{
+    qsort(samples, count, sizeof *samples, compare);
+    return samples[(count - 1) * hundredths / 100];
+}
+
+static void sample(int witness, int64_t *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        int64_t start = clock_now();
+        if (!ask(witness)) {
+            fail("the client inside got no reply");
+        }
+        samples[i] = clock_now() - start;
+    }
+}
+
+/* How long somebody from another address takes from the first packet to the reply. */
+static int64_t newcomer(void)
+{
+    int64_t start = clock_now();
+    int descriptor = dial(2, 0);
+
+    if (descriptor < 0 || !ask(descriptor)) {
+        fail("a client from elsewhere does not get in");
+    }
+    (void)close(descriptor);
+    return clock_now() - start;
+}
+
+/* ---- flood ---- */
+
+/* By the number of the connection: nothing, a byte now and then, or half a request and no more. */
+static void misbehave(size_t number, int descriptor)
+{
+    if (number % 3 == 1) {
+        (void)send(descriptor, "N", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } else if (number % 3 == 2) {
+        (void)send(descriptor, "MESSAGE half of", 15, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)shutdown(descriptor, SHUT_WR);
+    }
+}
+
+/* Keeps up what the server lets it; says by one byte when so many have been tried. */
+_Noreturn static void flood(size_t wanted, int said)
+{
+    static struct pollfd held[HELD_MOST];
+    size_t count = 0, tried = 0;
+    char byte;
+
+    for (size_t round = 0;; round++) {
+        for (size_t i = 0; i < 64 && count < wanted; i++) {
+            int descriptor = dial(1, SOCK_NONBLOCK);
+            if (descriptor < 0) {
+                break;
+            }
+            held[count++] = (struct pollfd){.fd = descriptor, .events = POLLIN | POLLOUT};
+            if (++tried == wanted && write(said, "", 1) != 1) {
+                _exit(1);
+            }
+        }
+        (void)poll(held, count, 1);
+        for (size_t i = 0; i < count; i++) {
+            if ((held[i].revents & (POLLHUP | POLLERR)) != 0 ||
+                ((held[i].revents & POLLIN) != 0 && recv(held[i].fd, &byte, 1, MSG_DONTWAIT) <= 0)) {
+                (void)close(held[i].fd);
+                held[i--] = held[--count];
+            } else if ((held[i].revents & POLLOUT) != 0) {
+                misbehave((size_t)held[i].fd, held[i].fd);
+                held[i].events = POLLIN;
+            } else if (round % 1000 == 0) {
+                misbehave((size_t)held[i].fd / 3 * 3 + 1, held[i].fd); /* slowly */
+            }
+        }
+    }
+}
+
+static int attack(size_t wanted)
+{
+    static int64_t quiet[SAMPLES], attacked[SAMPLES];
+    int said[2], witness = dial(1, 0);
+    int64_t slowest = 0;
+    struct rlimit many;
+
+    if (witness < 0 || pipe(said) != 0 || wanted > HELD_MOST || getrlimit(RLIMIT_NOFILE, &many) != 0) {
+        fail("the attack cannot be prepared");
+    }
+    many.rlim_cur = many.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &many);
+    sample(witness, quiet, SAMPLES);
+    pid_t attacker = fork();
+    if (attacker == 0) {
+        flood(wanted, said[1]);
+    }
+    struct pollfd over = {.fd = said[0], .events = POLLIN};
+    size_t rounds = 0;
+    for (bool all_tried = false; !all_tried; rounds++) {
+        all_tried = rounds >= SAMPLES / NEWCOMER_EVERY && poll(&over, 1, 0) == 1;
+        sample(witness, attacked + rounds % (SAMPLES / NEWCOMER_EVERY) * NEWCOMER_EVERY, NEWCOMER_EVERY);
+        int64_t took = newcomer();
+        slowest = took > slowest ? took : slowest;
+    }
+    (void)kill(attacker, SIGKILL);
+    (void)waitpid(attacker, NULL, 0);
+    int64_t before = percentile(quiet, SAMPLES, 99), during = percentile(attacked, SAMPLES, 99);
+    (void)printf("%zu connections: p99 of a client inside %.0f us, quiet %.0f us; the slowest of %zu "
+                 "newcomers %.0f us\n",
+                 wanted, (double)during / 1e3, (double)before / 1e3, rounds, (double)slowest / 1e3);
+    before = before > QUIET_LEAST ? before : QUIET_LEAST;
+    if (during >= TENFOLD * before || slowest >= AT_ONCE * NANOSECONDS_PER_SECOND) {
+        (void)printf("the attack is noticed\n");
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- the others ---- */
+
+static int garbage(size_t wanted)
+{
+    unsigned state = 1;
+    char bytes[4096];
+
+    for (size_t i = 0; i < wanted; i++) {
+        int descriptor = dial(1, 0);
+        if (descriptor < 0) {
+            fail("no connection");
+        }
+        for (size_t at = 0; at < sizeof bytes; at++) {
+            state = state * 1103515245 + 12345;
+            bytes[at] = (char)(state >> 16);
+        }
+        bytes[0] = (char)(i % 3 == 0 ? 0 : i % 3 == 1 ? 'A' : i);
+        (void)send(descriptor, bytes, 1 + state % sizeof bytes, MSG_NOSIGNAL);
+        (void)shutdown(descriptor, SHUT_WR);
+        struct pollfd end = {.fd = descriptor, .events = POLLIN};
+        while (poll(&end, 1, PATIENCE * 1000) == 1 && recv(descriptor, bytes, sizeof bytes, 0) > 0) {
+        }
+        if (end.revents == 0) {
+            fail("a connection with garbage is kept");
+        }
+        (void)close(descriptor);
+    }
+    (void)printf("%zu connections with garbage, each ended\n", wanted);
+    return 0;
+}
+
+static int deaf(size_t wanted)
+{
+    static char requests[5 * 1024];
+    const int small = 4096;
+    size_t sent = 0, most = wanted * 5;
+    int descriptor = dial(1, SOCK_NONBLOCK);
+    struct pollfd out = {.fd = descriptor, .events = POLLOUT};
+
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    for (size_t i = 0; i < sizeof requests; i += 5) {
+        memcpy(requests + i, "HELP\n", 5);
+    }
+    while (sent < most && poll(&out, 1, PATIENCE * 1000) == 1 && (out.revents & (POLLERR | POLLHUP)) == 0) {
+        size_t left = most - sent;
+        ssize_t went =
+            send(descriptor, requests, left < sizeof requests ? left : sizeof requests, MSG_NOSIGNAL);
+        sent += went > 0 ? (size_t)went : 0;
+    }
+    (void)printf("%zu of %zu requests were taken whose replies nobody read\n", sent / 5, wanted);
+    out.events = 0;
+    if (sent == most || poll(&out, 1, PATIENCE * 1000) != 1) {
+        fail("the server goes on with a client that takes no replies");
+    }
+    return 0;
+}
+
+static int churn(size_t wanted)
+{
+    for (size_t i = 0; i < wanted; i++) {
+        int descriptor = dial(1 + (unsigned)(i / 10000 % 200), 0); /* a source has 28,000 ports */
+        if (descriptor < 0 || !ask(descriptor)) {
+            fail("a connection was not served");
+        }
+        (void)close(descriptor);
+    }
+    (void)printf("%zu connections, one after the other\n", wanted);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        int (*run)(size_t);
+    } attacks[] = {{"flood", attack}, {"garbage", garbage}, {"deaf", deaf}, {"churn", churn}};
+    uint64_t number = 0, count = 0;
+
+    if (argc == 4 && number_parse(argv[1], strlen(argv[1]), UINT16_MAX, &number) &&
+        number_parse(argv[3], strlen(argv[3]), UINT32_MAX, &count)) {
+        port = (uint16_t)number;
+        for (size_t i = 0; i < sizeof attacks / sizeof attacks[0]; i++) {
+            if (strcmp(argv[2], attacks[i].name) == 0) {
+                return attacks[i].run((size_t)count);
+            }
+        }
+    }
+    (void)fprintf(stderr, "usage: tool_attack PORT flood|garbage|deaf|churn N\n");
+    return 64;
+}
