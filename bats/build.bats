@@ -9,6 +9,10 @@ setup_file() {
     unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 }
 
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
 programs() {
     local program
     for program in shmail shmaild shmailctl; do
