@@ -199,16 +199,18 @@ END
 }
 
 # A server whose shared memory is a file system of its own, of so many bytes.
-start_in_small_memory() { # size
-    local real=$SHMAIL_BUILD
+start_in_small_memory() { # size, [server option]...
+    local real=$SHMAIL_BUILD size=$1
+    shift
     unshare -rm mount -t tmpfs none /dev/shm 2>/dev/null || skip "no file system may be mounted here"
     mkdir bin
     cat >bin/shmaild <<END
 #!/bin/sh
-exec unshare -rm sh -c 'mount -t tmpfs -o size=$1 none /dev/shm && exec "\$@"' sh "$real/shmaild" "\$@"
+exec unshare -rm sh -c 'mount -t tmpfs -o size=$size none /dev/shm && exec "\$@"' sh "$real/shmaild" "\$@"
 END
     chmod +x bin/shmaild
-    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 64M --run-as-root # there is no other user
+    # There is no other user.
+    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 64M --run-as-root "$@"
 }
 
 # shmailctl where that server is.
@@ -231,4 +233,28 @@ inside() {
     assert_output clean
     run grep -c "signal" "$log"
     assert_output 0
+}
+
+@test "no memory behind the segment, beside a journal: what was acknowledged is there after a reboot" {
+    local cookie body count
+    start_in_small_memory 2m -d "$PWD/journal" --journal-size 4M
+    body=$(printf '%010000d' 0)
+    cookie=$(enrol alice)
+    run repeat 300 "SEND alice $body $cookie"
+    [[ $output =~ ^([0-9]+)\ KO$'\n'([0-9]+)\ OK$ ]]
+    count=${BASH_REMATCH[2]}
+    [ "$count" -gt 20 ]
+    run ask "DELMSG alice $cookie" "SEND alice $body $cookie"
+    assert_output $'OK\nOK '"$((count + 1))"
+    run -0 inside check
+    assert_output clean
+    run grep -c "signal" "$log"
+    assert_output 0
+    stop_server # and its memory is gone
+    run -0 shmailctl -d journal check
+    assert_output clean
+    start_server --crypt-cost 1 -d "$PWD/journal"
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED $count"
 }
