@@ -206,7 +206,7 @@ make_disk() { # size
 
 serve_there() {
     SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 16M \
-        -d "$PWD/disk/journal" --journal-size 1M
+        -d "$PWD/disk/journal" --journal-size 1M --run-as-root # there is no other user
 }
 
 @test "a disk that is full at the start" {
