@@ -1,5 +1,5 @@
-/* test_segment_flips.c: some random bits of a segment flipped, and a repair killed at each of its steps: what
- * can be told apart from what was meant is there, exported or named, and one sound office stands. */
+/* test_segment_flips.c: some random bits of a segment flipped, and a repair disturbed at each of its steps:
+ * what can be told apart from what was meant is there, exported or named, and one sound office stands. */
 #include "wreck.h"
 
 #include "random.h"
@@ -113,72 +113,68 @@ static void flipped_with_a_journal(void)
     flip_random_bits(true);
 }
 
-/* ---- killed ---- */
+/* ---- killed, or failing ---- */
 
-static uint64_t steps; /* until this process is killed; 0: it is not */
+static uint64_t steps; /* until the one that is disturbed; 0: none is */
+static bool fails;     /* instead of this process being killed in it */
 
-static void step(void)
+static bool strikes(void)
 {
-    if (steps > 0 && --steps == 0)
+    if (steps == 0 || --steps > 0)
+        return false;
+    if (!fails)
         raise(SIGKILL);
+    errno = ENOSPC;
+    return true;
 }
 
 int link(const char *from, const char *to)
 {
-    step();
-    return linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
+    return strikes() ? -1 : linkat(AT_FDCWD, from, AT_FDCWD, to, 0);
 }
 
 int rename(const char *from, const char *to)
 {
-    step();
-    return renameat(AT_FDCWD, from, AT_FDCWD, to);
+    return strikes() ? -1 : renameat(AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int unlink(const char *path)
 {
-    step();
-    return unlinkat(AT_FDCWD, path, 0);
+    return strikes() ? -1 : unlinkat(AT_FDCWD, path, 0);
 }
 
 int ftruncate(int file, off_t length)
 {
-    step();
-    return (int)syscall(SYS_ftruncate, file, length);
+    return strikes() ? -1 : (int)syscall(SYS_ftruncate, file, length);
 }
 
 ssize_t pwrite(int file, const void *bytes, size_t length, off_t offset)
 {
-    step();
-    return syscall(SYS_pwrite64, file, bytes, length, offset);
+    return strikes() ? -1 : syscall(SYS_pwrite64, file, bytes, length, offset);
 }
 
 ssize_t write(int file, const void *bytes, size_t length)
 {
-    step();
-    return syscall(SYS_write, file, bytes, length);
+    return strikes() ? -1 : syscall(SYS_write, file, bytes, length);
 }
 
 int renameat(int from, const char *old, int to, const char *new)
 {
-    step();
-    return (int)syscall(SYS_renameat2, from, old, to, new, 0);
+    return strikes() ? -1 : (int)syscall(SYS_renameat2, from, old, to, new, 0);
 }
 
 int linkat(int from, const char *old, int to, const char *new, int flags)
 {
-    step();
-    return (int)syscall(SYS_linkat, from, old, to, new, flags);
+    return strikes() ? -1 : (int)syscall(SYS_linkat, from, old, to, new, flags);
 }
 
 int unlinkat(int directory, const char *path, int flags)
 {
-    step();
-    return (int)syscall(SYS_unlinkat, directory, path, flags);
+    return strikes() ? -1 : (int)syscall(SYS_unlinkat, directory, path, flags);
 }
 
-/* True if it was killed. What it was making has a name of its own. */
-static bool repair_killed_at(uint64_t number)
+/* False: there are not so many steps. What it was making has a name of its own. */
+static bool disturb_repair(uint64_t number)
 {
     char path[128];
     int status;
@@ -188,52 +184,57 @@ static bool repair_killed_at(uint64_t number)
         (void)alarm(30);
         steps = number;
         run_repair();
-        _exit(0);
+        bool struck = steps == 0;
+        EXPECT(outcome->status == STATUS_OK || (struck && outcome->why[0] && !strchr(outcome->why, '\n')));
+        _exit(struck ? 0 : 2);
     }
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     snprintf(path, sizeof(path), "/dev/shm/shmail-repair-%ld-1", (long)pid);
     unlink(path);
-    EXPECT(status == 0 || (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
-    return status != 0;
+    EXPECT(WIFSIGNALED(status) ? !fails && WTERMSIG(status) == SIGKILL
+                               : WEXITSTATUS(status) == 2 || (fails && WEXITSTATUS(status) == 0));
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == 0;
 }
 
-/* Either it can be done again, or the journal has all, and a server is told so. */
+/* Either it can be done again, or the journal has all, and a server is told so or makes the segment. */
 static bool take_what_stands(void)
 {
     char path[128];
     object_path(path, "");
-    EXPECT_EQ(access(path, F_OK), 0);
-    in_a_process(run_repair);
+    bool stands = access(path, F_OK) == 0;
+    EXPECT(stands || (with_journal && fails));
+    if (stands)
+        in_a_process(run_repair);
     bool superseded =
-        with_journal && outcome->status == STATUS_MISMATCH && strstr(outcome->why, "out of date");
+        stands && with_journal && outcome->status == STATUS_MISMATCH && strstr(outcome->why, "out of date");
     if (superseded)
         EXPECT_EQ(unlink(path), 0);
-    else
+    else if (stands)
         expect_repaired();
     buffer_clear(&exports);
     read_exports(".", &exports);
-    return superseded;
+    return superseded || !stands;
 }
 
-static void kill_at_each_step(void (*damage)(int object))
+static void disturb_each_step(void (*damage)(int object))
 {
     uint64_t number = 0;
     size_t superseded = 0;
-    bool killed;
+    bool struck;
     do {
         int object = begin_trial();
         damage(object);
         close(object);
-        killed = repair_killed_at(++number);
+        struck = disturb_repair(++number);
         superseded += take_what_stands();
         expect_served(true);
         expect_no_wrong_place();
         size_t missing = expect_accounted_for(true);
         EXPECT(missing == 0 || !with_journal);
         end_trial();
-    } while (killed);
+    } while (struck);
     EXPECT(number > 8);
-    harness_say("killed at each of %llu steps; %zu times the journal was the new one already",
+    harness_say("each of %llu steps; %zu times the journal was the new one already",
                 (unsigned long long)number - 1, superseded);
     EXPECT(superseded > 0 || !with_journal);
 }
@@ -266,19 +267,33 @@ static void lose_a_record(int object)
 static void killed_without_a_journal(void)
 {
     make_wreck(false);
-    kill_at_each_step(lose_a_page);
+    disturb_each_step(lose_a_page);
 }
 
 static void killed_with_a_journal(void)
 {
     make_wreck(true);
-    kill_at_each_step(lose_a_page);
+    disturb_each_step(lose_a_page);
 }
 
 static void killed_as_it_mends_the_journal(void)
 {
     make_wreck(true);
-    kill_at_each_step(lose_a_record);
+    disturb_each_step(lose_a_record);
+}
+
+static void any_step_fails(void)
+{
+    fails = true;
+    make_wreck(false);
+    disturb_each_step(lose_a_page);
+}
+
+static void any_step_fails_beside_a_journal(void)
+{
+    fails = true;
+    make_wreck(true);
+    disturb_each_step(lose_a_page);
 }
 
 static const struct harness_test tests[] = {
@@ -287,6 +302,9 @@ static const struct harness_test tests[] = {
     {"a repair killed at any step can be done again", killed_without_a_journal, 120},
     {"killed at any step, the old office stands or the new one, or its journal", killed_with_a_journal, 120},
     {"killed while it mends the journal of a sound segment", killed_as_it_mends_the_journal, 120},
+    {"a repair of which any step fails says so and has changed nothing, or has done its work", any_step_fails,
+     120},
+    {"the same beside a journal, which then has all", any_step_fails_beside_a_journal, 120},
 };
 
 HARNESS_MAIN(tests)

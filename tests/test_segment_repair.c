@@ -354,8 +354,9 @@ static void a_committed_transaction_is_completed(void)
     expect_served(true);
     EXPECT_EQ(expect_accounted_for(true), 0);
     const struct store_options options = office();
-    store = attached_store(&options);
-    EXPECT_EQ(put(store, "bob", 90, 0), 502); /* 501 was tried out */
+    static struct store *mended;
+    mended = attached_store(&options);
+    EXPECT_EQ(put(mended, "bob", 90, 0), 502); /* 501 was tried out */
 }
 
 static const struct harness_test tests[] = {
