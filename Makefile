@@ -172,9 +172,9 @@ attack: all $(TOOLS) ## attack a server by 10,000 connections at once and 1,000,
 coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
 	@tests/coverage/run
 
-tests: all $(TESTS) $(TOOLS) $(PEERS) $(FUZZERS) ## build the programs and the tests, and run nothing
+tests: all $(TESTS) $(TOOLS) $(PEERS) $(FUZZERS) $(LIMITS) $(FILL) ## build the programs and the tests, and run nothing
 
-fuzz: ## fuzz each target of tests/fuzz for SECONDS=N (60), or those of TARGETS='json smsp'
+fuzz: $(LIMITS) $(FILL) ## fuzz each target of tests/fuzz for SECONDS=N (60), or those of TARGETS='json smsp'
 	@tests/fuzz/run $(or $(SECONDS),60) $(TARGETS)
 
 fuzzers: $(FUZZERS)

@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import pathlib
 import platform
 import re
 import subprocess
@@ -12,7 +13,7 @@ PEERS = {"redis": ["redis-server", "--version"], "dovecot": ["/usr/sbin/dovecot"
 
 def first_line(command):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=pathlib.Path(__file__).parent)
     except OSError:
         return None
     return (done.stdout + done.stderr).strip().partition("\n")[0] if done.returncode == 0 else None

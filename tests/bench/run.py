@@ -5,8 +5,8 @@ Prints a row for each target as it is measured, and at the end keeps the whole r
 tests/bench, any other in BUILD/bench. Exit status 1: something could not be measured that should have been."""
 
 import argparse
+import os
 import pathlib
-import shutil
 import signal
 import sys
 import tempfile
@@ -28,6 +28,7 @@ def parse_arguments():
     parser.add_argument("build", type=pathlib.Path, help="the folder of the built programs")
     parser.add_argument("--quick", action="store_true", help="short rounds: a look, no result to keep")
     parser.add_argument("--list", action="store_true", help="print the names of the rows")
+    parser.add_argument("--keep", type=pathlib.Path, metavar="FOLDER", help="keep the run in this folder")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="only these (default: all)")
     return parser.parse_intermixed_args()
 
@@ -82,17 +83,18 @@ def main():
     partial = arguments.quick or bool(arguments.rows)
     run = {**machine.describe(), "quick": arguments.quick}
     print(f"{run['date']}, commit {run['commit']}, {run['processor']}, load {run['load']:.2f}\n")
-    directory = tempfile.mkdtemp(prefix="shmail-bench-", dir="/var/tmp")  # on a disk also where /tmp is not
-    pathlib.Path(directory).chmod(0o755)  # dovecot's user passes through
-    place = servers.Place(arguments.build, directory, arguments.quick)
-    place.offices = offices.Offices(place)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # which ends what was started
-    try:
-        table, whole = measure(works, place)
-    finally:
-        place.offices.remove()
-        shutil.rmtree(directory, ignore_errors=True)
-    keep(run, table, arguments.build / "bench" if partial else HERE)
+    # On a disk also where /tmp is not.
+    with tempfile.TemporaryDirectory(prefix=f"shmail-bench-{os.getpid()}-", dir="/var/tmp",
+                                     ignore_cleanup_errors=True) as directory:
+        pathlib.Path(directory).chmod(0o755)  # dovecot's user passes through
+        place = servers.Place(arguments.build, directory, arguments.quick)
+        place.offices = offices.Offices(place)
+        try:
+            table, whole = measure(works, place)
+        finally:
+            place.offices.remove()
+    keep(run, table, arguments.keep or (arguments.build / "bench" if partial else HERE))
     return 0 if whole else 1
 
 

@@ -39,7 +39,7 @@ class Load:
                 command += ["--per-connection", "1"]
             command = place.on_one_processor(command, work.pinned)
             yield lambda seconds: self.sample([*command, "--duration", str(seconds),
-                                               "--warm-up", str(seconds / 10), address])
+                                               "--warm-up", str(place.warm_up), address])
 
     def sample(self, command):
         result = run_json(command)
