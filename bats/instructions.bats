@@ -44,7 +44,7 @@ count_instructions() { # file [verb...]
 }
 
 @test "a verb that takes 6 % more fails, one that takes 6 % less asks for a new record" {
-    printf '%s\t%s\n' '# options' -O2 '# compiler' cc COUNT 1000 SEND 1000 >"$BATS_TEST_TMPDIR/recorded"
+    printf '%s\t%s\n' '# set of options' -O2 '# compiler' cc COUNT 1000 SEND 1000 >"$BATS_TEST_TMPDIR/recorded"
     sed 's/^SEND.*/SEND\t1060/' "$BATS_TEST_TMPDIR/recorded" >"$BATS_TEST_TMPDIR/more"
     sed 's/^SEND.*/SEND\t940/' "$BATS_TEST_TMPDIR/recorded" >"$BATS_TEST_TMPDIR/less"
     run -1 python3 "$bench/compare_instructions.py" "$BATS_TEST_TMPDIR/recorded" "$BATS_TEST_TMPDIR/more"
@@ -55,9 +55,9 @@ count_instructions() { # file [verb...]
 }
 
 @test "another compiler widens the margin and says so, other options are not compared" {
-    printf '%s\t%s\n' '# options' -O2 '# compiler' cc COUNT 1000 >"$BATS_TEST_TMPDIR/recorded"
-    printf '%s\t%s\n' '# options' -O2 '# compiler' dd COUNT 1200 >"$BATS_TEST_TMPDIR/compiler"
-    printf '%s\t%s\n' '# options' -O0 '# compiler' cc COUNT 3000 >"$BATS_TEST_TMPDIR/options"
+    printf '%s\t%s\n' '# set of options' -O2 '# compiler' cc COUNT 1000 >"$BATS_TEST_TMPDIR/recorded"
+    printf '%s\t%s\n' '# set of options' -O2 '# compiler' dd COUNT 1200 >"$BATS_TEST_TMPDIR/compiler"
+    printf '%s\t%s\n' '# set of options' -O0 '# compiler' cc COUNT 3000 >"$BATS_TEST_TMPDIR/options"
     run -0 python3 "$bench/compare_instructions.py" "$BATS_TEST_TMPDIR/recorded" "$BATS_TEST_TMPDIR/compiler"
     assert_line "recorded with another compiler: cc; here: dd"
     sed -i 's/1200/1260/' "$BATS_TEST_TMPDIR/compiler"
@@ -67,8 +67,8 @@ count_instructions() { # file [verb...]
 }
 
 @test "a verb of which there is no record fails" {
-    printf '%s\t%s\n' '# options' -O2 COUNT 1000 >"$BATS_TEST_TMPDIR/recorded"
-    printf '%s\t%s\n' '# options' -O2 COUNT 1000 PEEK 10 >"$BATS_TEST_TMPDIR/measured"
+    printf '%s\t%s\n' '# set of options' -O2 COUNT 1000 >"$BATS_TEST_TMPDIR/recorded"
+    printf '%s\t%s\n' '# set of options' -O2 COUNT 1000 PEEK 10 >"$BATS_TEST_TMPDIR/measured"
     run -1 python3 "$bench/compare_instructions.py" "$BATS_TEST_TMPDIR/recorded" "$BATS_TEST_TMPDIR/measured"
     assert_line --regexp '^PEEK .*not in both tables'
 }

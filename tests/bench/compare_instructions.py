@@ -33,7 +33,7 @@ def main():
         if made_by[what] != recorded_by.get(what):
             print(f"recorded with another {what}: {recorded_by.get(what)}; here: {made_by[what]}")
             margin = WIDE_MARGIN
-    if made_by["options"] != recorded_by["options"]:
+    if made_by["set of options"] != recorded_by["set of options"]:
         print("not compared: other options make other code")
         sys.exit(INCOMPARABLE)
     print(f"{'verb':<12}{'recorded':>10}{'now':>10}{'change':>9}")
