@@ -30,7 +30,6 @@ static const struct kind kinds[] = {
     {"sync", CALL_SYNC, EIO, STATUS_READ_ONLY, STATUS_SYSTEM},
     {"reservation", CALL_RESERVE, ENOSPC, STATUS_FULL_SEGMENT, STATUS_SYSTEM},
     {"mapping", CALL_MAP, ENOMEM, STATUS_SYSTEM, STATUS_NO_MEMORY},
-    {"fork", CALL_FORK, EAGAIN, STATUS_SYSTEM, STATUS_SYSTEM},
     {"semaphore", CALL_SEMAPHORE, EINTR, STATUS_SYSTEM, STATUS_SYSTEM},
     {"random bytes", CALL_RANDOM, EIO, STATUS_SYSTEM, STATUS_SYSTEM},
     {"opening", CALL_OPEN, EMFILE, STATUS_SYSTEM, STATUS_SYSTEM},
@@ -280,6 +279,7 @@ static void whatever_fails_nothing_is_lost(void)
         uint64_t at = 1;
         while (try_fault(&kinds[i], at, false, total))
             at++;
+        EXPECT(at > 1); /* a kind that nobody calls proves nothing */
         harness_say("%s: each of %ju calls failed; %ju requests had an error, %ju states recovered",
                     kinds[i].name, (uintmax_t)at - 1, (uintmax_t)total->failures, (uintmax_t)total->states);
     }
