@@ -106,57 +106,82 @@ static size_t expected(struct assembler *a, const struct filter_test *test, uint
     }
 }
 
-/* Goes on behind itself where the test holds, else at the label. */
-static void emit_test(struct assembler *a, const struct filter_test *test, int otherwise)
+/* Goes on at one of two labels; NEXT is behind itself. */
+static void emit_test(struct assembler *a, const struct filter_test *test, int then, int otherwise)
 {
     size_t low = offsetof(struct seccomp_data, args) + test->argument * sizeof(uint64_t);
     uint32_t values[4] = {0};
-    int holds = new_label(a);
+    int holds = then == NEXT ? new_label(a) : then;
 
     load(a, low);
     if (test->ignored != 0) {
         emit(a, BPF_ALU | BPF_AND | BPF_K, ~test->ignored, NEXT, NEXT);
     }
     if (test->kind == FILTER_WITHOUT) {
-        jump(a, BPF_JSET, test->values[0], otherwise, NEXT);
+        jump(a, BPF_JSET, test->values[0], otherwise, holds);
     } else if (test->kind == FILTER_WITH) {
-        jump(a, BPF_JSET, test->values[0], NEXT, otherwise);
+        jump(a, BPF_JSET, test->values[0], holds, otherwise);
     } else if (test->kind == FILTER_NULL) {
         jump(a, BPF_JEQ, 0, NEXT, otherwise);
         load(a, low + sizeof(uint32_t));
-        jump(a, BPF_JEQ, 0, NEXT, otherwise);
+        jump(a, BPF_JEQ, 0, holds, otherwise);
     } else {
         size_t count = expected(a, test, values);
         for (size_t i = 0; i < count; i++) {
             jump(a, BPF_JEQ, values[i], holds, i + 1 < count ? NEXT : otherwise);
         }
     }
-    set_label(a, holds);
+    if (then == NEXT) {
+        set_label(a, holds);
+    }
 }
 
-/* All alternatives of one number; returns where the next one's begin. */
-static size_t emit_rules(struct assembler *a, size_t first)
+/* All alternatives of one number. */
+static void emit_rules(struct assembler *a, size_t first)
 {
     size_t i = first;
 
     for (bool more = true; more; i++) {
         more = i + 1 < a->count && a->rules[i + 1]->number == a->rules[first]->number;
         int otherwise = more ? new_label(a) : BREACH;
-        for (size_t t = 0; t < 3 && a->rules[i]->tests[t].kind != FILTER_NO_TEST; t++) {
-            emit_test(a, &a->rules[i]->tests[t], otherwise);
+        const struct filter_test *tests = a->rules[i]->tests;
+        for (size_t t = 0; t < FILTER_TESTS && tests[t].kind != FILTER_NO_TEST; t++) {
+            bool last = t + 1 == FILTER_TESTS || tests[t + 1].kind == FILTER_NO_TEST;
+            emit_test(a, &tests[t], last ? ALLOW : NEXT, otherwise);
         }
-        emit(a, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, NEXT, NEXT);
         if (more) {
             set_label(a, otherwise);
         }
     }
-    return i;
 }
 
 struct target {
     uint32_t number;
+    size_t rule; /* the first of its rules */
     int label;
 };
+
+static bool has_alternatives(const struct assembler *a, size_t rule)
+{
+    return rule + 1 < a->count && a->rules[rule + 1]->number == a->rules[rule]->number;
+}
+
+/* Numbers with the same tests share them: the kernel translates the program for each process anew. */
+static int choose_label(struct assembler *a, const struct target *targets, size_t which)
+{
+    const struct filter_test *tests = a->rules[targets[which].rule]->tests;
+
+    if (tests[0].kind == FILTER_NO_TEST) {
+        return ALLOW;
+    }
+    for (size_t i = 0; i < which && !has_alternatives(a, targets[which].rule); i++) {
+        if (!has_alternatives(a, targets[i].rule) &&
+            memcmp(a->rules[targets[i].rule]->tests, tests, sizeof a->rules[0]->tests) == 0) {
+            return targets[i].label;
+        }
+    }
+    return new_label(a);
+}
 
 static void emit_tree(struct assembler *a, const struct target *targets, size_t count)
 {
@@ -213,20 +238,18 @@ void filter_build(struct filter *filter, const struct filter_values *values)
         jump(&a, BPF_JEQ, SYS_socket, REFUSE, NEXT);
     }
     for (size_t i = 0; i < a.count; i++) {
-        if (i > 0 && a.rules[i]->number == a.rules[i - 1]->number) {
-            continue;
+        if (i == 0 || a.rules[i]->number != a.rules[i - 1]->number) {
+            targets[count] = (struct target){(uint32_t)a.rules[i]->number, i, ALLOW};
+            targets[count].label = choose_label(&a, targets, count);
+            count++;
         }
-        targets[count].number = (uint32_t)a.rules[i]->number;
-        targets[count++].label = a.rules[i]->tests[0].kind == FILTER_NO_TEST ? ALLOW : new_label(&a);
     }
     emit_tree(&a, targets, count);
-    for (size_t i = 0, t = 0; t < count; t++) {
-        if (targets[t].label == ALLOW) {
-            i++;
-            continue;
+    for (size_t t = 0; t < count; t++) {
+        if (targets[t].label != ALLOW && a.place[targets[t].label] == 0) {
+            set_label(&a, targets[t].label);
+            emit_rules(&a, targets[t].rule);
         }
-        set_label(&a, targets[t].label);
-        i = emit_rules(&a, i);
     }
     set_label(&a, ALLOW);
     emit(&a, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, NEXT, NEXT);

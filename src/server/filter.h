@@ -13,6 +13,7 @@
 
 enum {
     FILTER_MOST = 255,  /* instructions: a conditional jump reaches no further */
+    FILTER_TESTS = 2,   /* of a rule */
     FILTER_PATCHES = 8, /* places that hold the process's own number or channel */
 };
 
@@ -63,7 +64,7 @@ struct filter_test {
 
 struct filter_rule {
     int number; /* as the processor's <asm/unistd.h> has it; several rules of one number are alternatives */
-    struct filter_test tests[3];
+    struct filter_test tests[FILTER_TESTS];
 };
 
 extern const struct filter_rule filter_rules[];
