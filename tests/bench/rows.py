@@ -26,6 +26,7 @@ class Work:
     targets: list
     connections: int = 16
     depth: int = 1
+    accounts: int = 0  # mailboxes that each connection asks by turns; 0: one of its own
 
     @property
     def pinned(self):
@@ -100,6 +101,9 @@ def works():
         Work("count-16-64", "COUNT, 16 connections, depth 64",
              [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN"), sides.beanstalkd("USED")],
              [Target(0.85, "echo"), Target(2.8, "redis"), Target(None, "beanstalkd")], depth=64),
+        Work("count-spread", "COUNT of 256 mailboxes, 16 connections, depth 64",
+             [sides.smsp("COUNT"), sides.redis("LLEN")],
+             [Target(None, "redis")], depth=64, accounts=256),
         Work("send-16-64", "SEND 100 B, 16 connections, depth 64",
              [sides.smsp("SEND"), sides.redis("LPUSH"), sides.beanstalkd("PUT")],
              [Target(2.5, "redis"), Target(None, "beanstalkd")], depth=64),

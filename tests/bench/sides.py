@@ -35,6 +35,8 @@ class Load:
             command = [place.program("tests/bench/bench-peers"), "--json", "--protocol", self.protocol,
                        "--mix", self.verb, "--size", str(self.size), "--connections", str(work.connections),
                        "--depth", str(work.depth)]
+            if work.accounts:
+                command += ["--accounts", str(work.accounts)]
             if self.once:
                 command += ["--per-connection", "1"]
             command = place.on_one_processor(command, work.pinned)
