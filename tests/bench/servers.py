@@ -2,8 +2,10 @@
 and with a configuration of its own. It knows how each is made comparable, and nothing of the measurements."""
 
 import contextlib
+import grp
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -206,7 +208,9 @@ def dovecot(place, pinned, protocol):
     directory = place.new_directory("dovecot")
     ports = {"pop3": free_port(), "lmtp": free_port()}
     root = os.getuid() == 0
-    user, group = ("nobody", "nogroup") if root else (str(os.getuid()), str(os.getgid()))
+    user, group = ("nobody", "nogroup")
+    if not root:
+        user, group = pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name
     (directory / "base").mkdir()
     (directory / "dovecot.conf").write_text(
         DOVECOT.format(directory=directory, user=user, group=group, **ports))
