@@ -8,14 +8,16 @@ bats_require_minimum_version 1.5.0
 load helper
 load office
 
-setup_file() {
+setup() {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
     case $(uname -m) in
     x86_64) open=2 fork=57 execve=59 kill=62 socket=41 ;;
     aarch64) open=56 fork=220 execve=221 kill=129 socket=198 ;;
     *) skip "no filter of system calls on this processor" ;;
     esac
-    export open fork execve kill socket
+    cd "$BATS_TEST_TMPDIR" || return 1
+    log=$BATS_FILE_TMPDIR/shmaild.log
+    : >"$log"
 }
 
 # A server that is tool_breach instead.
