@@ -26,7 +26,7 @@ static bool counts(struct journal_scan *scan, uint64_t offset, struct journal_re
     if (!reader->snapshot)
         return !is_snapshot(record) && (scan->sequence_unknown || record->sequence > reader->sequence);
     if (is_snapshot(record))
-        return record->sequence > reader->sequence && offset < reader->header.log;
+        return record->sequence > reader->sequence;
     return scan->header_is_lost; /* the snapshot's end is lost too */
 }
 
@@ -152,7 +152,12 @@ static enum scan_found finish(struct journal_scan *scan)
     scan->offset = scan->reader.offset;
     scan->ended = true;
     scan->torn = false;
-    ssize_t got = pread(scan->reader.file, bytes, sizeof(bytes), (off_t)scan->offset);
+    ssize_t got;
+    do
+        got = pread(scan->reader.file, bytes, sizeof(bytes), (off_t)scan->offset);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && errno != EIO)
+        return SCAN_TROUBLE;
     for (ssize_t i = 0; i < got; i++)
         scan->torn = scan->torn || bytes[i] != 0;
     return SCAN_END;
@@ -164,10 +169,14 @@ static enum scan_found pass_over(struct journal_scan *scan)
     struct journal_record record;
     bool snapshot = reader->snapshot;
     bool found;
-    errno = 0;
+    /* errno is that of the last read: another one may succeed where this one failed. */
     const char *reason = fault_of(scan);
+    if (errno)
+        return SCAN_TROUBLE;
     uint64_t place = next_place(scan, &record, &found);
-    if (!found && !snapshot && !errno)
+    if (errno)
+        return SCAN_TROUBLE;
+    if (!found && !snapshot)
         return finish(scan);
     bool acknowledged = snapshot || was_on_disk(scan, place);
     if (errno)
@@ -217,7 +226,7 @@ enum scan_found journal_scan_next(struct journal_scan *scan, struct journal_reco
     struct journal_reader *reader = &scan->reader;
     if (scan->ended)
         return SCAN_END;
-    if (reader->snapshot && reader->offset == reader->header.log)
+    if (reader->snapshot && reader->offset >= reader->header.log)
         enter_log(scan, reader->header.first, false);
     if (!counts(scan, reader->offset, record, texts))
         return errno ? SCAN_TROUBLE : pass_over(scan);
