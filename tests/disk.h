@@ -53,10 +53,11 @@ enum disk_call {
     CALL_LOCK = 4096,
     CALL_NAME = 8192,  /* to remove or change one */
     CALL_PEEK = 16384, /* to read any other file than the journal's */
+    CALL_POKE = 32768, /* to write one */
 };
 
-/* Instead of an errno. A short call does half of its work. */
-enum { DISK_SHORT = -1, DISK_DIES = -2, DISK_DIES_HALF_WAY = -3 };
+/* Instead of an errno. A short call does half of its work, or none; random bytes are all zero then. */
+enum { DISK_SHORT = -1, DISK_DIES = -2, DISK_DIES_HALF_WAY = -3, DISK_NOTHING = -4 };
 
 /* Of this process; its children inherit it. */
 static struct {
@@ -90,9 +91,12 @@ static struct disk *disk;             /* NULL: nothing is logged */
 static bool disk_is_quiet;            /* nothing is logged by this process for now */
 static int disk_file_of[1024];        /* by descriptor: 1 or 2: journal.0 or journal.1 */
 static int disk_memory[2] = {-1, -1}; /* files in memory that every journal.0 and journal.1 stands for */
-static time_t disk_seconds_a_look;    /* how fast the other clocks run ahead */
-static void (*disk_hook)(void);       /* called before each write to a journal file; not while it runs */
-static uint64_t disk_hook_file;       /* for it: which file, and where */
+enum { BAD_PAGE = 4096 };
+static off_t disk_bad_page = -BAD_PAGE; /* of both files, where reading fails */
+static void (*disk_lock_hook)(void);    /* called before who waits for a lock gets it, once */
+static time_t disk_seconds_a_look;      /* how fast the other clocks run ahead */
+static void (*disk_hook)(void);         /* called before each write to a journal file; not while it runs */
+static uint64_t disk_hook_file;         /* for it: which file, and where */
 static uint64_t disk_hook_offset;
 
 static inline void disk_start(void)
@@ -143,7 +147,7 @@ static ssize_t allowed(int fd, size_t length, off_t offset)
     if (strikes(CALL_WRITE)) {
         if (fault.error == DISK_SHORT || fault.error == DISK_DIES_HALF_WAY)
             return (ssize_t)((length + 1) / 2);
-        return -1;
+        return fault.error == DISK_NOTHING ? 0 : -1;
     }
     if (disk && disk->is_full && fstat(fd, &about) == 0 && offset + (off_t)length > about.st_size) {
         if (offset >= about.st_size) {
@@ -170,6 +174,8 @@ static void run_hook(int file, off_t offset)
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
 {
     int file = journal_file(fd);
+    if (file < 0 && strikes(CALL_POKE))
+        return -1;
     if (file < 0)
         return syscall(SYS_pwrite64, fd, bytes, length, offset);
     run_hook(file, offset);
@@ -191,8 +197,16 @@ ssize_t pread(int fd, void *bytes, size_t length, off_t offset)
 {
     if (journal_file(fd) >= 0 && strikes(CALL_READ)) {
         if (fault.error != DISK_SHORT)
-            return -1;
+            return fault.error == DISK_NOTHING ? 0 : -1;
         length = (length + 1) / 2;
+    }
+    if (journal_file(fd) >= 0 && offset < disk_bad_page + BAD_PAGE &&
+        disk_bad_page < offset + (off_t)length) {
+        if (offset >= disk_bad_page) {
+            errno = EIO;
+            return -1;
+        }
+        length = (size_t)(disk_bad_page - offset);
     }
     if (journal_file(fd) < 0 && strikes(CALL_PEEK))
         return -1;
@@ -305,7 +319,12 @@ int clock_gettime(clockid_t clock, struct timespec *now)
 
 ssize_t getrandom(void *bytes, size_t length, unsigned flags)
 {
-    return strikes(CALL_RANDOM) ? -1 : syscall(SYS_getrandom, bytes, length, flags);
+    if (!strikes(CALL_RANDOM))
+        return syscall(SYS_getrandom, bytes, length, flags);
+    if (fault.error != DISK_NOTHING)
+        return -1;
+    memset(bytes, 0, length);
+    return (ssize_t)length;
 }
 
 /* The C library's function of that name. */
@@ -357,6 +376,11 @@ int fcntl(int fd, int command, ...)
     va_end(arguments);
     if (!locks)
         return (int)syscall(SYS_fcntl, fd, command, number);
+    if (command == F_SETLKW && disk_lock_hook) {
+        void (*hook)(void) = disk_lock_hook;
+        disk_lock_hook = NULL;
+        hook();
+    }
     return lock_strikes(command == F_SETLKW) ? -1 : (int)syscall(SYS_fcntl, fd, command, lock);
 }
 

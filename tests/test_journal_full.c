@@ -132,6 +132,39 @@ static void a_checkpoint_that_finds_no_room_changes_nothing(void)
     play_end();
 }
 
+/* All that was ever sent is there: in the other file it would take as much. */
+static void a_checkpoint_that_wins_no_room_changes_nothing(void)
+{
+    begin();
+    disk->is_full = true;
+    for (int i = 0; i < 10; i++)
+        EXPECT_EQ(try_send(3000), STATUS_OK);
+    uint64_t end = store->header->journal.end;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(store->header->journal.file, 0);
+    EXPECT_EQ(store->header->journal.end, end);
+    EXPECT_EQ(try_send(3000), STATUS_OK);
+    expect_same_after_reboot();
+    play_end();
+}
+
+/* Not even the record that begins an epoch: then nothing is lost, but nothing goes on. */
+static void without_room_for_an_epoch_a_start_is_refused(void)
+{
+    char why[1024];
+    begin();
+    uint64_t end = store->header->journal.end;
+    uint64_t digest = scene_digest(store);
+    scene_close(store);
+    EXPECT_EQ(truncate("journal/journal.0", (off_t)end), 0);
+    disk->is_full = true;
+    EXPECT_EQ(store_open(&store, &options, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, "cannot be written: No space left on device"));
+    disk->is_full = false;
+    store = attached_store(&options);
+    EXPECT_EQ(scene_digest(store), digest);
+}
+
 /* ---- the keeper ---- */
 
 static pid_t start_keeper(void)
@@ -263,6 +296,8 @@ static const struct harness_test tests[] = {
     {"on a full disk deletes and a checkpoint make room", on_a_full_disk_deletes_and_a_checkpoint_make_room},
     {"on a full disk the reserve is for deletes", on_a_full_disk_the_reserve_is_for_deletes},
     {"a checkpoint that finds no room changes nothing", a_checkpoint_that_finds_no_room_changes_nothing},
+    {"a checkpoint that wins no room changes nothing", a_checkpoint_that_wins_no_room_changes_nothing},
+    {"without room for an epoch a start is refused", without_room_for_an_epoch_a_start_is_refused},
     {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
     {"after a failed sync the keeper starts a new file", after_a_failed_sync_the_keeper_starts_a_new_file},
     {"a post office whose directory another one had is refused",

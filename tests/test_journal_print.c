@@ -86,6 +86,7 @@ static void every_kind_of_record_is_a_line(void)
     EXPECT_PRINTED(" 12 password synced=11 account=1 name=5 hash=13\n");
     EXPECT_PRINTED(" 14 remove synced=13 account=3\n");
     EXPECT(!was_printed("torn") && !was_printed("\""));
+    EXPECT_STR(journal_type_name(RECORD_TYPES), "?");
 }
 
 static void texts_are_shown_and_escaped_but_no_hash(void)
@@ -207,6 +208,20 @@ static void a_header_that_is_lost_or_of_another_version_is_said(void)
     EXPECT_STR(printed.bytes, "0 - header damaged\n");
 }
 
+/* Of the log's first record only a header that is lost as well could tell which it was. */
+static void what_nobody_knows_is_not_counted(void)
+{
+    size_t first = 0;
+    make_checkpointed();
+    while (journal.places[first].record.flags & RECORD_SNAPSHOT)
+        first++;
+    write_at(journal.active, 0, "nonsense", 8);
+    write_at(journal.active, journal.places[first].offset, "nonsense", 8);
+    EXPECT_EQ(print(NULL, file_of(journal.active), false), STATUS_OK);
+    EXPECT(damaged);
+    EXPECT_PRINTED(" - damage bytes=192 (no record begins here)\n");
+}
+
 static void what_cannot_be_read_is_said(void)
 {
     EXPECT_EQ(print("journal", NULL, false), STATUS_SYSTEM);
@@ -270,6 +285,7 @@ static const struct harness_test tests[] = {
     {"damage is named where it is", damage_is_named_where_it_is},
     {"a header that is lost or of another version is said",
      a_header_that_is_lost_or_of_another_version_is_said},
+    {"what nobody knows is not counted", what_nobody_knows_is_not_counted},
     {"what cannot be read is said", what_cannot_be_read_is_said},
     {"an empty journal has no lines", an_empty_journal_has_no_lines},
 #if DISK_HAS_MEMORY

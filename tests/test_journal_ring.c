@@ -52,6 +52,11 @@ static void expect_same_after_reboot(uint64_t digest)
     EXPECT_CLEAN(store);
 }
 
+static uint64_t journal_offset(void)
+{
+    return store->header->journal.end;
+}
+
 /* Of every kind that makes a record. */
 static const int kinds[] = {3, 5, 9, 10, 11, 13, 14};
 
@@ -138,6 +143,143 @@ static void a_record_of_more_pieces_than_one_call_takes_is_whole_or_absent(void)
     EXPECT_EQ(mailbox_count(store, scene_account(store, "bob")), 1);
 }
 
+/* ---- many records, and a disk that fails ---- */
+
+static void expect_refused_to_open(enum status expected, const char *words)
+{
+    char why[1024];
+    enum status status = store_open(&store, &options, why, sizeof(why));
+    if (status != expected || !strstr(why, words))
+        harness_fail(__FILE__, __LINE__, "read %ju fails: %s: %s", (uintmax_t)fault.at, status_text(status),
+                     why);
+}
+
+static void fail_read(uint64_t at, int error)
+{
+    fault.kinds = at ? CALL_READ : 0;
+    fault.at = at;
+    fault.seen = 0;
+    fault.error = error;
+}
+
+/* The journal is read in pieces; whichever of them cannot be read, nothing is taken for its end. */
+static void a_long_journal_that_cannot_be_read_is_refused(void)
+{
+    static const int errors[] = {EIO, DISK_NOTHING};
+    char why[1024];
+    begin();
+    uint64_t second = journal_offset();
+    send_body(10);
+    send_body(sizeof(body));
+    send_body(10);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    send_body(10);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    uint64_t digest = scene_digest(store);
+    scene_close(store);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        for (uint64_t at = 1; at <= 4; at++) {
+            fail_read(at, errors[i]);
+            expect_refused_to_open(STATUS_SYSTEM,
+                                   errors[i] == EIO ? "read: Input/output error" : "read: No data");
+            fail_read(0, 0);
+        }
+    store = attached_store(&options);
+    EXPECT_EQ(scene_digest(store), digest);
+    scene_close(store);
+    /* What is damaged was acknowledged, as the last record says; until that has been read nobody knows. */
+    unsigned char byte;
+    EXPECT_EQ(syscall(SYS_pread64, disk_memory[0], &byte, 1, second), 1);
+    byte ^= 1;
+    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, second), 1);
+    uint64_t at = 1;
+    for (bool struck = true; struck; at++) {
+        fail_read(at, EIO);
+        enum status status = store_open(&store, &options, why, sizeof(why));
+        struck = fault.seen >= at;
+        fail_read(0, 0);
+        EXPECT_EQ(status, struck ? STATUS_SYSTEM : STATUS_MISMATCH);
+        EXPECT(strstr(why, struck ? "cannot be read: Input/output error" : "was acknowledged once"));
+    }
+    EXPECT(at > 4);
+}
+
+static bool many_come;
+
+static void send_many(void)
+{
+    if (!many_come || disk_hook_file == store->header->journal.file)
+        return;
+    unsigned armed = fault.kinds;
+    many_come = false;
+    fault.kinds = 0;
+    for (int i = 0; i < 40; i++)
+        send_body(30000);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    fault.kinds = armed;
+}
+
+/* More messages than one chunk, more bytes than one write, and as much again while it runs. */
+static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
+{
+    static const enum disk_call calls[] = {
+#if DISK_HAS_MEMORY
+        CALL_MEMORY,
+#endif
+        CALL_WRITE,
+        CALL_READ
+    };
+    begin();
+    for (int i = 0; i < 2 * PINS_MAX; i++)
+        send_body(20000);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        enum status status = STATUS_SYSTEM;
+        for (uint64_t at = 1; status != STATUS_OK; at++) {
+            uint32_t file = store->header->journal.file;
+            fault.seen = 0;
+            fault.at = at;
+            fault.error = calls[i] == CALL_MEMORY ? ENOMEM : EIO;
+            fault.kinds = calls[i];
+            many_come = true;
+            disk_hook = send_many;
+            status = journal_checkpoint(store, options.journal_bytes);
+            disk_hook = NULL;
+            fault.kinds = 0;
+            EXPECT_EQ(status == STATUS_OK, store->header->journal.file != file);
+            EXPECT_EQ(store->header->journal.checkpoint, 0);
+            EXPECT_EQ(message_pins(store), 0);
+            bool read_only = store->header->journal.failure != 0;
+            EXPECT_EQ(store_settle(store), STATUS_OK);
+            while (mailbox_count(store, scene_account(store, "bob")) > 2 * PINS_MAX && !read_only)
+                EXPECT_EQ(mailbox_delete_first(store, scene_account(store, "bob")), STATUS_OK);
+            uint64_t digest = scene_digest(store);
+            EXPECT(read_only || store_settle(store) == STATUS_OK);
+            scene_close(store);
+            store = attached_store(&options);
+            EXPECT_EQ(scene_digest(store), digest);
+            EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+            EXPECT(at < 100);
+        }
+    }
+}
+
+/* What waits is written before the snapshot begins; the second group is never tried. */
+static void a_checkpoint_that_cannot_write_what_waits_does_not_begin(void)
+{
+    begin();
+    fill_ring();
+    uint64_t written = store->header->journal.written;
+    fault.kinds = CALL_WRITE;
+    fault.at = 2;
+    fault.error = ENOSPC;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_READ_ONLY);
+    fault.kinds = 0;
+    EXPECT_EQ(store->header->journal.written, written);
+    EXPECT_EQ(store->header->journal.checkpoint, 0);
+    EXPECT_EQ(store->header->journal.file, 0);
+}
+
 static const struct harness_test tests[] = {
     {"a full ring is written out, and the request goes on",
      a_full_ring_is_written_out_and_the_request_goes_on},
@@ -146,6 +288,10 @@ static const struct harness_test tests[] = {
     {"a group takes what one call can write", a_group_takes_what_one_call_can_write},
     {"a record of more pieces than one call takes is whole or absent",
      a_record_of_more_pieces_than_one_call_takes_is_whole_or_absent},
+    {"a long journal that cannot be read is refused", a_long_journal_that_cannot_be_read_is_refused},
+    {"a checkpoint that fails anywhere changes nothing", a_checkpoint_that_fails_anywhere_changes_nothing},
+    {"a checkpoint that cannot write what waits does not begin",
+     a_checkpoint_that_cannot_write_what_waits_does_not_begin},
 };
 
 HARNESS_MAIN(tests)

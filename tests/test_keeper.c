@@ -203,8 +203,37 @@ static void it_makes_room_for_what_found_none(void)
     EXPECT_EQ(status, STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
     EXPECT(journal()->capacity > capacity + sizeof(body));
+    EXPECT(journal()->log_bytes > options.journal_bytes / 2);
+    rest(2); /* the log is long, but the state is longer */
     EXPECT_EQ(journal()->generation, 1);
     stop_keeper(pid);
+}
+
+static void it_makes_room_before_there_is_none(void)
+{
+    message_id id;
+    begin(STORE_SYNC_ALWAYS);
+    uint64_t capacity = journal()->capacity;
+    EXPECT_EQ(deliver(store, scene_account(store, "bob"), "a", "", body, 81 << 10, &id), STATUS_OK);
+    EXPECT(capacity - journal()->end < options.journal_bytes / 2);
+    pid_t pid = start_keeper(1, false, NULL);
+    while (load64(&journal()->capacity) == capacity)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->capacity, capacity + options.journal_bytes);
+    EXPECT_EQ(journal()->generation, 1);
+}
+
+static void what_may_have_been_lost_is_written_to_the_other_file(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    journal()->suspect = 1;
+    pid_t pid = start_keeper(1, false, NULL);
+    while (load64(&journal()->generation) == 1)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->file, 1);
+    EXPECT_EQ(journal()->suspect, 0);
 }
 
 static void a_log_that_is_longer_than_the_state_is_written_anew(void)
@@ -284,6 +313,9 @@ static const struct harness_test tests[] = {
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
     {"it makes room for what found none", it_makes_room_for_what_found_none},
+    {"it makes room before there is none", it_makes_room_before_there_is_none},
+    {"what may have been lost is written to the other file",
+     what_may_have_been_lost_is_written_to_the_other_file},
     {"a log that is longer than the state is written anew",
      a_log_that_is_longer_than_the_state_is_written_anew},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},

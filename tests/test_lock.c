@@ -169,6 +169,15 @@ static void a_scribbled_redo_record_ends_where_it_makes_no_sense(void)
     }
 }
 
+static void nothing_is_reserved_beyond_the_segment(void)
+{
+    open_post_office(8);
+    uint64_t bytes = store->header->segment_bytes;
+    EXPECT_EQ(segment_reserve(store, bytes - 1, 1), STATUS_OK);
+    EXPECT_EQ(segment_reserve(store, bytes - 1, 2), STATUS_FULL_SEGMENT);
+    EXPECT_EQ(segment_reserve(store, bytes, 1), STATUS_FULL_SEGMENT);
+}
+
 /* ---- slots ---- */
 
 static void end_at_once(void)
@@ -393,6 +402,7 @@ static const struct harness_test tests[] = {
     {"misuse aborts and harms nobody else", misuse_aborts_and_harms_nobody_else},
     {"a scribbled redo record ends where it makes no sense",
      a_scribbled_redo_record_ends_where_it_makes_no_sense},
+    {"nothing is reserved beyond the segment", nothing_is_reserved_beyond_the_segment},
     {"who holds a slot keeps it, whatever the map says", who_holds_a_slot_keeps_it_whatever_the_map_says},
     {"a slot that nobody ever had costs nothing", a_slot_that_nobody_ever_had_costs_nothing},
     {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},

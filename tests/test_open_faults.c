@@ -90,6 +90,74 @@ static void each_call_fails_when_it_is_opened(void)
     harness_say("opened: each of %zu calls failed", calls);
 }
 
+/* What stands there is nobody's journal yet, however long it is. */
+static void with_blank_files(void)
+{
+    const struct kind *reading = kinds;
+    uint64_t at = 1;
+    options = scene_options;
+    EXPECT_EQ(mkdir("journal", 0700), 0);
+    while (reading->call != CALL_READ || reading->error != EINVAL)
+        reading++;
+    for (bool struck = true; struck; at++) {
+        for (int file = 0; file < 2; file++) {
+            const char *name = file ? "journal/journal.1" : "journal/journal.0";
+            int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+            EXPECT(fd >= 0 && ftruncate(fd, (3 << 20) + 1) == 0);
+            close(fd);
+        }
+        struck = open_under_fault(reading, at);
+        EXPECT_EQ(store->header->accounts_used, 0);
+        fill_and_close();
+    }
+    EXPECT(at > 8);
+}
+
+static char object_path[128];
+
+static void remove_object(void)
+{
+    EXPECT_EQ(shm_unlink(object_path), 0);
+}
+
+/* Somebody removes it between its opening and the lock. */
+static void what_is_removed_meanwhile_is_made_anew(void)
+{
+    char why[512];
+    options = named();
+    snprintf(object_path, sizeof(object_path), "/shmail-%s", options.name);
+    store = attached_store(&options);
+    fill_and_close();
+    disk_lock_hook = remove_object;
+    store = attached_store(&options);
+    EXPECT_EQ(store->header->accounts_used, 0);
+    fill_and_close();
+    disk_lock_hook = remove_object;
+    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+    EXPECT(!object_exists());
+}
+
+static long processors;
+
+long sysconf(int name)
+{
+    return name == _SC_NPROCESSORS_ONLN ? processors : -1;
+}
+
+/* At most one hash a processor at a time, but one at least. */
+static void there_is_a_token_for_each_processor(void)
+{
+    static const long counts[] = {-1, 0, 1, 7, TOKENS_MAX, TOKENS_MAX + 1};
+    static const uint32_t expected[] = {1, 1, 1, 7, TOKENS_MAX, TOKENS_MAX};
+    options = (struct store_options){.segment_bytes = 16 << 20, .accounts = 16, .slots = 8};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        processors = counts[i];
+        store = open_store(&options);
+        EXPECT_EQ(store->header->tokens, expected[i]);
+        scene_close(store);
+    }
+}
+
 static void without_a_name(void)
 {
     options = (struct store_options){.segment_bytes = 16 << 20, .accounts = 16, .slots = 8};
@@ -147,7 +215,10 @@ static const struct harness_test tests[] = {
     {"whatever fails when a post office is made or opened, nothing is lost", with_a_name},
     {"whatever fails when a journal is made or opened, nothing is lost", with_a_journal},
     {"whatever fails when a post office with a journal is made or opened, nothing is lost", with_both},
+    {"whatever fails over blank files, they stay blank or become a journal", with_blank_files},
     {"what cannot be removed stays", what_cannot_be_removed_stays},
+    {"what is removed meanwhile is made anew", what_is_removed_meanwhile_is_made_anew},
+    {"there is a token for each processor", there_is_a_token_for_each_processor},
 };
 
 HARNESS_MAIN(tests)

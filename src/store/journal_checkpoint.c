@@ -42,12 +42,14 @@ static void flush_out(struct checkpoint *checkpoint)
     while (checkpoint->status == STATUS_OK && done < checkpoint->out.length) {
         ssize_t written = pwrite(checkpoint->store->files[checkpoint->file], checkpoint->out.bytes + done,
                                  checkpoint->out.length - done, (off_t)checkpoint->offset);
-        if (written <= 0 && errno != EINTR)
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0) {
             checkpoint->status = STATUS_FULL_JOURNAL;
-        if (written > 0) {
-            done += (size_t)written;
-            checkpoint->offset += (uint64_t)written;
+            break;
         }
+        done += (size_t)written;
+        checkpoint->offset += (uint64_t)written;
     }
     buffer_clear(&checkpoint->out);
 }

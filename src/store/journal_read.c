@@ -53,14 +53,16 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
             continue;
         if (got < 0 && errno == EIO && reader->tolerant)
             got = blank(reader, offset + reader->length);
-        if (got < 0 && reader->length < length)
-            return NULL;
+        if (got == 0)
+            errno = ENODATA; /* it has been cut since */
         if (got <= 0)
             break;
         reader->length += (size_t)got;
     }
+    if (reader->length < length)
+        return NULL;
     errno = 0;
-    return reader->length >= length ? reader->bytes : NULL;
+    return reader->bytes;
 }
 
 enum journal_found journal_read_open(struct journal_reader *reader, int file)
@@ -90,7 +92,7 @@ enum journal_found journal_read_blank(struct journal_reader *reader)
     for (uint64_t offset = 0; offset < reader->size; offset += reader->length) {
         const char *bytes = window(reader, offset, 1);
         if (!bytes)
-            return errno ? FOUND_TROUBLE : FOUND_END;
+            return FOUND_TROUBLE;
         if (bytes[0] || memcmp(bytes, bytes + 1, reader->length - 1) != 0)
             return FOUND_RECORD;
     }

@@ -76,8 +76,12 @@ static enum status choose(struct recovery *recovery, enum journal_found *found)
     struct journal_reader readers[2];
     enum journal_found states[2];
     enum status status = STATUS_OK;
-    for (int i = 0; i < 2; i++)
+    int error = 0;
+    for (int i = 0; i < 2; i++) {
         states[i] = journal_read_open(&readers[i], store->files[i]);
+        error = states[i] == FOUND_TROUBLE ? errno : error;
+    }
+    errno = error;
     bool usable[2] = {states[0] == FOUND_RECORD && readers[0].header.state == JOURNAL_ACTIVE,
                       states[1] == FOUND_RECORD && readers[1].header.state == JOURNAL_ACTIVE};
     uint32_t file = usable[1] && (!usable[0] || readers[1].header.generation > readers[0].header.generation);

@@ -1,0 +1,138 @@
+/* test_journal_check.c: directories of which it is not plain what they hold: what a check says of each, and
+ * that it refuses where records do not tell. */
+#include "mending.h"
+
+#include "journal_bytes.h"
+
+static const char *file_name(int file)
+{
+    return file ? "journal/journal.1" : "journal/journal.0";
+}
+
+static void expect_refusal(const char *words)
+{
+    char why[1024];
+    struct report report = hearing();
+    expect_refused(journal_check("journal", &report, why, sizeof(why)), STATUS_MISMATCH, why, words);
+    expect_refused(journal_repair("journal", &report, why, sizeof(why)), STATUS_MISMATCH, why, words);
+}
+
+static void put_bytes(int file, size_t offset, const void *bytes, size_t length)
+{
+    write_at(file_name(file), offset, bytes, length);
+}
+
+static void put_garbage(int file, size_t length)
+{
+    static unsigned char garbage[BYTES_MAX];
+    memset(garbage, 0x55, length);
+    put_bytes(file, 0, garbage, length);
+}
+
+/* ---- records ---- */
+
+/* As if a sector of a copy had been left out. */
+static void cut_out(size_t first, size_t count)
+{
+    const struct place *last = &journal.places[journal.count - 1];
+    size_t from = journal.places[first + count].offset;
+    size_t to = last->offset + last->size;
+    unsigned char *bytes = journal.bytes[journal.active];
+    memmove(bytes + journal.places[first].offset, bytes + from, to - from);
+    memset(bytes + to - (from - journal.places[first].offset), 0, from - journal.places[first].offset);
+    put_bytes(journal.active, 0, bytes, journal.size[journal.active]);
+}
+
+static void records_that_are_missing_are_counted(void)
+{
+    make_plain();
+    cut_out(3, 1);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("lost journal.0 offset 4384: 1 record is missing here\n");
+    cut_out(3, 2);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("lost journal.0 offset 4384: 3 records are missing here\n");
+}
+
+/* It may have been synced, or not: nobody waited for it. */
+static void what_nobody_knows_to_be_synced_is_said_to_be_that(void)
+{
+    make_plain();
+    put_bytes(journal.active, journal.places[journal.count - 2].offset, "nonsense", 8);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("once 1 record, are damaged: no record begins here; nothing says that it was ever synced");
+    put_bytes(journal.active, journal.places[journal.count - 3].offset, "nonsense", 8);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("once 2 records, are damaged");
+    put_bytes(journal.active, journal.places[journal.count - 1].offset, "nonsense", 8);
+    EXPECT_EQ(check_journal("journal"), 0);
+    EXPECT_SAID("note journal.0 offset 6864: the last record is torn, and was never synced");
+}
+
+static void a_journal_of_many_accounts_is_checked(void)
+{
+    struct store_options options = {.directory = "journal", .journal_bytes = 1 << 20, .accounts = 2000};
+    char name[32];
+    store = attached_store(&options);
+    for (int i = 1; i <= 1100; i++) {
+        snprintf(name, sizeof(name), "account%d", i);
+        EXPECT_EQ(scene_create(store, name, NULL), STATUS_OK);
+    }
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    scene_close(store);
+    EXPECT_EQ(check_journal("journal"), 0);
+}
+
+/* ---- files ---- */
+
+static void one_file_alone_is_a_journal(void)
+{
+    make_checkpointed();
+    EXPECT_EQ(journal.active, 1);
+    EXPECT_EQ(unlink(file_name(0)), 0);
+    EXPECT_EQ(check_journal("journal"), 0);
+    put_bytes(1, journal.places[journal.count - 2].offset, "nonsense", 8);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT(repair_journal("journal") > 0);
+    EXPECT_EQ(check_journal("journal"), 0);
+}
+
+static void two_files_of_one_generation_are_refused(void)
+{
+    make_checkpointed();
+    struct journal_header header = journal.header;
+    put_bytes(1 - journal.active, 0, &header, sizeof(header));
+    expect_refusal("both files have the header of an active journal, but not of the same one");
+    EXPECT_EQ(scene_recover("journal").status, STATUS_MISMATCH);
+}
+
+/* A journal that never had a checkpoint, and whose only file is gone: the other one was never used. */
+static void beside_a_file_that_was_never_used_nothing_is_left(void)
+{
+    make_plain();
+    put_garbage(journal.active, journal.size[journal.active]);
+    expect_refusal("neither file has the header");
+}
+
+static void garbage_beside_zeros_is_no_journal(void)
+{
+    EXPECT_EQ(mkdir("journal", 0700), 0);
+    run_command(
+        "head -c 300000 /dev/zero >journal/journal.0; yes nonsense | head -c 300000 >journal/journal.1");
+    expect_refusal("neither file has the header");
+    run_command("cp journal/journal.0 journal/zeros; mv journal/journal.1 journal/journal.0; "
+                "mv journal/zeros journal/journal.1");
+    expect_refusal("neither file has the header");
+}
+
+static const struct harness_test tests[] = {
+    {"records that are missing are counted", records_that_are_missing_are_counted},
+    {"what nobody knows to be synced is said to be that", what_nobody_knows_to_be_synced_is_said_to_be_that},
+    {"a journal of many accounts is checked", a_journal_of_many_accounts_is_checked},
+    {"one file alone is a journal", one_file_alone_is_a_journal},
+    {"two files of one generation are refused", two_files_of_one_generation_are_refused},
+    {"beside a file that was never used nothing is left", beside_a_file_that_was_never_used_nothing_is_left},
+    {"garbage beside zeros is no journal", garbage_beside_zeros_is_no_journal},
+};
+
+HARNESS_MAIN(tests)

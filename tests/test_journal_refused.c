@@ -1,0 +1,89 @@
+/* test_journal_refused.c: journal directories that a post office does not take, each with a message that says
+ * what to do. */
+#include "disk.h"
+#include "scene.h"
+
+#include "named_segment.h"
+
+static struct store_options options;
+
+static void refuse(enum status expected, const char *words)
+{
+    expect_refusal(options, expected, words);
+}
+
+static struct store *open_named_store(const char *suffix)
+{
+    static char name[100];
+    snprintf(name, sizeof(name), "%s%s", harness_name(), suffix);
+    options = scene_options;
+    options.name = name;
+    return attached_store(&options);
+}
+
+static void a_directory_that_cannot_be_had_is_refused(void)
+{
+    options = scene_options;
+    options.directory = "nowhere/journal";
+    refuse(STATUS_SYSTEM, "nowhere/journal: it cannot be made: No such file or directory");
+    EXPECT_EQ(mkdir("journal", 0700), 0);
+    options.directory = "journal";
+    for (mode_t bit = 02; bit <= 020; bit *= 8) {
+        EXPECT_EQ(chmod("journal", 0700 | bit), 0);
+        refuse(STATUS_MISMATCH, "belongs to somebody else or may be written by others");
+    }
+    EXPECT_EQ(chmod("journal", 0700), 0);
+    if (geteuid() == 0) {
+        EXPECT_EQ(chown("journal", 65534, 65534), 0);
+        refuse(STATUS_MISMATCH, "belongs to somebody else");
+        EXPECT_EQ(chown("journal", 0, 0), 0);
+    }
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+static void a_directory_that_another_post_office_has_is_refused(void)
+{
+    store = open_named_store("-a");
+    options.name = NULL;
+    refuse(STATUS_IN_USE, "used by another post office: end its processes first");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+}
+
+static void a_segment_wants_its_own_journal_or_none(void)
+{
+    struct journal_header header;
+    options = named();
+    store = attached_store(&options);
+    scene_close(store);
+    options.directory = "journal";
+    refuse(STATUS_MISMATCH, "was made without a journal: start it without -d");
+    store = open_named_store("-b");
+    scene_close(store);
+    options.directory = NULL;
+    refuse(STATUS_MISMATCH, "has its journal in journal: give -d journal");
+    options.must_exist = true;
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+    scene_close(store);
+    options = (struct store_options){.name = options.name, .directory = "journal"};
+    int fd = open("journal/journal.0", O_RDWR | O_CLOEXEC);
+    EXPECT_EQ(pread(fd, &header, sizeof(header), 0), sizeof(header));
+    header.id[0] ^= 1;
+    EXPECT_EQ(syscall(SYS_pwrite64, fd, &header, sizeof(header), 0L), sizeof(header));
+    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    header.crc = journal_header_crc(&header);
+    EXPECT_EQ(syscall(SYS_pwrite64, fd, &header, sizeof(header), 0L), sizeof(header));
+    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    close(fd);
+}
+
+static const struct harness_test tests[] = {
+    {"a directory that cannot be had is refused", a_directory_that_cannot_be_had_is_refused},
+    {"a directory that another post office has is refused",
+     a_directory_that_another_post_office_has_is_refused},
+    {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
+};
+
+HARNESS_MAIN(tests)
