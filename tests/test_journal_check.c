@@ -125,6 +125,69 @@ static void garbage_beside_zeros_is_no_journal(void)
     expect_refusal("neither file has the header");
 }
 
+/* ---- repairs of one moment ---- */
+
+time_t time(time_t *now)
+{
+    if (now)
+        *now = 1000000000;
+    return 1000000000;
+}
+
+#define MOMENT "20010909T014640Z"
+
+static void put_file(const char *name)
+{
+    int fd = openat(AT_FDCWD, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    EXPECT(fd >= 0);
+    EXPECT_EQ(write(fd, "kept", 4), 4);
+    close(fd);
+}
+
+static bool exists(const char *name)
+{
+    struct stat about;
+    return stat(name, &about) == 0;
+}
+
+/* Whichever of its names an earlier one has left: a repair overwrites nothing. */
+static void repairs_of_one_moment_have_names_of_their_own(void)
+{
+    static const char *const taken[] = {"journal/journal.0.damaged-" MOMENT,
+                                        "journal/journal.1.damaged-" MOMENT "-2",
+                                        "journal/export-" MOMENT "-3"};
+    struct stat about;
+    make_plain();
+    for (size_t i = 0; i < 3; i++)
+        put_file(taken[i]);
+    put_bytes(0, journal.places[5].offset, "nonsense", 8);
+    EXPECT(repair_journal("journal") > 0);
+    for (size_t i = 0; i < 3; i++)
+        EXPECT(stat(taken[i], &about) == 0 && about.st_size == 4);
+    EXPECT(exists("journal/journal.0.damaged-" MOMENT "-4"));
+    EXPECT(exists("journal/journal.1.damaged-" MOMENT "-4"));
+    EXPECT_EQ(check_journal("journal"), 0);
+}
+
+static void where_every_name_is_taken_a_repair_changes_nothing(void)
+{
+    char why[1024], name[80];
+    make_plain();
+    put_file("journal/journal.0.damaged-" MOMENT);
+    for (int i = 2; i <= 1000; i++) {
+        snprintf(name, sizeof(name), "journal/journal.0.damaged-" MOMENT "-%d", i);
+        put_file(name);
+    }
+    put_bytes(0, journal.places[5].offset, "nonsense", 8);
+    size_t findings = check_journal("journal");
+    int files = count_files("journal");
+    struct report report = hearing();
+    expect_refused(journal_repair("journal", &report, why, sizeof(why)), STATUS_FULL_JOURNAL, why,
+                   "cannot be kept under other names: File exists");
+    EXPECT_EQ(check_journal("journal"), findings);
+    EXPECT_EQ(count_files("journal"), files);
+}
+
 static const struct harness_test tests[] = {
     {"records that are missing are counted", records_that_are_missing_are_counted},
     {"what nobody knows to be synced is said to be that", what_nobody_knows_to_be_synced_is_said_to_be_that},
@@ -133,6 +196,9 @@ static const struct harness_test tests[] = {
     {"two files of one generation are refused", two_files_of_one_generation_are_refused},
     {"beside a file that was never used nothing is left", beside_a_file_that_was_never_used_nothing_is_left},
     {"garbage beside zeros is no journal", garbage_beside_zeros_is_no_journal},
+    {"repairs of one moment have names of their own", repairs_of_one_moment_have_names_of_their_own},
+    {"where every name is taken a repair changes nothing",
+     where_every_name_is_taken_a_repair_changes_nothing},
 };
 
 HARNESS_MAIN(tests)

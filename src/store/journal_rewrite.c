@@ -75,26 +75,30 @@ bool journal_keeps(const struct journal_directory *place, const char *moment)
     return keeps;
 }
 
-/* The old names stay valid until the new files take them over. */
-static bool keep_old(const struct journal_directory *place, const char *moment)
+/* The old names stay valid until the new files take them over. kept[i]: that one has another name now. */
+static bool keep_old(const struct journal_directory *place, const char *moment, bool kept[static 2])
 {
     char aside[FILE_NAME_SIZE];
     for (int i = 0; i < 2; i++) {
         const char *name = journal_file_name(i);
         snprintf(aside, sizeof(aside), "%s.damaged-%s", name, moment);
-        if (place->files[i] >= 0 && linkat(place->directory, name, place->directory, aside, 0) != 0)
+        if (place->files[i] < 0)
+            continue;
+        kept[i] = linkat(place->directory, name, place->directory, aside, 0) == 0;
+        if (!kept[i])
             return false;
     }
     return true;
 }
 
-static void forget_old(const struct journal_directory *place, const char *moment)
+static void forget_old(const struct journal_directory *place, const char *moment, const bool kept[static 2])
 {
     char aside[FILE_NAME_SIZE];
     int error = errno;
     for (int i = 0; i < 2; i++) {
         snprintf(aside, sizeof(aside), "%s.damaged-%s", journal_file_name(i), moment);
-        unlinkat(place->directory, aside, 0);
+        if (kept[i])
+            unlinkat(place->directory, aside, 0);
     }
     errno = error;
 }
@@ -125,16 +129,17 @@ enum status journal_rewrite(const struct journal_directory *place, const struct 
                             size_t why_size)
 {
     const char *what = NULL;
+    bool kept[2] = {false, false};
     if (!open_new(place, store))
         what = "a new file cannot be made";
     else if (!begin_journal(place, choice, store) || journal_checkpoint(store, SPARE_BYTES) != STATUS_OK)
         what = "the state cannot be written";
-    else if (!keep_old(place, moment))
+    else if (!keep_old(place, moment, kept))
         what = "the damaged files cannot be kept under other names";
     else if (!take_places(place))
         what = "the new files cannot take the place of the old ones";
     if (what) {
-        forget_old(place, moment);
+        forget_old(place, moment, kept);
         drop_new(place);
     } else if (!renumber(place) || fsync(place->directory) != 0) {
         report_say(report, REPORT_LOST, "the new files are in place, but the directory cannot be synced: %s",
