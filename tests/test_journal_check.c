@@ -69,6 +69,19 @@ static void what_nobody_knows_to_be_synced_is_said_to_be_that(void)
     EXPECT_SAID("note journal.0 offset 6864: the last record is torn, and was never synced");
 }
 
+/* A sound record of an epoch that nothing has begun. */
+static void an_epoch_without_a_beginning_is_said(void)
+{
+    make_plain();
+    const struct place *place = &journal.places[journal.count - 1];
+    struct journal_record record = place->record;
+    record.epoch++;
+    seal(&record, (char *)journal.bytes[0] + place->offset + sizeof(record));
+    put_bytes(0, place->offset, &record, sizeof(record));
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("0 bytes are damaged: it is of another epoch; nothing says that it was ever synced");
+}
+
 static void a_journal_of_many_accounts_is_checked(void)
 {
     struct store_options options = {.directory = "journal", .journal_bytes = 1 << 20, .accounts = 2000};
@@ -191,6 +204,7 @@ static void where_every_name_is_taken_a_repair_changes_nothing(void)
 static const struct harness_test tests[] = {
     {"records that are missing are counted", records_that_are_missing_are_counted},
     {"what nobody knows to be synced is said to be that", what_nobody_knows_to_be_synced_is_said_to_be_that},
+    {"an epoch without a beginning is said", an_epoch_without_a_beginning_is_said},
     {"a journal of many accounts is checked", a_journal_of_many_accounts_is_checked},
     {"one file alone is a journal", one_file_alone_is_a_journal},
     {"two files of one generation are refused", two_files_of_one_generation_are_refused},

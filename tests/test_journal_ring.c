@@ -100,7 +100,8 @@ static void a_group_takes_what_one_call_can_write(void)
         send_body((size_t)i % 9);
     for (int i = 0; i < 6; i++)
         send_body(1000000);
-    for (int i = 0; i < 240; i++)
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    for (int i = 0; i < 252; i++)
         send_body(5);
     for (int i = 0; i < 6; i++)
         send_body(980000);
@@ -162,11 +163,31 @@ static void fail_read(uint64_t at, int error)
     fault.error = error;
 }
 
+static void expect_no_end_at(uint64_t offset)
+{
+    char why[1024];
+    unsigned char byte;
+    EXPECT_EQ(syscall(SYS_pread64, disk_memory[0], &byte, 1, offset), 1);
+    byte ^= 1;
+    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
+    uint64_t at = 1;
+    for (bool struck = true; struck; at++) {
+        fail_read(at, EIO);
+        enum status status = store_open(&store, &options, why, sizeof(why));
+        struck = fault.seen >= at;
+        fail_read(0, 0);
+        EXPECT_EQ(status, struck ? STATUS_SYSTEM : STATUS_MISMATCH);
+        EXPECT(strstr(why, struck ? "cannot be read: Input/output error" : "was acknowledged once"));
+    }
+    EXPECT(at > 4);
+    byte ^= 1;
+    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
+}
+
 /* The journal is read in pieces; whichever of them cannot be read, nothing is taken for its end. */
 static void a_long_journal_that_cannot_be_read_is_refused(void)
 {
     static const int errors[] = {EIO, DISK_NOTHING};
-    char why[1024];
     begin();
     uint64_t second = journal_offset();
     send_body(10);
@@ -188,20 +209,8 @@ static void a_long_journal_that_cannot_be_read_is_refused(void)
     EXPECT_EQ(scene_digest(store), digest);
     scene_close(store);
     /* What is damaged was acknowledged, as the last record says; until that has been read nobody knows. */
-    unsigned char byte;
-    EXPECT_EQ(syscall(SYS_pread64, disk_memory[0], &byte, 1, second), 1);
-    byte ^= 1;
-    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, second), 1);
-    uint64_t at = 1;
-    for (bool struck = true; struck; at++) {
-        fail_read(at, EIO);
-        enum status status = store_open(&store, &options, why, sizeof(why));
-        struck = fault.seen >= at;
-        fail_read(0, 0);
-        EXPECT_EQ(status, struck ? STATUS_SYSTEM : STATUS_MISMATCH);
-        EXPECT(strstr(why, struck ? "cannot be read: Input/output error" : "was acknowledged once"));
-    }
-    EXPECT(at > 4);
+    expect_no_end_at(second);
+    expect_no_end_at(second + 5000); /* in the long one behind it */
 }
 
 static bool many_come;
@@ -220,7 +229,7 @@ static void send_many(void)
 }
 
 /* More messages than one chunk, more bytes than one write, and as much again while it runs. */
-static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
+static void fail_checkpoints(int messages)
 {
     static const enum disk_call calls[] = {
 #if DISK_HAS_MEMORY
@@ -230,7 +239,7 @@ static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
         CALL_READ
     };
     begin();
-    for (int i = 0; i < 2 * PINS_MAX; i++)
+    for (int i = 0; i < messages; i++)
         send_body(20000);
     EXPECT_EQ(store_settle(store), STATUS_OK);
     for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
@@ -252,7 +261,7 @@ static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
             EXPECT_EQ(message_pins(store), 0);
             bool read_only = store->header->journal.failure != 0;
             EXPECT_EQ(store_settle(store), STATUS_OK);
-            while (mailbox_count(store, scene_account(store, "bob")) > 2 * PINS_MAX && !read_only)
+            while (mailbox_count(store, scene_account(store, "bob")) > (uint64_t)messages && !read_only)
                 EXPECT_EQ(mailbox_delete_first(store, scene_account(store, "bob")), STATUS_OK);
             uint64_t digest = scene_digest(store);
             EXPECT(read_only || store_settle(store) == STATUS_OK);
@@ -263,6 +272,16 @@ static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
             EXPECT(at < 100);
         }
     }
+}
+
+static void a_checkpoint_that_fails_anywhere_changes_nothing(void)
+{
+    fail_checkpoints(2 * PINS_MAX);
+}
+
+static void a_checkpoint_of_little_that_fails_anywhere_changes_nothing(void)
+{
+    fail_checkpoints(1);
 }
 
 /* What waits is written before the snapshot begins; the second group is never tried. */
@@ -291,6 +310,8 @@ static const struct harness_test tests[] = {
      a_record_of_more_pieces_than_one_call_takes_is_whole_or_absent},
     {"a long journal that cannot be read is refused", a_long_journal_that_cannot_be_read_is_refused},
     {"a checkpoint that fails anywhere changes nothing", a_checkpoint_that_fails_anywhere_changes_nothing},
+    {"a checkpoint of little that fails anywhere changes nothing",
+     a_checkpoint_of_little_that_fails_anywhere_changes_nothing},
     {"a checkpoint that cannot write what waits does not begin",
      a_checkpoint_that_cannot_write_what_waits_does_not_begin},
 };

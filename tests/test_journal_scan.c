@@ -191,6 +191,15 @@ static void what_no_longer_counts_is_passed_over(void)
     put((struct journal_record){.sequence = 2, .epoch = EPOCH - 1});
     put_log(2, 1);
     EXPECT_STR(scan_file(), "1 torn@4176+80 (it is of another epoch); 2 end");
+    begin_log();
+    put_log(1, 0);
+    put((struct journal_record){.sequence = 2, .epoch = EPOCH + 1});
+    EXPECT_STR(scan_file(), "1 torn@4176+0 (it is of another epoch); 2 end");
+    begin_log();
+    put_log(1, 0);
+    put((struct journal_record){.sequence = 2, .type = RECORD_END});
+    put_log(3, 2);
+    EXPECT_STR(scan_file(), "1 2 3 end");
 }
 
 static void records_that_are_missing_without_a_gap_are_counted(void)
@@ -406,7 +415,7 @@ static void where_reading_fails_the_scan_says_so(void)
 /* The bad page is taken for damage, wherever it lies; what follows it is kept. */
 static void a_page_that_cannot_be_read_is_damage(void)
 {
-    static const off_t pages[] = {4096, 8192, MEGABYTE, MEGABYTE + BAD_PAGE, 440 * BAD_PAGE};
+    static const off_t pages[] = {4096, 8192, MEGABYTE, MEGABYTE + BAD_PAGE, 294 * BAD_PAGE, 440 * BAD_PAGE};
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
         begin_far();
         disk_bad_page = pages[i];
