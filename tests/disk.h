@@ -43,7 +43,6 @@ enum disk_call {
     CALL_SYNC = 4,
     CALL_RESERVE = 8,
     CALL_MAP = 16,
-    CALL_FORK = 32,
     CALL_SEMAPHORE = 64,
     CALL_RANDOM = 128,
     CALL_OPEN = 256,
@@ -404,13 +403,6 @@ int linkat(int from, const char *name, int to, const char *other, int flags)
 int renameat(int from, const char *name, int to, const char *other)
 {
     return strikes(CALL_NAME) ? -1 : (int)syscall(SYS_renameat2, from, name, to, other, 0);
-}
-
-pid_t fork(void)
-{
-    pid_t (*real)(void);
-    find_real(&real, "fork");
-    return strikes(CALL_FORK) ? -1 : real();
 }
 
 int sem_init(sem_t *semaphore, int shared, unsigned value)
