@@ -32,7 +32,7 @@ enum {
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
 
-#define ID_MOST (UINT64_C(1) << 48) /* no office lives to give that many: a greater id is a scribble */
+#define ID_MOST (UINT64_C(1) << 63) /* no office lives to give that many: a greater id is a scribble */
 
 typedef uint32_t block_t; /* offset / UNIT of a block */
 
