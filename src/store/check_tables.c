@@ -137,11 +137,11 @@ static void check_content(struct check *check, uint32_t who, bool alive)
     if (record->changed > check->store->header->journal.assigned)
         finding(check, "account %u: journal record %llu about it was never given", who,
                 (unsigned long long)record->changed);
-    if (walk.count != record->count || walk.last > record->newest || record->newest >= ID_MOST)
+    if (walk.count != record->count || walk.last > record->newest || record->newest == UINT64_MAX)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
                 (unsigned long long)record->count, (unsigned long long)record->newest);
-    if (queued == UINT64_MAX || record->queue_newest >= ID_MOST || walk.bytes + queued != record->bytes)
+    if (queued == UINT64_MAX || record->queue_newest == UINT64_MAX || walk.bytes + queued != record->bytes)
         finding(check, "account %u: its messages or bytes are miscounted", who);
 }
 
