@@ -42,7 +42,7 @@ offers() {
 
 @test "shmaild: every option that its help shows" {
     assert_equal "$(offers shmaild --sysl)" "--syslog"
-    assert_equal "$(offers shmaild -l "")" "inet: unix:"
+    assert_equal "$(offers shmaild -l "")" "inet: unix: proxy:inet: proxy:unix:"
     assert_equal "$(offers shmaild -t "")" ""
     for option in -l -1 -i -n -e -D -t -m -c -v -V --dump --crypt-cost --accounts --slots --help; do
         [[ " $(offers shmaild -) " == *" $option "* ]]

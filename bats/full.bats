@@ -180,7 +180,7 @@ END
     run ask "SEND alice $body $cookie" WHY "MESSAGE $body $cookie" WHY
     assert_output $'KO\nOK '"$FULL"$'\nKO\nOK '"$FULL"
     expect_deserted
-    run ask "SEND alice ${body:0:1000000} $cookie"
+    run ask "SEND alice ${body:0:800000} $cookie"
     assert_output "OK 1"
 }
 

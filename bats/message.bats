@@ -259,8 +259,8 @@ END
 END
 }
 
-@test "without open entry a password makes the account on first use" {
-    run serve_once --no-open-entry < <(
+@test "where a password is required it makes the account on first use" {
+    run --separate-stderr serve_once --require-password < <(
         frame 0 '{"name": "a@b.c"}'
         frame 0 '{"name": "a@b.c", "password": "first"}'
         frame 0 '{"name": "a@b.c", "password": "second"}'

@@ -18,14 +18,16 @@ struct cookie {
 struct session {
     uint32_t index, generation; /* of the session record */
     account_t account;
+    int64_t fresh; /* the second (clock_coarse) from which on its expiry has to be looked at again */
     char text[COOKIE_TEXT + 1];
 };
 
-/* Finds the session of a cookie. A session that *session remembers is verified without a lock or look-up, as
- * long as it lives. STATUS_NO_SESSION: no such cookie, or it is malformed; *session is then empty. */
+/* Finds the session of a cookie, and notes that it was used. A session that *session remembers is verified
+ * without a lock or look-up, as long as it lives. One that has expired ends. STATUS_NO_SESSION: no such
+ * cookie, or it is malformed; *session is then empty. */
 enum status cookie_verify(struct store *, const char *text, size_t length, struct session *session);
 
-/* True while the session has not ended. Lock-free. */
+/* True while the session has not ended (an expired one ends when it is verified). Lock-free. */
 bool session_alive(struct store *, const struct session *);
 
 /* Ends a session; STATUS_NO_SESSION if it had ended already. *session is empty afterwards. */

@@ -24,7 +24,8 @@ enum status draft_write(struct store *, const struct letter *);
 void draft_drop(struct store *);
 
 /* Publishes the draft as the newest message of the mailbox, sets *id, and wakes who waits for it.
- * STATUS_GONE: the account was removed; STATUS_FULL_SEGMENT. On both the draft stays. */
+ * STATUS_GONE: the account was removed; STATUS_FULL_MAILBOX: the quota is reached; STATUS_FULL_SEGMENT. On
+ * each the draft stays. */
 enum status mailbox_append(struct store *, account_t, message_id *id);
 
 /* The number of messages; one load, no lock. 0 for an account that is gone. */

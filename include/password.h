@@ -15,4 +15,7 @@ enum status password_hash(struct store *, const char *password, size_t length,
 enum status password_matches(struct store *, const char *password, size_t length,
                              const struct account_secret *);
 
+/* Whether a hash was made by the method and cost that new ones have. */
+bool password_is_current(const struct store *, const char *hash);
+
 #endif

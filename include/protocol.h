@@ -5,21 +5,27 @@
 #ifndef SHMAIL_PROTOCOL_H
 #define SHMAIL_PROTOCOL_H
 
+#include "source.h"
 #include "store.h"
 #include "stream.h"
 
 /* What the operator decided and every protocol follows. */
 struct settings {
-    const char *domain;   /* the local domain: alice and alice@domain are one account */
-    size_t message_limit; /* bytes of text in one message */
-    bool open_entry;      /* Message entry of an unknown name without a password makes an account */
-    bool dump_allowed;    /* DUMP may print the post office on standard error */
+    const char *domain;    /* the local domain: alice and alice@domain are one account */
+    size_t message_limit;  /* bytes of text in one message */
+    bool require_password; /* Message entry needs one; else an unknown name makes an account without */
+    bool closed;           /* accounts are made by the operator alone; require_password is set too */
+    uint32_t registrations,
+        entries;       /* accounts made, and names entered, by one source in an hour; 0: no limit */
+    bool dump_allowed; /* DUMP may print the post office on standard error */
 };
 
 struct connection {
     struct store *store; /* attached */
     struct stream *stream;
     const struct settings *settings;
+    struct source source; /* who the throttles take it for */
+    const char *peer;     /* who it is in the log */
 };
 
 struct protocol {

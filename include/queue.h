@@ -8,11 +8,12 @@
 
 #include "mailbox.h"
 
-/* Puts this process's draft on the sender's queue. STATUS_GONE: the draft stays. */
+/* Puts this process's draft on the sender's queue. STATUS_GONE, STATUS_FULL_QUEUE: the draft stays. */
 enum status queue_push(struct store *, account_t sender);
 
 /* Moves the newest message of the sender's queue to the recipient's mailbox and wakes who waits for it.
- * STATUS_NOTHING_QUEUED, STATUS_GONE (either account), STATUS_FULL_SEGMENT: nothing has moved. */
+ * STATUS_NOTHING_QUEUED, STATUS_GONE (either account), STATUS_FULL_MAILBOX, STATUS_FULL_SEGMENT: nothing has
+ * moved. */
 enum status queue_store(struct store *, account_t sender, account_t recipient, message_id *id);
 
 uint64_t queue_count(struct store *, account_t sender);

@@ -23,6 +23,9 @@ enum status {
     STATUS_FULL_ACCOUNTS,  /* every account record is in use */
     STATUS_FULL_SESSIONS,  /* every session record is in use */
     STATUS_FULL_SLOTS,     /* every process slot is in use */
+    STATUS_FULL_MAILBOX,   /* the recipient's mailbox has reached its quota */
+    STATUS_FULL_QUEUE,     /* the sender's queue has */
+    STATUS_THROTTLED,      /* too many attempts of late; nothing was tried */
     STATUS_NO_MEMORY,      /* no private memory for this request */
     STATUS_TIMED_OUT,      /* the time that was given is over */
     STATUS_HANGUP,         /* the peer is gone, or has said all that it will say */

@@ -41,6 +41,11 @@ struct store_options {
     uint32_t slots;         /* most processes at once; 0: 1,024 for a new segment, else what it has */
     uint32_t sessions_per_account; /* a login over this ends the account's oldest session; 0: 1 */
     int crypt_cost;                /* yescrypt cost of new hashes, 1 to 11; 0: the library's default */
+
+    /* 0: no limit. A session ends so long after its last use (by up to a sixteenth later) or its login. */
+    uint32_t session_idle_seconds, session_age_seconds;
+    /* Most messages, and bytes of their texts, in a mailbox; the same again in a sender's queue. */
+    uint64_t quota_messages, quota_bytes;
 };
 
 /* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line.
@@ -62,6 +67,13 @@ enum status store_serve(struct store *);
 /* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
  * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
 enum status store_attach(struct store *, const char *peer);
+
+/* Another peer than at store_attach, and where it comes from (source.h). */
+struct source;
+void store_name_peer(struct store *, const char *peer, const struct source *);
+
+/* How many processes have named that source, this one too. Without a lock. */
+size_t store_count_source(struct store *, const struct source *);
 void store_describe(struct store *,
                     const char *protocol); /* protocol lives for ever, at most 15 bytes count */
 

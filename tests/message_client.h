@@ -33,8 +33,7 @@ struct client {
 
 /* One for each test, which is a process of its own. */
 static struct store *store;
-static struct settings settings = {
-    .domain = "mail.localhost", .message_limit = 1000, .open_entry = true, .dump_allowed = true};
+static struct settings settings = {.domain = "mail.localhost", .message_limit = 1000, .dump_allowed = true};
 static int sockets[CLIENTS_MAX];
 static size_t socket_count;
 
@@ -60,7 +59,8 @@ static inline void serve(int descriptor)
                                      .idle_seconds = 30,
                                      .sleep_mask = signals_sleep_mask(),
                                      .closing = signals_closing()};
-    struct connection connection = {.store = store, .stream = stream_open(&options), .settings = &settings};
+    struct connection connection = {
+        .store = store, .stream = stream_open(&options), .settings = &settings, .peer = "test"};
     (void)protocol_serve(&connection);
     stream_close(connection.stream);
     store_detach(store);

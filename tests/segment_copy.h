@@ -55,6 +55,8 @@ static inline void copy_measure(struct segment_copy *copy)
     copy->span_count = 0;
     copy_add_span(copy, header, sizeof(*header));
     copy_add_span(copy, live->reserved, sizeof(uint64_t));
+    for (enum throttle which = THROTTLE_SOURCE; which <= THROTTLE_PAIR; which++)
+        copy_add_span(copy, live->throttles[which], header->throttle_most * sizeof(struct throttle_record));
     copy_add_span(copy, live->waits, header->slots_most * sizeof(uint64_t));
     copy_add_span(copy, live->ring, COPY_NOTES * sizeof(struct journal_note));
     copy_add_span(copy, live->slots, header->slots_most * sizeof(struct slot));

@@ -44,7 +44,8 @@ static inline struct store *open_store(void)
 _Noreturn static inline void serve_peer(struct store *store, int socket)
 {
     struct stream_options options = {.in = socket, .out = socket, .idle_seconds = 30};
-    struct connection connection = {store, stream_open(&options), &settings};
+    struct connection connection = {
+        .store = store, .stream = stream_open(&options), .settings = &settings, .peer = "test"};
 
     EXPECT(connection.stream != NULL);
     EXPECT_EQ(store_attach(store, "test"), STATUS_OK);

@@ -6,6 +6,7 @@
 #include "mailbox_record.h"
 #include "password.h"
 #include "steps_office.h"
+#include "throttle.h"
 #include "transaction.h"
 
 enum {
@@ -49,6 +50,23 @@ static void login(void)
 {
     struct cookie cookie;
     EXPECT_EQ(account_login(office, &secret, &cookie), STATUS_OK);
+}
+
+static void begin_attempt(void)
+{
+    const struct source source = source_of_user(1000);
+    EXPECT_EQ(throttle_login(office, &source, "alice", 5), 0);
+}
+
+static void succeed(void)
+{
+    throttle_end(office, false);
+}
+
+static void try_and_fail(void)
+{
+    begin_attempt();
+    throttle_end(office, true);
 }
 
 static void verify_new_cookie(void)

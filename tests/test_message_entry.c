@@ -183,7 +183,7 @@ static void closed_entry(void)
 {
     account_t account;
 
-    settings.open_entry = false;
+    settings.require_password = true;
     open_store(64 << 20);
     EXPECT_EQ(account_create(store, "open@pass.word", 14, NULL, &account, NULL), STATUS_OK);
     struct client client = connect_client();

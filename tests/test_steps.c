@@ -98,6 +98,8 @@ static const struct operation account_operations[] = {
     {"account_create", NULL, create, CHANGES},
     {"account_create of the first one", NULL, create, CHANGES | EMPTY},
     {"account_login in place of an older session", read_secret, login, CHANGES},
+    {"throttle_login and throttle_end", NULL, try_and_fail, 0},
+    {"throttle_end after a success", begin_attempt, succeed, 0},
     {"cookie_verify", verify_new_cookie, verify_again, 0},
     {"cookie_end", verify_new_cookie, end_session, CHANGES},
     {"account_change_hash", read_secret, change_hash, CHANGES},

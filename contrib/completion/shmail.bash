@@ -64,9 +64,10 @@ _shmaild() {
     -u) _shmail_offer "$2" < <(cut -d : -f 1 /etc/passwd) ;;
     -l)
         compopt -o nospace 2>/dev/null # which fails outside a completion
-        _shmail_offer "$2" <<<'inet: unix:'
+        _shmail_offer "$2" <<<'inet: unix: proxy:inet: proxy:unix:'
         ;;
     : | -[Dtmc] | --crypt-cost | --per-source | --spare | --*-timeout | --accounts | --slots | --sessions | --segment-size) ;;
+    --cookie-* | --quota-* | --registrations | --entries) ;;
     *) _shmail_offer "$2" < <(_shmail_options "$1") ;;
     esac
 }

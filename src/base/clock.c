@@ -32,6 +32,11 @@ int64_t clock_unix(void)
     return (int64_t)read_clock(CLOCK_REALTIME_COARSE).tv_sec; /* exact enough for seconds, and cheaper */
 }
 
+int64_t clock_coarse(void)
+{
+    return (int64_t)read_clock(CLOCK_MONOTONIC_COARSE).tv_sec;
+}
+
 int64_t deadline_after_seconds(int64_t seconds)
 {
     int64_t now = clock_now();

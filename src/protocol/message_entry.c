@@ -1,10 +1,11 @@
 /* message_entry.c: Message's entry: whether a name, with a password or without, may be entered, and by whom
  * it is. In comes what the client claims, out goes the account of the session. It knows nothing of frames and
  * JSON. */
+#include "authenticate.h"
 #include "clock.h"
 #include "message_session.h"
 #include "name.h"
-#include "password.h"
+#include "throttle.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -25,8 +26,13 @@ static enum status create(struct message_session *session, const char *name, siz
                           const struct message_argument *password, account_t *account)
 {
     struct store *store = session->connection->store;
+    const struct connection *connection = session->connection;
     char hash[HASH_MAX + 1];
 
+    if (!throttle_take(store, THROTTLE_REGISTRATION, &connection->source,
+                       connection->settings->registrations)) {
+        return STATUS_THROTTLED;
+    }
     if (!password->given) {
         return account_create(store, name, length, NULL, account, NULL);
     }
@@ -38,29 +44,44 @@ static enum status create(struct message_session *session, const char *name, siz
     return status;
 }
 
-/* Finds or creates the account. Only who has the right password learns anything that depends on the account's
- * state, as whether it is entered elsewhere. */
-static enum status admit(struct message_session *session, const char *name, size_t length,
+static enum status check(struct message_session *session, const char *name, size_t length,
                          const struct message_argument *password, account_t *account)
 {
-    struct store *store = session->connection->store;
-    bool open = session->connection->settings->open_entry;
     struct account_secret secret;
+    enum status status =
+        authenticate(session->connection, name, length, password->bytes, password->length, &secret);
 
-    if (!open && !password->given) {
-        return message_refuse(session, STATUS_DENIED, "A password is required");
-    }
-    enum status status = account_secret(store, name, length, &secret);
-    if (status == STATUS_NO_ACCOUNT) {
-        return create(session, name, length, password, account);
-    }
-    if (status == STATUS_OK && !(open && secret.hash[0] == '\0')) {
-        status = password->given ? password_matches(store, password->bytes, password->length, &secret)
-                                 : message_refuse(session, STATUS_DENIED, "A password is required");
+    if (status == STATUS_OK) {
+        authenticate_renew(session->connection, password->bytes, password->length, &secret);
     }
     *account = secret.account;
     explicit_bzero(&secret, sizeof secret);
-    return status;
+    return status == STATUS_HANGUP ? message_end(session, status) : status;
+}
+
+/* Finds or creates the account. Only who has the right password learns anything that depends on the account's
+ * state, as whether it is entered elsewhere; in a closed post office, even whether there is one. */
+static enum status admit(struct message_session *session, const char *name, size_t length,
+                         const struct message_argument *password, account_t *account)
+{
+    const struct settings *settings = session->connection->settings;
+    struct account_secret secret;
+
+    if (settings->require_password && !password->given) {
+        return message_refuse(session, STATUS_DENIED, "A password is required");
+    }
+    enum status status = account_secret(session->connection->store, name, length, &secret);
+    bool is_free = secret.hash[0] == '\0';
+    *account = secret.account;
+    explicit_bzero(&secret, sizeof secret);
+    if (status == STATUS_NO_ACCOUNT && !settings->closed) {
+        return create(session, name, length, password, account);
+    }
+    if (is_free && !settings->require_password) {
+        return STATUS_OK;
+    }
+    return password->given ? check(session, name, length, password, account)
+                           : message_refuse(session, STATUS_DENIED, "A password is required");
 }
 
 /* A client that has closed its connection may come back before the process that served it has noticed, so a
@@ -115,7 +136,12 @@ enum status message_entry(struct message_session *session, const struct message_
         return message_refuse(session, STATUS_MALFORMED, "A password has 1 to %d bytes and no space",
                               PASSWORD_MAX);
     }
-    size_t length = name_canonical(name->bytes, name->length, session->connection->settings->domain);
+    const struct connection *connection = session->connection;
+    if (!throttle_take(connection->store, THROTTLE_ENTRY, &connection->source,
+                       connection->settings->entries)) {
+        return STATUS_THROTTLED;
+    }
+    size_t length = name_canonical(name->bytes, name->length, connection->settings->domain);
     for (unsigned i = 0; i < ENTRY_TRIES && (status == STATUS_GONE || status == STATUS_TAKEN); i++) {
         status = try_entry(session, name->bytes, length, password);
     }

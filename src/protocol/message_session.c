@@ -74,6 +74,8 @@ static const char *const error_texts[STATUS_COUNT] = {
     [STATUS_NO_MESSAGE] = "Mail with such index does not exist",
     [STATUS_IN_USE] = "Such user is already logged in",
     [STATUS_TIMED_OUT] = "Timed out",
+    [STATUS_FULL_MAILBOX] = "Mailbox is full",
+    [STATUS_THROTTLED] = "Too many attempts, wait and try again",
 };
 
 enum status message_refuse(struct message_session *session, enum status status, const char *format, ...)

@@ -78,6 +78,9 @@ static const char *const words[] = {
     [STATUS_FULL_ACCOUNTS] = "KO",
     [STATUS_FULL_SESSIONS] = "KO",
     [STATUS_FULL_SLOTS] = "KO",
+    [STATUS_FULL_MAILBOX] = "KO",
+    [STATUS_FULL_QUEUE] = "KO",
+    [STATUS_THROTTLED] = "KO",
     [STATUS_NO_MEMORY] = "KO",
     [STATUS_TIMED_OUT] = "KO",
     [STATUS_HANGUP] = NULL,
@@ -288,6 +291,7 @@ static void release_messages(void *store)
 static enum status serve(struct connection *connection)
 {
     struct smsp smsp = {
+        .connection = connection,
         .store = connection->store,
         .stream = connection->stream,
         .settings = connection->settings,

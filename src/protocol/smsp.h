@@ -29,7 +29,8 @@ enum smsp_payload {
 };
 
 struct smsp {
-    struct store *store;
+    struct connection *connection;
+    struct store *store; /* its parts */
     struct stream *stream;
     const struct settings *settings;
     struct smsp_frame frame;

@@ -3,7 +3,8 @@
  * secret. */
 #include "smsp.h"
 
-#include "password.h"
+#include "authenticate.h"
+#include "throttle.h"
 
 #include <string.h>
 
@@ -14,18 +15,12 @@ static void reply_cookie(struct smsp *smsp, const char *before, struct cookie *c
     explicit_bzero(cookie, sizeof *cookie);
 }
 
-/* Reads the secret of the user who is named and checks a password against it, in the same time whatever is
- * wrong. */
-static enum status authenticate(struct smsp *smsp, enum argument kind, struct account_secret *secret)
+/* Checks an argument as the password of the user who is named. */
+static enum status check(struct smsp *smsp, enum argument kind, struct account_secret *secret)
 {
     struct text name = smsp->arguments[ARGUMENT_USERNAME], password = smsp->arguments[kind];
-    enum status found = account_secret(smsp->store, name.bytes, name.length, secret);
-    enum status matches = password_matches(smsp->store, password.bytes, password.length, secret);
 
-    if (found == STATUS_NO_ACCOUNT) {
-        return STATUS_DENIED;
-    }
-    return found != STATUS_OK ? found : matches;
+    return authenticate(smsp->connection, name.bytes, name.length, password.bytes, password.length, secret);
 }
 
 enum status smsp_register(void *context)
@@ -36,10 +31,17 @@ enum status smsp_register(void *context)
     struct cookie cookie;
     char hash[HASH_MAX + 1];
 
+    if (smsp->settings->closed) {
+        return smsp_refuse(smsp, STATUS_DENIED, "only the operator makes accounts here");
+    }
     /* A name that is taken is worth no hash; that it is taken is what REGISTER says anyway. */
     enum status status = account_find(smsp->store, name.bytes, name.length, &account);
     if (status != STATUS_NO_ACCOUNT) {
         return status == STATUS_OK ? STATUS_TAKEN : status;
+    }
+    if (!throttle_take(smsp->store, THROTTLE_REGISTRATION, &smsp->connection->source,
+                       smsp->settings->registrations)) {
+        return STATUS_THROTTLED;
     }
     status = password_hash(smsp->store, password.bytes, password.length, hash);
     if (status == STATUS_OK) {
@@ -58,8 +60,10 @@ enum status smsp_login(void *context)
     struct account_secret secret;
     struct cookie cookie;
 
-    enum status status = authenticate(smsp, ARGUMENT_PASSWORD, &secret);
+    enum status status = check(smsp, ARGUMENT_PASSWORD, &secret);
     if (status == STATUS_OK) {
+        struct text password = smsp->arguments[ARGUMENT_PASSWORD];
+        authenticate_renew(smsp->connection, password.bytes, password.length, &secret);
         status = account_login(smsp->store, &secret, &cookie);
     }
     explicit_bzero(&secret, sizeof secret);
@@ -83,7 +87,7 @@ enum status smsp_passwd(void *context)
     struct account_secret secret;
     char hash[HASH_MAX + 1] = "";
 
-    enum status status = authenticate(smsp, ARGUMENT_OLD_PASSWORD, &secret);
+    enum status status = check(smsp, ARGUMENT_OLD_PASSWORD, &secret);
     if (status == STATUS_OK) {
         status = password_hash(smsp->store, password.bytes, password.length, hash);
     }
@@ -100,7 +104,7 @@ enum status smsp_unregister(void *context)
     struct smsp *smsp = context;
     struct account_secret secret;
 
-    enum status status = authenticate(smsp, ARGUMENT_PASSWORD, &secret);
+    enum status status = check(smsp, ARGUMENT_PASSWORD, &secret);
     if (status == STATUS_OK) {
         status = account_remove(smsp->store, &secret);
     }

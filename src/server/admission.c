@@ -54,21 +54,23 @@ static bool has_its_share(const struct children *children, size_t share, const s
     return true;
 }
 
-enum admission admission_accept(int listener, const struct children *children, size_t per_source,
-                                struct complaint *complaint, struct arrival *arrival)
+enum admission admission_accept(const struct listener *listener, const struct children *children,
+                                size_t per_source, struct complaint *complaint, struct arrival *arrival)
 {
     struct address address = {.length = sizeof address.socket};
 
     arrival->connection =
-        accept4(listener, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (arrival->connection < 0 && is_exhausted(errno)) {
         return ADMISSION_EXHAUSTED;
     }
     if (arrival->connection < 0) { /* most errors are those of a connection which has gone */
         return errno == EBADF || errno == EINVAL || errno == ENOTSOCK ? ADMISSION_BROKEN : ADMISSION_NONE;
     }
-    arrival->source = source_of(&address, arrival->connection);
-    if (has_its_share(children, per_source, &arrival->source, &address, complaint)) {
+    arrival->proxied = listener->behind_proxy;
+    arrival->source =
+        arrival->proxied ? (struct source){.kind = SOURCE_OTHER} : source_of(&address, arrival->connection);
+    if (!arrival->proxied && has_its_share(children, per_source, &arrival->source, &address, complaint)) {
         (void)close(arrival->connection);
         return ADMISSION_NONE;
     }

@@ -3,6 +3,7 @@
 #define SHMAIL_ADMISSION_H
 
 #include "children.h"
+#include "listener.h"
 #include "source.h"
 
 #include <stdbool.h>
@@ -12,6 +13,7 @@
 /* A connection that was accepted and has no process yet. */
 struct arrival {
     int connection;
+    bool proxied; /* its listener is for a proxy, whose address is nobody's */
     struct source source;
 };
 
@@ -31,8 +33,8 @@ enum admission {
 };
 
 /* per_source: how many connections of one source there may be. One more is closed at once: whoever holds so
- * many shall not fill the backlog too. */
-enum admission admission_accept(int listener, const struct children *, size_t per_source, struct complaint *,
-                                struct arrival *);
+ * many shall not fill the backlog too. What comes through a proxy is counted when it has said whose it is. */
+enum admission admission_accept(const struct listener *, const struct children *, size_t per_source,
+                                struct complaint *, struct arrival *);
 
 #endif

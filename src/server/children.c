@@ -113,16 +113,17 @@ size_t children_of(const struct children *children, const struct source *source)
     return count;
 }
 
-bool children_hand_over(struct children *children, int connection, const struct source *source)
+bool children_hand_over(struct children *children, int connection, bool proxied, const struct source *source)
 {
     if (children->idle == 0 || children->handed == CHILDREN_HANDED_MAX) {
         return false;
     }
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
-        if (is_idle(child) && spare_give(child->channel, connection)) {
+        if (is_idle(child) && spare_give(child->channel, connection, proxied)) {
             child->connection = connection;
             child->source = *source;
+            child->proxied = proxied;
             children->idle--;
             children->handed++;
             return true;

@@ -3,9 +3,9 @@
  * inetd. */
 #include "connection.h"
 
-#include "address.h"
 #include "checker.h"
 #include "log.h"
+#include "peer.h"
 #include "signals.h"
 
 #include <stdio.h>
@@ -14,29 +14,6 @@
 #include <sysexits.h>
 
 enum { TURN_AWAY_SECONDS = 2 }; /* for the first request of a client that can only be refused */
-
-/* Who is at the other end: an address without "inet:", a user and process, or "stdin". */
-static void name_peer(int descriptor, char peer[static PEER_MAX + 1])
-{
-    struct address address = {.length = sizeof address.socket};
-    struct ucred credentials;
-    socklen_t size = sizeof credentials;
-    char text[ADDRESS_TEXT_SIZE];
-
-    if (getpeername(descriptor, &address.socket.any, &address.length) != 0) {
-        (void)snprintf(peer, PEER_MAX + 1, "stdin");
-    } else if (address.socket.any.sa_family == AF_UNIX) {
-        if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-            (void)snprintf(peer, PEER_MAX + 1, "unix:uid=%lu,pid=%ld", (unsigned long)credentials.uid,
-                           (long)credentials.pid);
-        } else {
-            (void)snprintf(peer, PEER_MAX + 1, "unix");
-        }
-    } else {
-        address_print(&address, text);
-        (void)snprintf(peer, PEER_MAX + 1, "%.*s", PEER_MAX, text + strcspn(text, ":") + 1);
-    }
-}
 
 static const char *end_text(enum status status, const struct stream *stream)
 {
@@ -62,18 +39,19 @@ static enum status settle(void *store)
 }
 
 static int serve(struct store *store, const struct settings *settings, struct stream *stream,
-                 const char *peer)
+                 const struct peer *peer)
 {
-    struct connection connection = {.store = store, .stream = stream, .settings = settings};
+    struct connection connection = {
+        .store = store, .stream = stream, .settings = settings, .source = peer->source, .peer = peer->name};
 
-    log_debug("%s: connected", peer);
+    log_debug("%s: connected", peer->name);
     enum status status = protocol_serve(&connection);
     signals_interrupt(NULL);
     store_detach(store);
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
-        log_warning("%s: closed: %s", peer, end_text(status, stream));
+        log_warning("%s: closed: %s", peer->name, end_text(status, stream));
     } else {
-        log_debug("%s: closed: %s", peer, end_text(status, stream));
+        log_debug("%s: closed: %s", peer->name, end_text(status, stream));
     }
     if (status != STATUS_HANGUP && status != STATUS_TIMED_OUT) { /* there may be input that nobody read */
         stream_linger(stream);
@@ -92,39 +70,66 @@ static int turn_away(struct stream *stream, const char *peer, enum status why)
     return EX_UNAVAILABLE;
 }
 
+/* The connection is that of a proxy until it has said whose it is. Nothing answers who does not say, nor a
+ * source that has its share already. */
+static bool identify(struct store *store, int in, size_t per_source, struct peer *peer)
+{
+    enum status status = peer_take_proxy(in, peer);
+
+    if (status != STATUS_OK) {
+        log_warning("%s: closed: no PROXY header: %s", peer->name,
+                    status == STATUS_TIMED_OUT ? "it was late" : status_text(status));
+        return false;
+    }
+    store_name_peer(store, peer->name, &peer->source);
+    if (store_count_source(store, &peer->source) > per_source) {
+        log_warning("%s: closed: its source has %zu connections already (--per-source)", peer->name,
+                    per_source);
+        return false;
+    }
+    return true;
+}
+
 int connection_serve(struct store *store, const struct settings *settings,
-                     const struct stream_options *limits, int in, int out, struct sandbox *sandbox)
+                     const struct stream_options *limits, int in, int out, size_t proxied,
+                     struct sandbox *sandbox)
 {
     struct stream_options options = *limits;
-    char peer[PEER_MAX + 1];
+    struct peer peer;
 
     options.in = in;
     options.out = out;
     options.sleep_mask = signals_sleep_mask();
     options.closing = signals_closing();
-    name_peer(in, peer);
+    peer_of(in, &peer);
     struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
     if (stream == NULL) {
-        log_error("%s: turned away: %s", peer, status_text(STATUS_NO_MEMORY));
+        log_error("%s: turned away: %s", peer.name, status_text(STATUS_NO_MEMORY));
         return EX_OSERR;
     }
     if (sandbox != NULL) {
         sandbox_enter(sandbox, -1);
         sandbox_seal(sandbox, -1);
     }
-    enum status status = store_attach(store, peer);
+    enum status status = store_attach(store, peer.name);
     if (status != STATUS_OK) {
-        return turn_away(stream, peer, status);
+        return turn_away(stream, peer.name, status);
     }
     signals_interrupt(store);
     if (sandbox != NULL && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
         log_error("save the post office, then mend it with 'shmailctl repair'");
         signals_interrupt(NULL);
         store_detach(store);
-        return turn_away(stream, peer, STATUS_DAMAGED);
+        return turn_away(stream, peer.name, STATUS_DAMAGED);
     }
     stream_before_send(stream, settle, store);
-    int code = serve(store, settings, stream, peer);
+    int code = EX_OK;
+    if (proxied == 0 || identify(store, in, proxied, &peer)) {
+        code = serve(store, settings, stream, &peer);
+    } else {
+        signals_interrupt(NULL);
+        store_detach(store);
+    }
     stream_close(stream);
     return code;
 }

@@ -134,7 +134,8 @@ static bool add_address(struct listeners *listeners, const struct address *addre
     return false;
 }
 
-bool listeners_add(struct listeners *listeners, const struct address_name *name, char *why, size_t why_size)
+bool listeners_add(struct listeners *listeners, const struct address_name *name, bool behind_proxy, char *why,
+                   size_t why_size)
 {
     struct address found[ADDRESS_FOUND_MAX];
     const char *reason = NULL;
@@ -147,6 +148,7 @@ bool listeners_add(struct listeners *listeners, const struct address_name *name,
     }
     for (size_t i = 0; i < count; i++) {
         if (add_address(listeners, &found[i], &reason)) {
+            listeners->list[listeners->count - 1].behind_proxy = behind_proxy;
             continue;
         }
         /* localhost is ::1 too, also where there is no IPv6. */
@@ -158,9 +160,9 @@ bool listeners_add(struct listeners *listeners, const struct address_name *name,
     return true;
 }
 
-static bool inherit(struct listeners *listeners, int descriptor)
+static bool inherit(struct listeners *listeners, int descriptor, bool behind_proxy)
 {
-    struct listener listener = {.descriptor = descriptor};
+    struct listener listener = {.descriptor = descriptor, .behind_proxy = behind_proxy};
     int type = 0, accepts = 0;
     socklen_t size = sizeof type;
 
@@ -180,7 +182,7 @@ static bool inherit(struct listeners *listeners, int descriptor)
     return true;
 }
 
-bool listeners_inherit(struct listeners *listeners, char *why, size_t why_size)
+bool listeners_inherit(struct listeners *listeners, bool behind_proxy, char *why, size_t why_size)
 {
     const char *pid = getenv("LISTEN_PID");
     const char *descriptors = getenv("LISTEN_FDS");
@@ -196,7 +198,7 @@ bool listeners_inherit(struct listeners *listeners, char *why, size_t why_size)
         return false;
     }
     for (int i = 0; i < (int)count; i++) {
-        if (!inherit(listeners, FIRST_HANDED_OVER + i)) {
+        if (!inherit(listeners, FIRST_HANDED_OVER + i, behind_proxy)) {
             (void)snprintf(why, why_size, "LISTEN_FDS=%s: descriptor %d is no listening stream socket",
                            descriptors, FIRST_HANDED_OVER + i);
             return false;
@@ -208,7 +210,7 @@ bool listeners_inherit(struct listeners *listeners, char *why, size_t why_size)
 bool listeners_are_local(const struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {
-        if (!address_is_local(&listeners->list[i].address)) {
+        if (listeners->list[i].behind_proxy || !address_is_local(&listeners->list[i].address)) {
             return false;
         }
     }

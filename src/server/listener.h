@@ -15,6 +15,7 @@ enum { LISTENERS_MAX = 64 };
 struct listener {
     int descriptor;
     struct address address; /* as bound: with the port that the kernel chose */
+    bool behind_proxy;      /* each connection begins with a PROXY header */
     bool owns_path;         /* we have made it: path_status is what it was then */
     struct stat path_status;
 };
@@ -26,12 +27,14 @@ struct listeners {
 
 /* Listens on every address of the name that this machine has. A path whose server is gone is taken over; one
  * where a server answers, or that is no socket, is refused. */
-bool listeners_add(struct listeners *, const struct address_name *, char *why, size_t why_size);
+bool listeners_add(struct listeners *, const struct address_name *, bool behind_proxy, char *why,
+                   size_t why_size);
 
 /* Takes the listening sockets of LISTEN_PID and LISTEN_FDS (sd_listen_fds(3)), where they are meant for this
  * process. */
-bool listeners_inherit(struct listeners *, char *why, size_t why_size);
+bool listeners_inherit(struct listeners *, bool behind_proxy, char *why, size_t why_size);
 
+/* True where only this machine reaches them; through a proxy anybody may. */
 bool listeners_are_local(const struct listeners *);
 
 /* For a child, which only closes them; and for the parent, which also removes the paths that it has made. */

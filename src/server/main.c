@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,13 +124,13 @@ static void listen_everywhere(struct listeners *listeners, const struct options 
 {
     static const struct address_name usual = {.name = "127.0.0.1", .port = "8887"};
     char why[LINE];
-    bool listens = listeners_inherit(listeners, why, sizeof why);
+    bool listens = listeners_inherit(listeners, options->proxy, why, sizeof why);
 
     for (size_t i = 0; listens && i < options->listener_count; i++) {
-        listens = listeners_add(listeners, &options->listeners[i], why, sizeof why);
+        listens = listeners_add(listeners, &options->listeners[i], options->behind_proxy[i], why, sizeof why);
     }
     if (listens && listeners->count == 0) {
-        listens = listeners_add(listeners, &usual, why, sizeof why);
+        listens = listeners_add(listeners, &usual, false, why, sizeof why);
     }
     if (!listens) {
         refuse(listeners, EX_UNAVAILABLE, "%s", why);
@@ -142,10 +143,11 @@ static void announce(const struct listeners *listeners, const struct options *op
     bool printed = true;
 
     for (size_t i = 0; i < listeners->count; i++) {
+        const char *mark = listeners->list[i].behind_proxy ? "proxy:" : "";
         size_t length = strlen(line);
         address_print(&listeners->list[i].address, text);
-        (void)snprintf(line + length, sizeof line - length, "%s%s", i > 0 ? ", " : "", text);
-        printed = printed && (!options->announce || printf("%s\n", text) > 0);
+        (void)snprintf(line + length, sizeof line - length, "%s%s%s", i > 0 ? ", " : "", mark, text);
+        printed = printed && (!options->announce || printf("%s%s\n", mark, text) > 0);
     }
     log_info("listening on %s; %s %s, process %ld", line, options->private ? "private" : "post office",
              options->private ? "post office" : options->name, (long)getpid());
@@ -178,7 +180,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     descriptor_tune(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
     return connection_serve(store, &options->settings, &options->limits, STDIN_FILENO, STDOUT_FILENO,
-                            &sandbox);
+                            options->proxy ? SIZE_MAX : 0, &sandbox);
 }
 
 /* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
@@ -224,7 +226,7 @@ int main(int argc, char **argv)
     static struct sandbox sandbox;
     static struct store *store; /* until the process ends: there is no close */
     char why[LINE];
-    bool error_was_open = descriptors_fill();
+    bool error_was_open = descriptors_fill(), proxied = false;
 
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
     open_log(&options, error_was_open);
@@ -248,13 +250,14 @@ int main(int argc, char **argv)
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
-    int connected = parent_run(&listeners, store, &sandbox, &limits);
+    int connected = parent_run(&listeners, store, &sandbox, &limits, &proxied);
     while (connected == PARENT_DAMAGED) {
         store = rebuild(store, &options, &listeners, &sandbox);
-        connected = parent_run(&listeners, store, &sandbox, &limits);
+        connected = parent_run(&listeners, store, &sandbox, &limits, &proxied);
     }
     if (connected >= 0) {
-        end_child(connection_serve(store, &options.settings, &options.limits, connected, connected, NULL));
+        end_child(connection_serve(store, &options.settings, &options.limits, connected, connected,
+                                   proxied ? limits.per_source : 0, NULL));
     }
     log_info("stopped");
     return EX_OK;

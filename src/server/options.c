@@ -5,6 +5,7 @@
 #include "children.h"
 #include "name.h"
 #include "number.h"
+#include "throttle.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -22,6 +23,8 @@ enum {
     WRITE_DEFAULT = 60,       /* a network that takes nothing for so long is gone */
     SESSION_DEFAULT = 172800, /* twice the longest wait */
     IDLE_MAX = 366 * 86400,
+    COOKIE_IDLE_DEFAULT = 7 * 86400,
+    COOKIE_AGE_DEFAULT = 30 * 86400,
     SEGMENT_LEAST = 1 << 20, /* bytes; smaller ones hold no mail */
     JOURNAL_LEAST = 1 << 20, /* bytes; a smaller file would be checkpointed all the time */
     SYNC_SECONDS_MAX = 3600,
@@ -37,6 +40,14 @@ enum {
     LONG_SEGMENT,
     LONG_SESSIONS,
     LONG_CLOSED,
+    LONG_REQUIRE_PASSWORD,
+    LONG_PROXY,
+    LONG_IDLE,
+    LONG_AGE,
+    LONG_QUOTA_MESSAGES,
+    LONG_QUOTA_BYTES,
+    LONG_REGISTRATIONS,
+    LONG_ENTRIES,
     LONG_DUMP,
     LONG_SYSLOG,
     LONG_SYNC,
@@ -55,7 +66,8 @@ const char options_help[] =
     "usage: shmaild [OPTIONS] [HOST PORT]\n"
     "Serves mail over one shared-memory post office; without an address on 127.0.0.1 port 8887.\n"
     "\n"
-    "  -l ADDRESS            listen on inet:HOST:PORT or unix:PATH too (repeatable; port 0: any)\n"
+    "  -l ADDRESS            listen on inet:HOST:PORT or unix:PATH too (repeatable; port 0: any);\n"
+    "                        proxy:ADDRESS: only for a proxy that sends PROXY headers\n"
     "  -1                    print each bound address on standard output, then close it\n"
     "  -i                    serve standard input and output, then exit (inetd)\n"
     "  -n NAME               the post office (main)\n"
@@ -82,9 +94,17 @@ const char options_help[] =
     "  -v                    log connections too\n"
     "  --syslog              log to syslog instead of standard error\n"
     "  --dump                let DUMP print although not every listener is local\n"
-    "  --no-open-entry       Message entry needs a password\n"
+    "  --require-password    Message entry needs a password\n"
+    "  --closed              the same, and only the operator makes accounts (shmailctl account add)\n"
+    "  --registrations N     most accounts that one source makes in an hour (no limit)\n"
+    "  --entries N           most Message entries of one source in an hour (no limit)\n"
+    "  --quota-messages N, --quota-bytes BYTES\n"
+    "                        most in a mailbox, and again in a sender's queue (no limit)\n"
     "  --crypt-cost N        cost of new password hashes (1 to 11)\n"
     "  --sessions N          sessions per account (1)\n"
+    "  --cookie-idle SECONDS, --cookie-age SECONDS\n"
+    "                        end a session so long after its last use, its login (7 days, 30 days)\n"
+    "  --proxy               what -i or LISTEN_FDS hands over begins with a PROXY header\n"
     "  --accounts N, --slots N, --segment-size BYTES\n"
     "                        sizes of a new post office: accounts, processes, address space\n"
     "  -V, --version         print the version\n"
@@ -189,14 +209,17 @@ static const char *parse_domain(struct complaint *complaint, const char *value)
     return value;
 }
 
+static const char proxy_mark[] = "proxy:";
+
 static void add_listener(struct options *options, struct complaint *complaint, const char *value)
 {
+    size_t mark = strncmp(value, proxy_mark, strlen(proxy_mark)) == 0 ? strlen(proxy_mark) : 0;
     const char *why;
 
     if (options->listener_count == OPTIONS_LISTENERS_MAX) {
         complain(complaint, "-l %s: more than %d addresses", value, OPTIONS_LISTENERS_MAX);
-    } else if (address_parse(value, &options->listeners[options->listener_count], &why)) {
-        options->listener_count++;
+    } else if (address_parse(value + mark, &options->listeners[options->listener_count], &why)) {
+        options->behind_proxy[options->listener_count++] = mark > 0;
     } else {
         complain(complaint, "-l %s: %s", value, why);
     }
@@ -224,7 +247,34 @@ static void parse_long(struct options *options, struct complaint *complaint, int
         store->sessions_per_account = (uint32_t)parse_number(complaint, "--sessions", value, 1, SESSIONS_MAX);
         break;
     case LONG_CLOSED:
-        options->settings.open_entry = false;
+        options->settings.closed = true;
+        options->settings.require_password = true;
+        break;
+    case LONG_REQUIRE_PASSWORD:
+        options->settings.require_password = true;
+        break;
+    case LONG_PROXY:
+        options->proxy = true;
+        break;
+    case LONG_IDLE:
+        store->session_idle_seconds = (uint32_t)parse_number(complaint, "--cookie-idle", value, 0, IDLE_MAX);
+        break;
+    case LONG_AGE:
+        store->session_age_seconds = (uint32_t)parse_number(complaint, "--cookie-age", value, 0, IDLE_MAX);
+        break;
+    case LONG_QUOTA_MESSAGES:
+        store->quota_messages = parse_number(complaint, "--quota-messages", value, 1, UINT32_MAX);
+        break;
+    case LONG_QUOTA_BYTES:
+        store->quota_bytes = parse_bytes(complaint, "--quota-bytes", value, 1, SEGMENT_BYTES_MAX);
+        break;
+    case LONG_REGISTRATIONS:
+        options->settings.registrations =
+            (uint32_t)parse_number(complaint, "--registrations", value, 0, THROTTLE_HOUR_MOST);
+        break;
+    case LONG_ENTRIES:
+        options->settings.entries =
+            (uint32_t)parse_number(complaint, "--entries", value, 0, THROTTLE_HOUR_MOST);
         break;
     case LONG_SYNC:
         parse_sync(options, complaint, value);
@@ -364,7 +414,15 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
         {"slots", required_argument, NULL, LONG_SLOTS},
         {"segment-size", required_argument, NULL, LONG_SEGMENT},
         {"sessions", required_argument, NULL, LONG_SESSIONS},
-        {"no-open-entry", no_argument, NULL, LONG_CLOSED},
+        {"cookie-idle", required_argument, NULL, LONG_IDLE},
+        {"cookie-age", required_argument, NULL, LONG_AGE},
+        {"quota-messages", required_argument, NULL, LONG_QUOTA_MESSAGES},
+        {"quota-bytes", required_argument, NULL, LONG_QUOTA_BYTES},
+        {"registrations", required_argument, NULL, LONG_REGISTRATIONS},
+        {"entries", required_argument, NULL, LONG_ENTRIES},
+        {"require-password", no_argument, NULL, LONG_REQUIRE_PASSWORD},
+        {"closed", no_argument, NULL, LONG_CLOSED},
+        {"proxy", no_argument, NULL, LONG_PROXY},
         {"dump", no_argument, NULL, LONG_DUMP},
         {"sync", required_argument, NULL, LONG_SYNC},
         {"journal-size", required_argument, NULL, LONG_JOURNAL},
@@ -384,7 +442,8 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
 
     *options = (struct options){
         .name = "main",
-        .settings = {.domain = "mail.localhost", .message_limit = MESSAGE_LIMIT_DEFAULT, .open_entry = true},
+        .settings = {.domain = "mail.localhost", .message_limit = MESSAGE_LIMIT_DEFAULT},
+        .store = {.session_idle_seconds = COOKIE_IDLE_DEFAULT, .session_age_seconds = COOKIE_AGE_DEFAULT},
         .limits = {.idle_seconds = IDLE_DEFAULT,
                    .request_seconds = REQUEST_DEFAULT,
                    .write_seconds = WRITE_DEFAULT,

@@ -24,6 +24,7 @@ struct options {
     struct store_options store;                           /* its name is NULL with -e */
     struct settings settings;                             /* dump_allowed: --dump was given */
     struct address_name listeners[OPTIONS_LISTENERS_MAX]; /* -l and HOST PORT */
+    bool behind_proxy[OPTIONS_LISTENERS_MAX];             /* -l proxy:ADDRESS */
     size_t listener_count;
     struct sandbox_options sandbox; /* -u and the options about the sandbox */
     uint32_t connections;           /* -c; 0: not given */
@@ -34,6 +35,7 @@ struct options {
     bool sync_given;                /* --sync */
     bool announce;                  /* -1 */
     bool inetd;                     /* -i */
+    bool proxy;                     /* --proxy: what is handed over is behind one */
     bool verbose;                   /* -v */
     bool syslog;                    /* --syslog */
 };

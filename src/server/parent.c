@@ -41,6 +41,7 @@ struct parent {
     struct arrival waiting[CHILDREN_HANDED_MAX + 1]; /* one for which no process could be had yet, and those
                                                         whose spares have died */
     size_t waiting_count;
+    bool proxied;        /* in a child: its connection comes through a proxy */
     int64_t pause_until; /* nothing is accepted before */
     struct complaint resource_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
@@ -91,7 +92,7 @@ static void reap_child(struct parent *p, pid_t pid, int status)
     }
     child_note_death(pid, status);
     if (child.connection >= 0) {
-        p->waiting[p->waiting_count++] = (struct arrival){child.connection, child.source};
+        p->waiting[p->waiting_count++] = (struct arrival){child.connection, child.proxied, child.source};
     }
     p->pause_until = 0; /* what had run out may be there again */
 }
@@ -158,7 +159,7 @@ static size_t sleep_for_work(struct parent *p)
 }
 
 /* The next connection of a listener. False: there is none, or none to be served. */
-static bool accept_one(struct parent *p, int listener, struct arrival *arrival)
+static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
     switch (admission_accept(listener, &p->children, p->limits->per_source, &p->share_complaint, arrival)) {
     case ADMISSION_GRANTED:
@@ -195,6 +196,7 @@ static bool become_child(struct parent *p, const struct arrival *arrival)
             (void)close(p->waiting[i].connection);
         }
         begin_child(p, "shmaild: child", -1);
+        p->proxied = arrival->proxied;
         return true;
     }
     if (pid < 0) {
@@ -211,7 +213,7 @@ static bool become_child(struct parent *p, const struct arrival *arrival)
 /* True in the child. A spare takes the connection at once, where there is one. */
 static bool serve(struct parent *p, const struct arrival *arrival)
 {
-    return !children_hand_over(&p->children, arrival->connection, &arrival->source) &&
+    return !children_hand_over(&p->children, arrival->connection, arrival->proxied, &arrival->source) &&
            become_child(p, arrival);
 }
 
@@ -227,7 +229,8 @@ static int serve_ready(struct parent *p, size_t asked)
         }
     }
     for (size_t i = 0; i < asked && !is_full(p) && p->waiting_count == 0; i++) {
-        if (p->polls[i].revents != 0 && accept_one(p, p->polls[i].fd, &arrival) && serve(p, &arrival)) {
+        if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival) &&
+            serve(p, &arrival)) {
             return arrival.connection;
         }
     }
@@ -242,7 +245,7 @@ static int become_spare(struct parent *p, const int ends[static 2])
         (void)close(p->waiting[i].connection);
     }
     begin_child(p, "shmaild: spare", ends[1]);
-    int connection = spare_wait(ends[1]);
+    int connection = spare_wait(ends[1], &p->proxied);
     if (connection < 0) {
         _exit(EX_OK);
     }
@@ -345,7 +348,7 @@ static void end_everybody(struct parent *p)
 }
 
 int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
-               const struct parent_limits *limits)
+               const struct parent_limits *limits, bool *proxied)
 {
     struct parent parent = {.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
 
@@ -358,6 +361,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     for (int connection = -1;;) {
         connection = keep_spares(&parent);
         if (connection >= 0) {
+            *proxied = parent.proxied;
             return connection;
         }
         size_t asked = sleep_for_work(&parent);
@@ -381,6 +385,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         want_checker(&parent);
         connection = serve_ready(&parent, asked);
         if (connection >= 0) {
+            *proxied = parent.proxied;
             return connection;
         }
     }

@@ -6,6 +6,7 @@
 #include "sandbox.h"
 #include "store.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Further connections wait in the backlog; those of a source that has its share are accepted and closed, so
@@ -22,10 +23,12 @@ enum {
     PARENT_DAMAGED = -2, /* a check after a crash has failed; no child is left, the listeners are open */
 };
 
-/* Returns in each child with its connected descriptor, which is the child's to close; the child has no
- * listeners, and is in the sandbox. In the parent it returns one of the above. Beside the children it keeps a
- * keeper of the journal, where there is one, and has the store checked after a crash. Needs signals_prepare.
+/* Returns in each child with its connected descriptor, which is the child's to close, and in *proxied whether
+ * it comes through a proxy; the child has no listeners, and is in the sandbox. In the parent it returns one
+ * of the above. Beside the children it keeps a keeper of the journal, where there is one, and has the store
+ * checked after a crash. Needs signals_prepare.
  */
-int parent_run(struct listeners *, struct store *, struct sandbox *, const struct parent_limits *);
+int parent_run(struct listeners *, struct store *, struct sandbox *, const struct parent_limits *,
+               bool *proxied);
 
 #endif

@@ -15,9 +15,9 @@ bool spare_channel(int ends[static 2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0;
 }
 
-bool spare_give(int channel, int connection)
+bool spare_give(int channel, int connection, bool proxied)
 {
-    char byte = 0;
+    char byte = (char)proxied;
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];
@@ -39,7 +39,7 @@ bool spare_has_taken(int channel)
 }
 
 /* -1: nothing has come. */
-static int receive_connection(int channel)
+static int receive_connection(int channel, bool *proxied)
 {
     char byte;
     union {
@@ -54,11 +54,12 @@ static int receive_connection(int channel)
     if (recvmsg(channel, &message, MSG_CMSG_CLOEXEC) == 1 &&
         message.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS) {
         memcpy(&connection, CMSG_DATA(&control.header), sizeof connection);
+        *proxied = byte != 0;
     }
     return connection;
 }
 
-int spare_wait(int channel)
+int spare_wait(int channel, bool *proxied)
 {
     int connection = -1;
 
@@ -66,7 +67,7 @@ int spare_wait(int channel)
         struct pollfd poll = {.fd = channel, .events = POLLIN};
         int ready = ppoll(&poll, 1, NULL, signals_sleep_mask());
         if (ready > 0) {
-            connection = receive_connection(channel);
+            connection = receive_connection(channel, proxied);
         }
         if (connection < 0 && (ready > 0 || errno != EINTR)) {
             return -1;

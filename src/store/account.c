@@ -363,7 +363,8 @@ static void free_record(struct store *store, uint32_t index)
     struct account_record *record = &store->accounts[index];
     uint64_t *const words[] = {&record->queue_count, &record->newest,       &record->base,
                                &record->first,       &record->count,        &record->bytes,
-                               &record->entered,     &record->queue_newest, &record->changed};
+                               &record->entered,     &record->queue_newest, &record->changed,
+                               &record->queue_bytes};
     block_free(store, record->identity);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         set64(store, words[i], 0);

@@ -7,6 +7,7 @@
 #include "block.h"
 #include "lock.h"
 #include "segment.h"
+#include "throttle_table.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -234,6 +235,7 @@ static bool walk(struct store *store, struct check *check)
         check_accounts(check);
         check_sessions(check);
         check_limbo(check);
+        check_throttles(check);
         check_slots(check);
         check_leaks(check);
     }

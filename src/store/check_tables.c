@@ -141,7 +141,7 @@ static void check_content(struct check *check, uint32_t who, bool alive)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
                 (unsigned long long)record->count, (unsigned long long)record->newest);
-    if (queued == UINT64_MAX || record->queue_newest == UINT64_MAX || walk.bytes + queued != record->bytes)
+    if (walk.bytes != record->bytes || queued != record->queue_bytes || record->queue_newest == UINT64_MAX)
         finding(check, "account %u: its messages or bytes are miscounted", who);
 }
 
@@ -173,7 +173,8 @@ static bool is_empty(const struct account_record *record)
 {
     return !(record->identity || record->queue || record->root || record->height || record->session ||
              record->sessions || record->count || record->queue_count || record->bytes || record->newest ||
-             record->entered || record->waited || record->queue_newest || record->changed);
+             record->entered || record->waited || record->queue_newest || record->changed ||
+             record->queue_bytes);
 }
 
 /* Every record in use is in its bucket, once; every other one on one of two lists. */

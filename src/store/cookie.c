@@ -150,8 +150,9 @@ enum status session_open(struct store *store, account_t owner, struct account_re
     set32(store, &account->sessions, get32(store, &account->sessions) + 1);
     set32(store, &session->chain, get32(store, bucket));
     set32(store, bucket, index);
-    set64(store, (uint64_t *)&session->opened, (uint64_t)clock_unix());
-    set64(store, (uint64_t *)&session->used, (uint64_t)clock_unix());
+    uint64_t now = (uint64_t)clock_coarse();
+    set64(store, (uint64_t *)&session->opened, now);
+    set64(store, (uint64_t *)&session->used, now);
     set32(store, &store->header->sessions_live, get32(store, &store->header->sessions_live) + 1);
     base64_encode(random, COOKIE_BYTES, cookie->text);
     cookie->text[COOKIE_TEXT] = '\0';
@@ -164,12 +165,49 @@ bool session_alive(struct store *store, const struct session *session)
            account_record(store, session->account);
 }
 
+/* How late, in seconds, a use may be noted: other processes look at it only that often. */
+static int64_t idle_slack(const struct store *store)
+{
+    return store->session_idle / 16 + 1;
+}
+
+/* Looks at both limits, notes the use, and sets when to look again. False: the session has expired. */
+static bool refresh(const struct store *store, struct session *session, int64_t now)
+{
+    struct session_record *record = &store->sessions[session->index];
+    int64_t used = (int64_t)load64((const uint64_t *)&record->used);
+    session->fresh = INT64_MAX;
+    if (store->session_age) {
+        session->fresh = record->opened + store->session_age;
+        if (now >= session->fresh)
+            return false;
+    }
+    if (store->session_idle) {
+        if (now - used >= store->session_idle + idle_slack(store))
+            return false;
+        __atomic_store_n(&record->used, now, __ATOMIC_RELAXED);
+        if (session->fresh > now + idle_slack(store))
+            session->fresh = now + idle_slack(store);
+    }
+    return true;
+}
+
+static enum status end_expired(struct store *store, struct session *session)
+{
+    (void)cookie_end(store, session);
+    return STATUS_NO_SESSION;
+}
+
 enum status cookie_verify(struct store *store, const char *text, size_t length, struct session *session)
 {
     uint8_t secret[COOKIE_BYTES];
     if (length == COOKIE_TEXT && session->index && equal_in_constant_time(text, session->text, COOKIE_TEXT) &&
-        session_alive(store, session))
-        return STATUS_OK;
+        session_alive(store, session)) {
+        int64_t now = clock_coarse();
+        if (now < session->fresh || refresh(store, session, now))
+            return STATUS_OK;
+        return end_expired(store, session);
+    }
     *session = (struct session){0};
     if (length != COOKIE_TEXT || !base64_decode(text, length, secret, sizeof(secret)))
         return STATUS_NO_SESSION;
@@ -185,6 +223,8 @@ enum status cookie_verify(struct store *store, const char *text, size_t length, 
         session->generation = found->generation;
         session->account = found->account;
     } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK && !refresh(store, session, clock_coarse()))
+        return end_expired(store, session);
     if (status == STATUS_OK) {
         memcpy(session->text, text, COOKIE_TEXT);
         store->slot->account = session->account;

@@ -9,6 +9,7 @@
 
 #include "limit.h"
 #include "store.h"
+#include "throttle.h"
 
 #include <assert.h>
 #include <semaphore.h>
@@ -28,6 +29,7 @@ enum {
     SLOTS_LIMIT = 65536, /* processes: the header holds a bit for each */
     SESSIONS_LIMIT = 16, /* sessions per account */
     TOKENS_MAX = 64,     /* processors that may hash passwords at once */
+    THROTTLE_WAYS = 16,  /* records that one key may lie in (throttle.c) */
     NODE_BITS = 6,
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
@@ -53,10 +55,12 @@ struct slot {
     account_t account; /* whose session or entry was used last */
     char peer[PEER_MAX + 1];
     char protocol[16];
-    sem_t wake;    /* mailbox_wait sleeps here */
-    block_t draft; /* reserved blocks, chained by their link */
-    uint32_t pins; /* how many of pinned[] count */
+    struct source source; /* of a peer that was named later; else all zero */
+    sem_t wake;           /* mailbox_wait sleeps here */
+    block_t draft;        /* reserved blocks, chained by their link */
+    uint32_t pins;        /* how many of pinned[] count */
     account_t entered;
+    uint64_t attempt[3];      /* keys of the login that is being checked (throttle.c); 0: none */
     block_t pinned[PINS_MAX]; /* those at or above pins are scratch */
     uint64_t settling;        /* atomic: the journal sequence that its process waits for; 0: none */
     uint64_t redo_count;      /* of a committed transaction that is being applied; 0: nothing to do */
@@ -77,7 +81,7 @@ struct account_record {
     uint64_t base;   /* the id at position 0 of the index */
     uint64_t first;  /* the smallest id; meaningless while count is 0 */
     uint64_t count;
-    uint64_t bytes;   /* of all texts in mailbox and queue */
+    uint64_t bytes;   /* of all texts in the mailbox */
     block_t root;     /* of the index by id */
     uint32_t height;  /* levels of it; 0: no root */
     uint32_t session; /* newest session; older ones by older */
@@ -87,7 +91,7 @@ struct account_record {
     uint32_t unused;
     uint64_t queue_newest; /* the last id that was given in the queue */
     uint64_t changed;      /* sequence of the last journal record about it */
-    uint64_t spare;
+    uint64_t queue_bytes;  /* of all texts in the queue */
 };
 static_assert(sizeof(struct account_record) == 128, "two cache lines an account");
 
@@ -99,8 +103,8 @@ struct session_record {
     account_t account;
     uint32_t older;
     uint32_t unused;
-    int64_t opened; /* Unix seconds */
-    int64_t used;
+    int64_t opened; /* seconds of the monotonic clock: whoever sets the other one ends no session */
+    int64_t used;   /* atomic; behind by a sixteenth of the idle limit at most */
 };
 static_assert(sizeof(struct session_record) == 72, "no padding");
 
@@ -111,6 +115,14 @@ struct page_record {
     uint32_t next,
         prev; /* page number + 1, on its class's list of pages with room; next alone on the free list */
 };
+
+/* What somebody has done too often of late, whatever the table counts. All zero: nobody. */
+struct throttle_record {
+    uint64_t key;   /* a keyed hash of who and what; 0: free */
+    uint32_t until; /* tick at which all of it is forgiven */
+    uint32_t last;  /* tick of the latest attempt that was let through */
+};
+static_assert(sizeof(struct throttle_record) == 16, "four a cache line");
 
 /* ---- blocks: the first word of a block that is in use is its link; of a free one the next free index + 1
  * ---- */
@@ -201,7 +213,8 @@ struct header {
     uint32_t records; /* hash of the record sizes */
     uint64_t segment_bytes;
     uint32_t accounts_most, sessions_most, slots_most, tokens;
-    uint8_t hash_key[16]; /* of names */
+    uint32_t throttle_most; /* records in each table of throttles */
+    uint8_t hash_key[16];   /* of names */
     char boot_id[40];
     int64_t created;
     uint32_t crc; /* CRC32C of version up to here, which never changes again */
@@ -236,6 +249,7 @@ struct store {
     int fd;
     pid_t opener;
     struct header *header;
+    struct throttle_record *throttles[THROTTLES];
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
     struct journal_note *ring; /* [sequence % RING] */
@@ -248,13 +262,15 @@ struct store {
     uint32_t pages_most;
     uint64_t arena; /* offset, a multiple of PAGE */
 
-    uint32_t sessions_per_account;
+    uint32_t sessions_per_account, session_idle, session_age;
+    uint64_t quota_messages, quota_bytes;
     int crypt_cost;
     int directory; /* descriptor of the journal's directory, or -1; its lock lives as long */
     int lock_file;
     int files[2];
     uint64_t journal_bytes;
     enum store_sync sync;
+    int64_t ahead;   /* nanoseconds that throttles take the clock to be ahead: tests let hours pass */
     bool recovering; /* free account records are not listed until the end */
 
     struct slot *slot; /* NULL: not attached */

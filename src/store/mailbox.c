@@ -17,6 +17,15 @@
  * it come to that. */
 enum { WAIT_NANOSECONDS = 1000000000 };
 
+bool quota_holds(const struct store *store, uint64_t count, uint64_t bytes,
+                 const struct message_record *message)
+{
+    if (store->recovering)
+        return true;
+    return count < store->quota_messages && bytes <= store->quota_bytes &&
+           message_bytes(message) <= store->quota_bytes - bytes;
+}
+
 enum status mailbox_put(struct store *store, account_t account, struct account_record *record, block_t block,
                         message_id id, bool *waited)
 {
@@ -51,6 +60,8 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
     uint64_t sequence;
     if (!record)
         return STATUS_GONE;
+    if (!quota_holds(store, record->count, record->bytes, message))
+        return STATUS_FULL_MAILBOX;
     *id = record->newest + 1;
     struct journal_note note = {.type = RECORD_MESSAGE,
                                 .account = account.index,

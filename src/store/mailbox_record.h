@@ -10,6 +10,10 @@
 enum status mailbox_put(struct store *, account_t, struct account_record *, block_t, message_id id,
                         bool *waited);
 
+/* Whether a mailbox or queue of so many messages and bytes may take one more. What a journal brings back
+ * always may. */
+bool quota_holds(const struct store *, uint64_t count, uint64_t bytes, const struct message_record *);
+
 /* Takes the message out and drops it. */
 void mailbox_take_out(struct store *, struct account_record *, uint64_t id, block_t);
 

@@ -111,6 +111,15 @@ static enum status dummy_setting(const struct store *store, char setting[static 
                : STATUS_SYSTEM;
 }
 
+bool password_is_current(const struct store *store, const char *hash)
+{
+    char setting[HASH_MAX + 1];
+    if (dummy_setting(store, setting) != STATUS_OK)
+        return true; /* no better one can be made */
+    size_t parameters = (size_t)(strchr(setting + strlen(method), '$') - setting) + 1;
+    return strncmp(hash, setting, parameters) == 0;
+}
+
 static bool equal_in_constant_time(const char *left, const char *right, size_t length)
 {
     unsigned char difference = 0;

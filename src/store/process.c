@@ -3,7 +3,8 @@
  * A slot belongs to the process that holds its fcntl byte; the kernel releases that at any death. Who takes
  * the byte of a slot that is still in use has outlived its owner: it first begins a new life of the slot, so
  * that every owner word of the old one is known as dead, and then gives back in transactions what the old one
- * owed (a draft, pins, an entered name). If it dies in this, the next one does the same. */
+ * owed (a draft, pins, an entered name, a login that was being checked). If it dies in this, the next one
+ * does the same. */
 #include "process.h"
 
 #include "account.h"
@@ -12,9 +13,11 @@
 #include "lock.h"
 #include "message.h"
 #include "segment.h"
+#include "throttle_table.h"
 #include "transaction.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #define IN_USE UINT64_C(1)
@@ -99,6 +102,11 @@ static bool settle_step(struct store *store, struct slot *slot)
             set64(store, &record->entered, 0);
         set32(store, &slot->entered.index, 0);
     }
+    if (done && get64(store, &slot->attempt[0])) {
+        done = transaction_has_room(store, 16);
+        if (done)
+            throttle_abandon(store, slot);
+    }
     transaction_end(store, STATUS_OK);
     return done;
 }
@@ -132,6 +140,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     slot->account = ACCOUNT_NONE;
     snprintf(slot->peer, sizeof(slot->peer), "%s", peer);
     slot->protocol[0] = '\0';
+    slot->source = (struct source){.kind = SOURCE_OTHER};
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
     store->slot = slot;
     store->me = owner_word(index, load64(&slot->life));
@@ -187,7 +196,7 @@ void store_detach(struct store *store)
     struct slot *slot = store->slot;
     if (!slot)
         return;
-    bool owes = slot->draft || slot->pins || slot->entered.index;
+    bool owes = slot->draft || slot->pins || slot->entered.index || slot->attempt[0];
     bool is_left = owes && store_is_suspect(store); /* as if it had died: reclaimed after an acquittal */
     if (owes && !is_left)
         settle(store, slot);
@@ -230,6 +239,26 @@ void store_reclaim(struct store *store)
     message_sweep(store);
     account_sweep(store);
     __atomic_store_n(&header->deaths_seen, deaths, __ATOMIC_RELAXED);
+}
+
+void store_name_peer(struct store *store, const char *peer, const struct source *source)
+{
+    snprintf(store->slot->peer, sizeof(store->slot->peer), "%s", peer);
+    store->slot->source = *source;
+}
+
+size_t store_count_source(struct store *store, const struct source *source)
+{
+    size_t count = 0;
+    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
+        uint64_t taken = load64(&store->header->slot_map[first / 64]);
+        for (; taken; taken &= taken - 1) {
+            uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
+            count += process_has_slot(store, index) && load64(&store->slots[index].life) & IN_USE &&
+                     memcmp(&store->slots[index].source, source, sizeof(*source)) == 0;
+        }
+    }
+    return count;
 }
 
 void store_describe(struct store *store, const char *protocol)

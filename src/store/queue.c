@@ -18,6 +18,8 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     uint64_t sequence;
     if (!record)
         return STATUS_GONE;
+    if (!quota_holds(store, record->queue_count, record->queue_bytes, message))
+        return STATUS_FULL_QUEUE;
     uint64_t id = record->queue_newest + 1;
     struct journal_note note = {.type = RECORD_QUEUE,
                                 .account = sender.index,
@@ -37,7 +39,7 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set32(store, &record->queue, draft);
     set64(store, &record->queue_count, record->queue_count + 1);
-    set64(store, &record->bytes, record->bytes + message_bytes(message));
+    set64(store, &record->queue_bytes, record->queue_bytes + message_bytes(message));
     set32(store, &store->slot->draft, 0);
     return STATUS_OK;
 }
@@ -68,6 +70,8 @@ static enum status move(struct store *store, account_t sender, account_t recipie
     if (!block)
         return STATUS_NOTHING_QUEUED;
     struct message_record *message = at(store, block);
+    if (!quota_holds(store, to->count, to->bytes, message))
+        return STATUS_FULL_MAILBOX;
     /* While a checkpoint runs it may have one account before this and the other after it: then the record has
      * to bring the message along. */
     bool whole = load64(&store->header->journal.checkpoint) != 0;
@@ -88,7 +92,7 @@ static enum status move(struct store *store, account_t sender, account_t recipie
     journal_mark(store, to, sequence);
     set32(store, &from->queue, message->link);
     set64(store, &from->queue_count, from->queue_count - 1);
-    set64(store, &from->bytes, from->bytes - message_bytes(message));
+    set64(store, &from->queue_bytes, from->queue_bytes - message_bytes(message));
     return mailbox_put(store, recipient, to, block, *id, waited);
 }
 
@@ -101,7 +105,7 @@ void queue_drop(struct store *store, account_t sender)
     struct message_record *message = at(store, block);
     set32(store, &from->queue, message->link);
     set64(store, &from->queue_count, from->queue_count - 1);
-    set64(store, &from->bytes, from->bytes - message_bytes(message));
+    set64(store, &from->queue_bytes, from->queue_bytes - message_bytes(message));
     message_drop(store, block);
     transaction_end(store, STATUS_OK);
     message_sweep(store);

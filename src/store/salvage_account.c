@@ -118,7 +118,7 @@ enum status queue_move(struct store *store, uint32_t sender, uint64_t id, uint32
         block_t block = *link;
         set32(store, link, message->link);
         set64(store, &from->queue_count, from->queue_count - 1);
-        set64(store, &from->bytes, from->bytes - message_bytes(message));
+        set64(store, &from->queue_bytes, from->queue_bytes - message_bytes(message));
         if (recipient)
             status = mailbox_put(store, handle(store, recipient), to, block, recipient_id, &waited);
         else

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "crc32c.h"
 #include "journal.h"
+#include "throttle_table.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,8 @@ static uint32_t records_hash(void)
                             sizeof(struct account_record), sizeof(sem_t),
                             sizeof(struct page_record),    sizeof(struct session_record),
                             sizeof(struct node),           sizeof(struct identity),
-                            sizeof(struct message_record), sizeof(struct journal_note)};
+                            sizeof(struct message_record), sizeof(struct journal_note),
+                            sizeof(struct throttle_record)};
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         hash = (hash ^ (uint32_t)sizes[i]) * 16777619u;
@@ -58,14 +60,16 @@ uint32_t segment_header_crc(const struct header *header)
 /* Where each table begins, as an offset; one after the other, each at a 64 KiB boundary so that none shares a
  * unit of reservation. */
 struct offsets {
-    uint64_t reserved, waits, ring, slots, names, cookies, accounts, sessions, pages, arena;
+    uint64_t reserved, throttles, waits, ring, slots, names, cookies, accounts, sessions, pages, arena;
 };
 
 static struct offsets offsets_of(const struct header *sizes)
 {
     uint64_t units = sizes->segment_bytes / PAGE;
     struct offsets at = {.reserved = round_up(sizeof(struct header), PAGE)};
-    at.waits = at.reserved + round_up(units / 8 + 8, PAGE);
+    at.throttles = at.reserved + round_up(units / 8 + 8, PAGE);
+    at.waits = at.throttles +
+               round_up((uint64_t)THROTTLES * sizes->throttle_most * sizeof(struct throttle_record), PAGE);
     at.ring = at.waits + round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
     at.slots = at.ring + round_up(RING * sizeof(struct journal_note), PAGE);
     at.names = at.slots + round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
@@ -83,6 +87,9 @@ static void lay_out(struct store *store, const struct header *sizes)
 {
     struct offsets at = offsets_of(sizes);
     store->reserved = (uint64_t *)(void *)(store->base + at.reserved);
+    for (uint32_t i = 0; i < THROTTLES; i++)
+        store->throttles[i] = (struct throttle_record *)(void *)(store->base + at.throttles) +
+                              (uint64_t)i * sizes->throttle_most;
     store->waits = (uint64_t *)(void *)(store->base + at.waits);
     store->ring = (struct journal_note *)(void *)(store->base + at.ring);
     store->slots = (struct slot *)(void *)(store->base + at.slots);
@@ -163,6 +170,7 @@ static void sizes_from_options(struct header *sizes, const struct store_options 
     uint64_t sessions =
         (uint64_t)sizes->accounts_most * (options->sessions_per_account ? options->sessions_per_account : 1);
     sizes->sessions_most = sessions < UINT32_MAX / 2 ? (uint32_t)sessions : UINT32_MAX / 2;
+    sizes->throttle_most = throttle_records(sizes->accounts_most);
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     sizes->tokens = processors < 1 ? 1 : processors > TOKENS_MAX ? TOKENS_MAX : (uint32_t)processors;
 }
@@ -196,7 +204,8 @@ static enum status create(struct store *store, const struct store_options *optio
                  sizes.accounts_most, sizes.slots_most, least, SEGMENT_BYTES_MAX);
         return STATUS_MALFORMED;
     }
-    /* The header and the map of what is reserved; all else is reserved by and by. */
+    /* The header, the map of what is reserved, and the throttles, which must not fail when memory has run
+     * out; all else is reserved by and by. */
     uint64_t first = at.waits;
     int error = 0;
     if (ftruncate(store->fd, 0) != 0 || ftruncate(store->fd, (off_t)sizes.segment_bytes) != 0)

@@ -53,6 +53,10 @@ enum status store_open(struct store **result, const struct store_options *option
     store->opener = getpid();
     store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
     store->crypt_cost = options->crypt_cost;
+    store->session_idle = options->session_idle_seconds;
+    store->session_age = options->session_age_seconds;
+    store->quota_messages = options->quota_messages ? options->quota_messages : UINT64_MAX;
+    store->quota_bytes = options->quota_bytes ? options->quota_bytes : UINT64_MAX;
     store->sync = options->sync;
     enum status status = segment_open(store, options, why, why_size);
     if (status != STATUS_OK) {
