@@ -25,6 +25,9 @@ enum status account_restore(struct store *, uint32_t index, const char *name, si
 /* Ends the account's newest session (cookie.c); false: it has none. */
 bool session_end_newest(struct store *, struct account_record *);
 
+/* In which bucket a session stands. */
+uint32_t session_hash(const struct store *, const uint8_t secret[32]);
+
 /* Without a transaction: fresh random bytes for a session. STATUS_SYSTEM: there are none. */
 enum status session_draw(uint8_t random[32]);
 

@@ -1,6 +1,8 @@
 /* check_tables.c: the check of accounts, mailboxes, queues, sessions, slots and the limbo list. */
 #include "check.h"
 
+#include "account_record.h"
+
 #include "message.h"
 #include "process.h"
 #include "segment.h"
@@ -225,7 +227,7 @@ static uint64_t count_secret(struct check *check)
         for (uint32_t i = *head; i; i = store->sessions[i].chain) {
             uint32_t hash = 0;
             if (i <= store->header->sessions_used)
-                memcpy(&hash, store->sessions[i].secret, sizeof(hash));
+                hash = session_hash(store, store->sessions[i].secret);
             if (i > store->header->sessions_used || store->sessions[i].generation % 2 == 0 ||
                 (hash & store->cookie_mask) != bucket || ++found > store->header->sessions_used) {
                 finding(check, "bucket %llu of cookies: its chain is broken at %u",
