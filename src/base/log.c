@@ -2,14 +2,17 @@
  * come texts that may hold anything a client sent. It allocates nothing and leaves errno as it was. */
 #include "log.h"
 
-#include "utf8.h"
+#include "escape.h"
+#include "number.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +22,7 @@ enum { LINE_MAX_BYTES = 2048 }; /* below PIPE_BUF, so that a pipe takes a line w
 static struct {
     const char *name;
     enum log_level most;
-    bool to_syslog;
+    bool to_syslog, to_journal;
 } sink = {.most = LOG_LEVEL_INFO};
 
 static const struct {
@@ -37,24 +40,6 @@ struct line {
     size_t length;
 };
 
-void log_open(const char *name, enum log_level most, bool to_syslog)
-{
-    sink.name = name;
-    sink.most = most;
-    sink.to_syslog = to_syslog;
-    if (to_syslog) {
-        tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
-        openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
-    }
-}
-
-/* Controls of both kinds, line and paragraph separators, and what reorders the characters around it. */
-static bool hides_something(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E ||
-           code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-}
-
 static bool add(struct line *line, const char *bytes, size_t length)
 {
     static const char ending[] = "...\n"; /* always has room */
@@ -67,42 +52,60 @@ static bool add(struct line *line, const char *bytes, size_t length)
     return true;
 }
 
-static bool add_escaped(struct line *line, const char *bytes, size_t length)
-{
-    char escaped[4 * 4 + 1];
-
-    for (size_t i = 0; i < length; i++) {
-        (void)snprintf(escaped + 4 * i, sizeof escaped - 4 * i, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
-    }
-    return add(line, escaped, 4 * length);
-}
-
 /* False where the line is full: it then ends in front of the character that did not fit. */
 static bool add_text(struct line *line, const char *text)
 {
+    char shown[ESCAPE_MAX];
     size_t left = strlen(text);
 
     while (left > 0) {
-        uint32_t code = 0;
-        size_t taken = utf8_decode(text, left, &code);
-        bool added;
-        if (taken == 0) {
-            taken = utf8_broken(text, left);
-            added = add_escaped(line, text, taken);
-        } else if (hides_something(code)) {
-            added = add_escaped(line, text, taken);
-        } else if (code == '\\') {
-            added = add(line, "\\\\", 2);
-        } else {
-            added = add(line, text, taken);
-        }
-        if (!added) {
+        size_t length = escape_next(&text, &left, shown);
+        if (!add(line, shown, length)) {
             return false;
         }
-        text += taken;
-        left -= taken;
     }
     return true;
+}
+
+/* Where a service manager reads descriptor 2, JOURNAL_STREAM is its device and inode (systemd.exec(5)). It is
+ * passed on to children, whose descriptor 2 may be another file. */
+static bool is_read_by_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    const char *colon = stream != NULL ? strchr(stream, ':') : NULL;
+    uint64_t device = 0, inode = 0;
+    struct stat status;
+
+    return colon != NULL && number_parse(stream, (size_t)(colon - stream), UINT64_MAX, &device) &&
+           number_parse(colon + 1, strlen(colon + 1), UINT64_MAX, &inode) &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+/* What the line begins with: for the journal its level, as sd-daemon(3) has it, since the journal knows the
+ * name; for others the name. */
+static void add_start(struct line *line, enum log_level level)
+{
+    char start[] = "<0>";
+
+    if (sink.to_journal) {
+        start[1] = (char)('0' + levels[level].priority);
+        (void)add(line, start, 3);
+    } else if (!sink.to_syslog) {
+        (void)(add_text(line, sink.name != NULL ? sink.name : program_invocation_short_name) &&
+               add(line, ": ", 2));
+    }
+}
+
+void log_open(const char *name, enum log_level most, bool to_syslog)
+{
+    sink.name = name;
+    sink.most = most;
+    sink.to_syslog = to_syslog;
+    sink.to_journal = !to_syslog && is_read_by_journal();
+    if (to_syslog) {
+        tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
+        openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
+    }
 }
 
 __attribute__((format(printf, 2, 0))) static void log_arguments(enum log_level level, const char *format,
@@ -119,10 +122,7 @@ __attribute__((format(printf, 2, 0))) static void log_arguments(enum log_level l
     if (vsnprintf(text, sizeof text, format, arguments) < 0) {
         (void)snprintf(text, sizeof text, "a log line could not be formatted: %s", format);
     }
-    if (!sink.to_syslog) {
-        (void)(add_text(&line, sink.name != NULL ? sink.name : program_invocation_short_name) &&
-               add(&line, ": ", 2));
-    }
+    add_start(&line, level);
     bool whole = add_text(&line, levels[level].word) && add_text(&line, text);
     const char *end = whole ? "\n" : "...\n";
     memcpy(line.bytes + line.length, end, strlen(end));
