@@ -33,6 +33,9 @@ enum status account_login(struct store *, const struct account_secret *, struct 
 /* Replaces the password hash; sessions stay. STATUS_GONE as above, STATUS_FULL_SEGMENT. */
 enum status account_change_hash(struct store *, const struct account_secret *, const char *hash);
 
+/* Ends every session of the account. */
+void account_end_sessions(struct store *, account_t);
+
 /* Removes account, mailbox, queue and sessions in one step. STATUS_GONE as above. */
 enum status account_remove(struct store *, const struct account_secret *);
 

@@ -76,6 +76,8 @@ _shmailctl() {
     local before=
     [ "$COMP_CWORD" -lt 2 ] || before=${COMP_WORDS[COMP_CWORD - 2]}
     case "$before $3" in
+    *' account') _shmail_offer "$2" <<<'add passwd list rm' && return ;;
+    account\ *) return ;; # its name
     *' -n' | *' rm') _shmail_offer "$2" < <(_shmail_post_offices) && return ;;
     *' -d') mapfile -t COMPREPLY < <(compgen -d -- "$2") && return ;;
     -[nd]\ *) ;;

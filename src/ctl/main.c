@@ -24,6 +24,9 @@ static const struct verb {
     {"journal", "[--texts] [FILE]", "print the records of a journal", 2, NULL, verb_print_journal},
     {"ps", "", "list the processes that are attached", 0, verb_processes, NULL},
     {"stat", "", "print how much is in the post office", 0, verb_figures, NULL},
+    {"account", "add NAME | passwd NAME | list | rm NAME",
+     "make, change, list and remove accounts; the password is read from standard input", 2, verb_account,
+     verb_account},
     {"rm", "NAME", "remove a post office, with all that is in it", 1, NULL, NULL},
 };
 
@@ -37,15 +40,18 @@ static const struct verb *find_verb(const char *name)
 
 static void print_help(FILE *out)
 {
-    fputs("usage: shmailctl [-n NAME] check | repair | ps | stat\n"
-          "       shmailctl -d DIR check | repair | journal [--texts]\n"
-          "       shmailctl journal [--texts] FILE\n"
-          "       shmailctl rm NAME\n\n"
-          "  -n NAME        the post office (default: main)\n"
-          "  -d DIR         the directory of a journal that no process uses\n"
-          "  -V, --version  print the version\n"
-          "  -h, --help     print this\n\n",
-          out);
+    fputs(
+        "usage: shmailctl [-n NAME] check | repair | ps | stat\n"
+        "       shmailctl -d DIR check | repair | journal [--texts]\n"
+        "       shmailctl journal [--texts] FILE\n"
+        "       shmailctl [-n NAME] [-d DIR] [-D DOMAIN] account add NAME | passwd NAME | list | rm NAME\n"
+        "       shmailctl rm NAME\n\n"
+        "  -n NAME        the post office (default: main)\n"
+        "  -d DIR         the directory of a journal that no process uses; of the post office, for account\n"
+        "  -D DOMAIN      the local domain, for account (default: mail.localhost)\n"
+        "  -V, --version  print the version\n"
+        "  -h, --help     print this\n\n",
+        out);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         fprintf(out, "  %-7s %s%s%s\n", verbs[i].name, verbs[i].arguments, verbs[i].arguments[0] ? "  " : "",
                 verbs[i].help);
@@ -150,15 +156,18 @@ int main(int argc, char **argv)
     static const struct option long_options[] = {
         {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
     const char *name = NULL;
-    struct request request = {.directory = NULL};
+    struct request request = {.directory = NULL, .domain = "mail.localhost"};
     log_open("shmailctl", LOG_LEVEL_INFO, false);
-    for (int option; (option = getopt_long(argc, argv, "+n:d:hV", long_options, NULL)) != -1;) {
+    for (int option; (option = getopt_long(argc, argv, "+n:d:D:hV", long_options, NULL)) != -1;) {
         switch (option) {
         case 'n':
             name = optarg;
             break;
         case 'd':
             request.directory = optarg;
+            break;
+        case 'D':
+            request.domain = optarg;
             break;
         case 'h':
             print_help(stdout);
@@ -170,13 +179,13 @@ int main(int argc, char **argv)
             return EX_USAGE;
         }
     }
-    if (name && request.directory)
-        return usage("give -n or -d, not both", "");
     if (optind == argc)
         return usage("a verb is missing", "");
     const struct verb *verb = find_verb(argv[optind]);
     if (!verb)
         return usage("there is no verb ", argv[optind]);
+    if (name && request.directory && verb->on_name != verb->on_directory)
+        return usage("give -n or -d, not both", "");
     request.name = name ? name : "main";
     request.count = argc - optind - 1;
     request.arguments = argv + optind + 1;

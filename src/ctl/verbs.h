@@ -10,6 +10,7 @@ enum { FOUND = 1 }; /* the exit status of a check with findings, and of a repair
 struct request {
     const char *name;      /* of the post office: -n, or main */
     const char *directory; /* of the journal: -d, or NULL */
+    const char *domain;    /* the local one: -D, or mail.localhost */
     int count;             /* of the arguments behind the verb */
     char **arguments;
 };
@@ -20,6 +21,9 @@ int verb_repair_segment(const struct request *);
 int verb_processes(const struct request *);
 int verb_figures(const struct request *);
 int verb_remove(const struct request *);
+
+/* account_verbs.c */
+int verb_account(const struct request *);
 
 /* journal_verbs.c */
 int verb_check_journal(const struct request *);

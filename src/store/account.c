@@ -303,6 +303,19 @@ enum status account_change_hash(struct store *store, const struct account_secret
     return status;
 }
 
+void account_end_sessions(struct store *store, account_t account)
+{
+    bool done = false;
+    while (!done) {
+        transaction_begin(store);
+        struct account_record *record = account_record(store, account);
+        done = !record;
+        while (!done && transaction_has_room(store, 40))
+            done = !session_end_newest(store, record);
+        transaction_end(store, STATUS_OK);
+    }
+}
+
 static void unchain(struct store *store, uint32_t index)
 {
     struct account_record *record = &store->accounts[index];

@@ -263,7 +263,7 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     if (!journal->on && !options->directory)
         return STATUS_OK;
     if (journal->on && !options->directory) {
-        if (options->must_exist)
+        if (options->must_exist && !options->changes)
             return STATUS_OK; /* who only looks needs no journal */
         snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
                  journal->directory, journal->directory);
