@@ -1,0 +1,96 @@
+# Listeners for proxies: whose address counts, and what happens to who sends no header.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # output is run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+# One connection to the address for proxies: what it says, byte for byte, and the reply.
+through() { # printf's arguments
+    # shellcheck disable=SC2059
+    printf "$@" | timeout 20 nc -N 127.0.0.1 "${SHMAIL_BOUND##*:}"
+}
+
+V2='\r\n\r\n\0\r\nQUIT\n'
+
+@test "the address in a PROXY header is the peer's, of either version" {
+    start_server -v --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    enrol alice
+    run through 'PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nLOGIN alice wrong\n'
+    assert_output KO
+    grep -q '192\.0\.2\.7:4711: wrong password for alice' "$log"
+    run through "$V2"'\x21\x11\0\x0c\xc0\0\2\x08\xc0\0\2\1\x12\x67\0\x19LOGIN alice wrong\n'
+    assert_output KO
+    grep -q '192\.0\.2\.8:4711: wrong password for alice' "$log"
+    run through 'PROXY TCP6 2001:db8::7 2001:db8::1 4711 25\r\nLOGIN alice wrong\n'
+    assert_output KO
+    grep -q '\[2001:db8::7\]:4711: wrong password for alice' "$log"
+    run through 'PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n\0\0\0\5\0\0\0\4null'
+    assert_output ""
+    # A check by the proxy itself: its own address stays.
+    run through "$V2"'\x20\0\0\0NOOP\n'
+    assert_output OK
+    run through 'PROXY UNKNOWN\r\nNOOP\n'
+    assert_output OK
+}
+
+@test "a header may come byte by byte, and not a byte behind it is lost" {
+    local header=$'PROXY TCP4 192.0.2.9 192.0.2.1 4711 25\r\nNOOP\n' i connection
+    start_server -v --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    exec {connection}<>"/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
+    for ((i = 0; i < ${#header}; i++)); do
+        printf '%s' "${header:i:1}" >&"$connection"
+    done
+    told "$connection" OK
+    run ctl ps
+    assert_output --partial "192.0.2.9:4711"
+}
+
+@test "who sends no header is closed without a word, and only there" {
+    start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    run through 'NOOP\n'
+    assert_output ""
+    run through '\0\0\0\5\0\0\0\4null'
+    assert_output ""
+    run through 'PROXY TCP4 192.0.2.9 192.0.2.1 4711\r\nNOOP\n'
+    assert_output ""
+    run through ''
+    assert_output ""
+    grep -c 'closed: no PROXY header' "$log" | grep -qx 4
+    run ask "NOOP"
+    assert_output OK
+    run ask $'PROXY TCP4 192.0.2.9 192.0.2.1 4711 25\r' NOOP
+    assert_output $'KO\nOK'
+    ! grep -q '192\.0\.2\.9' "$log"
+    expect_deserted
+}
+
+@test "a header that does not come is not waited for" {
+    local connection start=$SECONDS line
+    start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    exec {connection}<>"/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
+    printf 'PROXY ' >&"$connection"
+    run -1 read -r -t 30 -u "$connection" line
+    [ $((SECONDS - start)) -ge 4 ]
+    grep -q 'closed: no PROXY header: idle for too long' "$log"
+}
+
+@test "clients behind one proxy are throttled each for himself" {
+    start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    enrol alice
+    run through 'PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\n'"$(printf 'LOGIN alice wrong\\n%.0s' {1..12})"
+    assert_output "$(printf 'KO\n%.0s' {1..12})"
+    start=${EPOCHREALTIME/./}
+    run through 'PROXY TCP4 192.0.2.8 192.0.2.1 4711 25\r\nLOGIN alice secret\n'
+    [[ $output == "OK "* ]]
+    run ask "LOGIN alice secret"
+    [[ $output == "OK "* ]]
+}
+
+@test "behind a proxy nobody is local: DUMP prints nothing" {
+    start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
+    run ask DUMP
+    assert_output OK
+    ! grep -q 'MBX' "$log"
+}
