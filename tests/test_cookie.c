@@ -267,6 +267,96 @@ static void cookies_of_many_sessions_are_told_apart(void)
     EXPECT_CLEAN(store);
 }
 
+static struct session_record *record_of(const struct cookie *cookie)
+{
+    struct session session = {0};
+    EXPECT_EQ(verify(cookie, &session), STATUS_OK);
+    return &store->sessions[session.index];
+}
+
+/* Time passes by the record: that it was opened and used so many seconds before. */
+static void age(struct session_record *record, struct session *session, int64_t seconds)
+{
+    record->opened -= seconds;
+    record->used -= seconds;
+    session->fresh -= seconds;
+}
+
+static void a_session_ends_so_long_after_its_login_however_much_it_is_used(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    store = attached_store(&(struct store_options){.crypt_cost = 1, .session_age_seconds = 1000});
+    new_session("alice", &cookie);
+    struct session_record *record = record_of(&cookie);
+    for (int i = 0; i < 9; i++) {
+        EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+        EXPECT_EQ(verify_anew(&cookie), STATUS_OK);
+        age(record, &session, 110);
+    }
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    age(record, &session, 11);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);
+    EXPECT_EQ(session.index, 0);
+    EXPECT_EQ(verify_anew(&cookie), STATUS_NO_SESSION);
+    EXPECT_EQ(sessions(), 0);
+    EXPECT_CLEAN(store);
+}
+
+static void a_session_ends_so_long_after_its_last_use_by_whomever(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    store = attached_store(&(struct store_options){.crypt_cost = 1, .session_idle_seconds = 1600});
+    new_session("alice", &cookie);
+    struct session_record *record = record_of(&cookie);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    for (int i = 0; i < 20; i++) { /* used by others, then by this one */
+        age(record, &session, 1500);
+        EXPECT_EQ(i % 2 ? verify_anew(&cookie) : verify(&cookie, &session), STATUS_OK);
+    }
+    age(record, &session, 1500);
+    EXPECT_EQ(verify_anew(&cookie), STATUS_OK);
+    age(record, &session, 1500);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    age(record, &session, 1600 + 100 + 2); /* a sixteenth late at most */
+    EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);
+    EXPECT_EQ(sessions(), 0);
+    login("alice", &cookie);
+    EXPECT_EQ(verify_anew(&cookie), STATUS_OK);
+    EXPECT_CLEAN(store);
+}
+
+static void a_use_is_noted_no_more_often_than_needed(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    store = attached_store(&(struct store_options){.crypt_cost = 1, .session_idle_seconds = 1600});
+    new_session("alice", &cookie);
+    struct session_record *record = record_of(&cookie);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    int64_t noted = record->used -= 50;
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT_EQ(record->used, noted);
+    age(record, &session, 102);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT(record->used > noted);
+}
+
+static void without_a_limit_no_session_expires(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    open_with_sessions(1);
+    new_session("alice", &cookie);
+    struct session_record *record = record_of(&cookie);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    record->opened -= INT64_C(1) << 32;
+    record->used -= INT64_C(1) << 32;
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT_EQ(verify_anew(&cookie), STATUS_OK);
+}
+
 static const struct harness_test tests[] = {
     {"a login replaces the cookie before it", a_login_replaces_the_cookie_before_it},
     {"the oldest of many sessions goes first", the_oldest_of_many_sessions_goes_first},
@@ -278,6 +368,12 @@ static const struct harness_test tests[] = {
     {"an ended session is ended once and wiped", an_ended_session_is_ended_once_and_wiped},
     {"a removed account leaves no session", a_removed_account_leaves_no_session},
     {"a session ends for every process", a_session_ends_for_every_process},
+    {"a session ends so long after its login, however much it is used",
+     a_session_ends_so_long_after_its_login_however_much_it_is_used},
+    {"a session ends so long after its last use, by whomever",
+     a_session_ends_so_long_after_its_last_use_by_whomever},
+    {"a use is noted no more often than needed", a_use_is_noted_no_more_often_than_needed},
+    {"without a limit no session expires", without_a_limit_no_session_expires},
     {"cookies of many sessions are told apart", cookies_of_many_sessions_are_told_apart},
 };
 

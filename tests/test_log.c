@@ -5,9 +5,12 @@
 #include "utf8.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -216,6 +219,41 @@ static void a_bug_says_where_and_aborts(void)
     EXPECT_STR(caught(end, room), "x: error: bug at file.c:12: two heads");
 }
 
+/* As sd-daemon(3) has it: the level in front, and no name, which the journal knows. */
+static void the_journal_is_told_the_level(void)
+{
+    char room[ROOM], stream[64];
+    int end = catch_standard_error();
+    struct stat status;
+
+    EXPECT_EQ(fstat(STDERR_FILENO, &status), 0);
+    (void)snprintf(stream, sizeof stream, "%ju:%ju", (uintmax_t)status.st_dev, (uintmax_t)status.st_ino);
+    EXPECT_EQ(setenv("JOURNAL_STREAM", stream, 1), 0);
+    log_open("x", LOG_LEVEL_DEBUG, false);
+    log_error("one\n<0>two");
+    EXPECT_STR(caught(end, room), "<3>error: one\\x0a<0>two");
+    log_warning("three");
+    EXPECT_STR(caught(end, room), "<4>warning: three");
+    log_info("four");
+    EXPECT_STR(caught(end, room), "<6>four");
+    log_debug("five");
+    EXPECT_STR(caught(end, room), "<7>five");
+}
+
+static void only_the_journal_is_told_the_level(void)
+{
+    static const char *const streams[] = {"", ":", "1", "1:", ":1", "1:2:3", "x:y", "0:0", "-1:1"};
+    char room[ROOM];
+    int end = catch_standard_error();
+
+    for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++) {
+        EXPECT_EQ(setenv("JOURNAL_STREAM", streams[i], 1), 0);
+        log_open("x", LOG_LEVEL_DEBUG, false);
+        log_info("line");
+        EXPECT_STR(caught(end, room), "x: line");
+    }
+}
+
 static const struct harness_test tests[] = {
     {"errors and warnings say so, other lines do not", errors_and_warnings_say_so},
     {"what is above the level is left out", what_is_above_the_level_is_left_out},
@@ -224,6 +262,8 @@ static const struct harness_test tests[] = {
     {"a long line is cut between characters", a_long_line_is_cut_between_characters},
     {"a line that fits is not cut", a_line_that_fits_is_not_cut},
     {"errno is kept", errno_is_kept},
+    {"the journal is told the level of each line", the_journal_is_told_the_level},
+    {"nobody else is told the level", only_the_journal_is_told_the_level},
     {"with syslog, standard error is left alone", syslog_leaves_standard_error_alone},
     {"die says why and exits with its code", die_says_why_and_exits_with_its_code},
     {"a bug says where and aborts", a_bug_says_where_and_aborts},

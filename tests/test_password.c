@@ -4,6 +4,7 @@
 #include "password.h"
 #include "post_office.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -193,6 +194,46 @@ static void many_processes_hash_at_once(void)
         EXPECT_EQ(store->header->token[i], 0);
 }
 
+static void only_a_hash_like_new_ones_is_current(void)
+{
+    static const char *const others[] = {
+        "", "$y$", "$y$j75", "$6$abcdefgh$x", "$2b$05$abcdefghijklmnopqrstuv", "$7$CU..../....abc$x", "*0"};
+    char hash[HASH_MAX + 1];
+    store = private_store();
+    EXPECT_EQ(password_hash(store, "secret", 6, hash), STATUS_OK);
+    EXPECT(password_is_current(store, hash));
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        EXPECT(!password_is_current(store, others[i]));
+    store->crypt_cost = 2;
+    EXPECT(!password_is_current(store, hash));
+    store->crypt_cost = 0;
+    EXPECT(!password_is_current(store, hash));
+}
+
+/* A hash that is made while all tokens are held would be one too many at once. */
+static void a_hash_waits_for_a_token(void)
+{
+    int ends[2];
+    char byte;
+    store = private_store();
+    EXPECT(store->header->tokens > 0);
+    for (uint32_t i = 0; i < store->header->tokens; i++)
+        store->header->token[i] = store->me;
+    EXPECT_EQ(pipe(ends), 0);
+    pid_t child = fork();
+    EXPECT(child >= 0);
+    if (child == 0) {
+        EXPECT_EQ(store_attach(store, "hasher"), STATUS_OK);
+        hashed("secret", 6);
+        _exit(write(ends[1], "x", 1) != 1);
+    }
+    struct pollfd poll_end = {.fd = ends[0], .events = POLLIN};
+    EXPECT_EQ(poll(&poll_end, 1, 500), 0);
+    __atomic_store_n(&store->header->token[0], 0, __ATOMIC_RELEASE);
+    EXPECT_EQ(read(ends[0], &byte, 1), 1);
+    EXPECT_EQ(waitpid(child, NULL, 0), child);
+}
+
 static const struct harness_test tests[] = {
     {"a hash matches its own password only", a_hash_matches_its_own_password_only},
     {"two hashes of one password differ", two_hashes_of_one_password_differ},
@@ -201,6 +242,8 @@ static const struct harness_test tests[] = {
     {"nothing matches where there is no hash", nothing_matches_where_there_is_no_hash},
     {"an unknown user costs the same time", an_unknown_user_costs_the_same_time},
     {"the cost is an option", the_cost_is_an_option},
+    {"only a hash like new ones is current", only_a_hash_like_new_ones_is_current},
+    {"a hash waits for a token", a_hash_waits_for_a_token},
     {"many processes hash at once", many_processes_hash_at_once},
 };
 

@@ -1,7 +1,7 @@
 /* cookie.c: sessions: opened with fresh random bytes, found by them, ended.
  *
- * They are found by a keyed hash: what is nearly right leads to another bucket than what is right, and takes as
- * long as anything else. Ended records are wiped. */
+ * They are found by a keyed hash: what is nearly right leads to another bucket than what is right, and takes
+ * as long as anything else. Ended records are wiped. */
 #include "cookie.h"
 
 #include "account_record.h"
