@@ -59,7 +59,7 @@ LIMITS   := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/bench/limit_*.c) tests/be
 FILL     := $(BUILD)/tests/bench/tool_fill
 SOURCES  := $(wildcard src/*/*.c client/*.c client/bench/*.c tests/*.c tests/coverage/*.c tests/bench/*.c)
 HEADERS  := $(wildcard include/*.h src/*/*.h client/*.h client/bench/*.h tests/*.h tests/bench/*.h)
-SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
+SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/secrets tests/coverage/run .ci/run contrib/bats/*.bash contrib/completion/*.bash bats/*.bash) $(BATS)
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench -Itests/bench
 SOURCES  += $(wildcard tests/fuzz/*.c)
 HEADERS  += $(wildcard tests/fuzz/*.h)
@@ -162,6 +162,9 @@ check-c: $(TESTS) $(TOOLS) $(FUZZERS) ## the C tests alone
 check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 	@SHMAIL_BUILD=$(BUILD) tests/run $(BATS)
 
+guess: all ## guess passwords from 64 connections for 30 seconds, as make check does for 4
+	@SHMAIL_BUILD=$(BUILD) SHMAIL_GUESS_SECONDS=30 tests/run bats/guard.bats
+
 lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
 	@tests/model/run
 
@@ -241,6 +244,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run attack check check-c check-bats lock-model coverage tests install uninstall format format-check
+.PHONY: all run attack check check-c check-bats guess lock-model coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

@@ -51,8 +51,10 @@ offers() {
 
 @test "shmailctl: its verbs, the post offices there are, and journals" {
     echo QUIT | shmaild -i -n "$SHMAIL_NAME"
-    assert_equal "$(offers shmailctl "")" "check repair journal ps stat rm"
+    assert_equal "$(offers shmailctl "")" "check repair journal ps stat account rm"
     assert_equal "$(offers shmailctl -n main st)" "stat"
+    assert_equal "$(offers shmailctl -n main account "")" "add passwd list rm"
+    assert_equal "$(offers shmailctl account rm "")" ""
     assert_equal "$(offers shmailctl rm "$SHMAIL_NAME")" "$SHMAIL_NAME"
     assert_equal "$(offers shmailctl stat "")" ""
     mkdir journal

@@ -31,14 +31,14 @@ allowed_in() {
     start_server --crypt-cost 1
     enrol alice
     start=$SECONDS
-    attack guess alice 64 "$seconds" >guesses &
+    attack guess alice 64 "$seconds" >counts &
     while [ $((SECONDS - start)) -lt "$seconds" ]; do
         run ask_from 127.0.0.2 "LOGIN alice secret"
         [[ $output == "OK "* ]]
         owner=$((owner + 1))
     done
     wait $!
-    read -r guesses refused <guesses
+    read -r guesses refused <counts
     most=$(allowed_in $((SECONDS - start + 1)))
     echo "# figures: $guesses guesses of at most $most, $refused refused, $owner logins of the owner" >&3
     [ "$guesses" -ge 10 ]
@@ -153,7 +153,7 @@ message_entry() {
 
 @test "an expired session ends, and a used one does not" {
     local cookie connection
-    start_server --crypt-cost 1 --session-age 2
+    start_server --crypt-cost 1 --cookie-age 2
     cookie=$(enrol alice)
     dial connection
     tell "$connection" "COUNT alice $cookie"

@@ -262,8 +262,8 @@ END
 @test "where a password is required it makes the account on first use" {
     run --separate-stderr serve_once --require-password < <(
         frame 0 '{"name": "a@b.c"}'
-        frame 0 '{"name": "a@b.c", "password": "first"}'
-        frame 0 '{"name": "a@b.c", "password": "second"}'
+        frame 0 '{"name": "a@b.c", "password": "hidden-first"}'
+        frame 0 '{"name": "a@b.c", "password": "hidden-second"}'
     )
     assert_output - <<'END'
 -2 "A password is required"

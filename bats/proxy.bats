@@ -62,18 +62,18 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     assert_output OK
     run ask $'PROXY TCP4 192.0.2.9 192.0.2.1 4711 25\r' NOOP
     assert_output $'KO\nOK'
-    ! grep -q '192\.0\.2\.9' "$log"
+    run ! grep -q '192\.0\.2\.9' "$log"
     expect_deserted
 }
 
 @test "a header that does not come is not waited for" {
-    local connection start=$SECONDS line
+    local connection start=$SECONDS
     start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
     exec {connection}<>"/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
     printf 'PROXY ' >&"$connection"
-    run -1 read -r -t 30 -u "$connection" line
+    run -1 read -r -t 30 -u "$connection"
     [ $((SECONDS - start)) -ge 4 ]
-    grep -q 'closed: no PROXY header: idle for too long' "$log"
+    grep -q 'closed: no PROXY header: it was late' "$log"
 }
 
 @test "clients behind one proxy are throttled each for himself" {
@@ -92,5 +92,24 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
     run ask DUMP
     assert_output OK
-    ! grep -q 'MBX' "$log"
+    run ! grep -q 'MBX' "$log"
+}
+
+@test "the source in a header has its share of connections, and no more" {
+    local a b c d name
+    start_server --crypt-cost 1 -c 8 --per-source 2 --spare 2 -l proxy:inet:127.0.0.1:0
+    for name in a b c d; do
+        eval "exec {$name}<>/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
+    done
+    tell "$a" $'PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r' NOOP
+    told "$a" OK
+    tell "$b" $'PROXY TCP4 192.0.2.7 192.0.2.1 2 25\r' NOOP
+    told "$b" OK
+    tell "$c" $'PROXY TCP4 192.0.2.7 192.0.2.1 3 25\r' NOOP
+    run -1 read -r -t 10 -u "$c"
+    grep -q '192\.0\.2\.7:3: closed: its source has 2 connections already' "$log"
+    tell "$d" $'PROXY TCP4 192.0.2.8 192.0.2.1 4 25\r' NOOP
+    told "$d" OK
+    tell "$a" QUIT
+    told "$a" OK
 }

@@ -8,7 +8,10 @@ load office
 
 teardown() {
     local result=0
-    [ -z "${stunnel-}" ] || { kill "$stunnel" && wait "$stunnel" || :; }
+    if [ -n "${stunnel-}" ]; then
+        kill "$stunnel"
+        wait "$stunnel" || :
+    fi
     stop_server || result=$?
     remove_segment
     return "$result"
@@ -28,8 +31,7 @@ stunnel_is_up() {
 # The configuration that we publish, with the addresses and files of this test. It takes no port 0, so ports are
 # tried until one is free.
 start_stunnel() { # shmaild's address
-    local try
-    for try in {1..20}; do
+    for _ in {1..20}; do
         port=$((20000 + (RANDOM * 32768 + RANDOM) % 12000))
         {
             printf 'foreground = yes\npid =\nsyslog = no\ndebug = notice\n'
