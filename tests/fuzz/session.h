@@ -34,7 +34,7 @@ enum {
 };
 
 static const struct settings session_settings = {
-    .domain = "mail.localhost", .message_limit = SESSION_LIMIT, .open_entry = true, .dump_allowed = true};
+    .domain = "mail.localhost", .message_limit = SESSION_LIMIT, .dump_allowed = true};
 
 static struct cookie session_cookies[3]; /* of alice, of bob, and the first that a connection is given */
 
@@ -194,7 +194,10 @@ static inline size_t session_serve(const char *bytes, size_t length, size_t piec
     still_begin();
     struct stream_options options = {
         .in = session_send(bytes, length, piece), .out = office.replies, .idle_seconds = SESSION_IDLE};
-    struct connection connection = {office.store, stream_open(&options), &session_settings};
+    struct connection connection = {.store = office.store,
+                                    .stream = stream_open(&options),
+                                    .settings = &session_settings,
+                                    .peer = "fuzzer"};
     EXPECT(connection.stream != NULL && store_attach(office.store, "fuzz") == STATUS_OK);
     enum status status = protocol_serve(&connection);
     EXPECT(status == STATUS_OK || status == STATUS_HANGUP || status == STATUS_MALFORMED ||
