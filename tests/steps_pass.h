@@ -133,6 +133,7 @@ static void recover_from_files(struct pass *pass)
     uint64_t ring = (uint64_t)((char *)fresh->ring - fresh->base);
     take_files(&pass->copy, fresh);
     EXPECT_EQ(sem_init(&journal->keeper_wake, 1, 0), 0);
+    snprintf(journal->directory, sizeof(journal->directory), "%s", pass->options->directory);
     EXPECT_EQ(segment_reserve(fresh, ring, RING * sizeof(struct journal_note)), STATUS_OK);
     EXPECT_EQ(store_attach(fresh, "reboot"), STATUS_OK);
     if (journal_recover(fresh, options.journal_bytes, why, sizeof(why)) != STATUS_OK)

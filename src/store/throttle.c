@@ -22,7 +22,7 @@ enum {
     FAILURE_PERIOD = 60 * TICKS,
     PAIR_PERIOD = 120 * TICKS,
     HOUR = 3600 * TICKS,
-    RECORDS_MOST = 8192, /* 128 KiB a table: more failures than two processors hash in two minutes */
+    RECORDS_MOST = 4096, /* 64 KiB a table: more failures than two processors hash in a minute */
     RECORDS_LEAST = 1024,
 };
 
