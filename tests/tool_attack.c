@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -126,13 +127,14 @@ static void misbehave(size_t number, int descriptor)
 }
 
 /* Keeps up what the server lets it; says by one byte when so many have been tried. */
-_Noreturn static void flood(size_t wanted, int said)
+_Noreturn static void flood(size_t wanted, int said, pid_t attacked_by)
 {
     static struct pollfd held[HELD_MOST];
     size_t count = 0, tried = 0;
     char byte;
 
-    for (size_t round = 0;; round++) {
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever is stopped does not leave an attacker behind */
+    for (size_t round = 0; getppid() == attacked_by; round++) {
         for (size_t i = 0; i < 64 && count < wanted; i++) {
             int descriptor = dial(1, SOCK_NONBLOCK);
             if (descriptor < 0) {
@@ -157,6 +159,7 @@ _Noreturn static void flood(size_t wanted, int said)
             }
         }
     }
+    _exit(0);
 }
 
 static int attack(size_t wanted)
@@ -174,7 +177,7 @@ static int attack(size_t wanted)
     sample(witness, quiet, SAMPLES);
     pid_t attacker = fork();
     if (attacker == 0) {
-        flood(wanted, said[1]);
+        flood(wanted, said[1], getppid());
     }
     struct pollfd over = {.fd = said[0], .events = POLLIN};
     size_t rounds = 0;
