@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 
+import processes
 import servers
 
 SEGMENTS = pathlib.Path("/dev/shm")
@@ -34,13 +35,14 @@ class Offices:
         return (SEGMENTS / f"shmail-{name}").stat().st_blocks * 512
 
     def remove(self):
-        for name in self.names.values():
-            subprocess.run([self.place.program("shmailctl"), "rm", name], check=False, stderr=subprocess.DEVNULL)
+        with processes.undisturbed():
+            for name in self.names.values():
+                self.remove_one(name)
         self.names.clear()
+
+    def remove_one(self, name):
+        subprocess.run([self.place.program("shmailctl"), "rm", name], check=False, stderr=subprocess.DEVNULL)
 
 
 def fill(place, *arguments):
-    done = subprocess.run([place.program("tests/bench/tool_fill"), *(str(word) for word in arguments)],
-                          capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip())
+    processes.output_of([place.program("tests/bench/tool_fill"), *(str(word) for word in arguments)])

@@ -133,7 +133,7 @@ def draw(run, table, path):
     top = PANELS / height
     latencies, latency_plot = latency_panel(medians, top)
     sizes, size_plot = size_panel(medians, top)
-    heading = f"shmail {run['commit']}, {run['date'][:10]}, {run['processor']}"
+    heading = f"shmail {run['commit']}, {run['date'][:10]}, {run['processor']}, load {run['load']:.1f} at the start"
     script = "\n".join([
         f'set terminal svg size {WIDTH}, {height} font "sans-serif,11" background rgb "white"',
         f"set output {quote(path).replace(chr(92), '')}", data, *latencies, *sizes,

@@ -7,7 +7,6 @@ tests/bench, any other in BUILD/bench. Exit status 1: something could not be mea
 import argparse
 import os
 import pathlib
-import signal
 import sys
 import tempfile
 
@@ -15,6 +14,7 @@ import figures
 import machine
 import offices
 import picture
+import processes
 import report
 import rows
 import servers
@@ -83,7 +83,7 @@ def main():
     partial = arguments.quick or bool(arguments.rows)
     run = {**machine.describe(), "quick": arguments.quick}
     print(f"{run['date']}, commit {run['commit']}, {run['processor']}, load {run['load']:.2f}\n")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # which ends what was started
+    processes.hear_signals()
     # On a disk also where /tmp is not.
     with tempfile.TemporaryDirectory(prefix=f"shmail-bench-{os.getpid()}-", dir="/var/tmp",
                                      ignore_cleanup_errors=True) as directory:

@@ -8,10 +8,11 @@ import pathlib
 import pwd
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import time
+
+import processes
 
 READY_SECONDS = 20
 
@@ -67,37 +68,21 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def end(process):
-    """Ends a server by TERM, and by KILL where it does not obey."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @contextlib.contextmanager
 def announced(command, log):
     """A server that prints its address: yields (address, process)."""
-    with open(log, "wb") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL)
-    try:
-        line = process.stdout.readline().decode().strip()
+    with open(log, "wb") as errors, processes.started(command, stdout=subprocess.PIPE, stderr=errors) as process:
+        with process.stdout:
+            line = process.stdout.readline().decode().strip()
         if not line:
             raise RuntimeError(f"{command[0]} does not start: " + pathlib.Path(log).read_text().strip())
         yield line, process
-    finally:
-        end(process)
-        process.stdout.close()
 
 
 @contextlib.contextmanager
 def answering(command, port, log, **options):
     """A server that is told its port: yields (address, process) once it can be connected to."""
-    with open(log, "wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, **options)
-    try:
+    with open(log, "wb") as output, processes.started(command, stdout=output, stderr=output, **options) as process:
         deadline = time.monotonic() + READY_SECONDS
         while True:
             try:
@@ -109,8 +94,6 @@ def answering(command, port, log, **options):
                                        pathlib.Path(log).read_text().strip()) from None
                 time.sleep(0.01)
         yield f"inet:127.0.0.1:{port}", process
-    finally:
-        end(process)
 
 
 def shmaild(place, pinned, options=(), office=None):

@@ -5,18 +5,15 @@ of requests, and their latencies in microseconds where they are known."""
 import contextlib
 import dataclasses
 import json
-import subprocess
 
+import processes
 import servers
 
 LINE = 60  # bytes of an echoed line: what COUNT with a cookie has
 
 
 def run_json(command):
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(processes.output_of(command))
 
 
 @dataclasses.dataclass
