@@ -46,6 +46,10 @@ static int serve(struct store *store, const struct settings *settings, struct st
 
     log_debug("%s: connected", peer->name);
     enum status status = protocol_serve(&connection);
+    if (status == STATUS_HANGUP) { /* a protocol only sees that nobody listens any more */
+        enum status sent = stream_flush(stream);
+        status = sent != STATUS_OK ? sent : status;
+    }
     signals_interrupt(NULL);
     store_detach(store);
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
