@@ -96,8 +96,9 @@ void store_interrupt(struct store *);
 enum status store_settle(struct store *);
 
 /* Keeps the journal until *stop: timed syncs, space ahead, checkpoints. For one process beside the others,
- * with the file system at hand; returns at once where there is no journal, or another keeper lives. lone: it
- * returns also some seconds after the last other process has gone. */
+ * with the file system at hand; returns at once where there is no journal. While another keeper lives it
+ * stands by. lone: then it returns at once, and else also some seconds after the last other process has gone.
+ */
 void store_keep(struct store *, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);
 

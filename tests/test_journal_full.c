@@ -213,6 +213,30 @@ static void the_keeper_makes_room_as_it_is_needed(void)
     harness_say("%zu messages, two checkpoints, %zu tries while there was no room", sent, waits);
 }
 
+/* The one that stands by must not end: its parent would make the next one at once. */
+static void a_second_keeper_stands_by(void)
+{
+    struct store_figures figures = {.slots = 0};
+    begin();
+    uint64_t *office = &store->header->journal.keeper;
+    pid_t first = start_keeper();
+    while (load64(office) == 0)
+        poll(NULL, 0, 1);
+    uint64_t owner = load64(office);
+    pid_t second = start_keeper();
+    for (int i = 0; i < 500; i++) {
+        poll(NULL, 0, 1);
+        EXPECT_EQ(waitpid(second, NULL, WNOHANG), 0);
+    }
+    store_figures(store, &figures);
+    EXPECT_EQ(figures.slots, 3);
+    EXPECT_EQ(load64(office), owner);
+    kill_keeper(first);
+    while (load64(office) == owner)
+        poll(NULL, 0, 1);
+    kill_keeper(second);
+}
+
 /* What was written before the sync that failed may be lost, though the system takes it for written: the state
  * is put into the other file. */
 static void after_a_failed_sync_the_keeper_starts_a_new_file(void)
@@ -299,6 +323,7 @@ static const struct harness_test tests[] = {
     {"a checkpoint that wins no room changes nothing", a_checkpoint_that_wins_no_room_changes_nothing},
     {"without room for an epoch a start is refused", without_room_for_an_epoch_a_start_is_refused},
     {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
+    {"a second keeper stands by, and keeps when the first is killed", a_second_keeper_stands_by},
     {"after a failed sync the keeper starts a new file", after_a_failed_sync_the_keeper_starts_a_new_file},
     {"a post office whose directory another one had is refused",
      a_post_office_whose_directory_another_one_had_is_refused},

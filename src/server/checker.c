@@ -36,16 +36,14 @@ enum status checker_run(struct store *store)
     return status;
 }
 
-pid_t checker_start(struct store *store, struct sandbox *sandbox)
+void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
 {
-    pid_t pid = fork();
-
-    if (pid != 0) {
-        return pid;
-    }
     (void)prctl(PR_SET_NAME, "shmaild: check");
     sandbox_enter(sandbox, -1);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have undone it */
+    if (getppid() != parent) {              /* it has died before it could be asked for */
+        _exit(1);
+    }
     (void)alarm(CHECK_SECONDS);
     (void)signal(SIGALRM, SIG_DFL);
     sigset_t set;

@@ -8,8 +8,8 @@
 /* Checks a suspect store in this process, which is attached, and logs what it finds. */
 enum status checker_run(struct store *);
 
-/* Does so in a process of its own, whose exit status is 0 where the store is sound. -1: there is no process
- * to be had; errno tells. */
-pid_t checker_start(struct store *, struct sandbox *);
+/* What a child of that parent does: the same, with a slot of its own. Its exit status is 0 where the store is
+ * sound. It ends with the parent. */
+_Noreturn void checker_main(struct store *, struct sandbox *, pid_t parent);
 
 #endif

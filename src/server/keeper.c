@@ -1,4 +1,5 @@
-/* keeper.c: forks the journal's keeper and lets it run in store_keep, away from any client's descriptors. */
+/* keeper.c: the journal's keeper as a process: it runs in store_keep until its parent ends, or, where it has
+ * none, until nobody needs it. */
 #include "keeper.h"
 
 #include "descriptors.h"
@@ -24,12 +25,18 @@ static void go_alone(void)
     }
 }
 
-static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int sync_seconds, bool lone)
+/* parent: 0 where there is none to die with. */
+static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int sync_seconds, pid_t parent)
 {
+    bool lone = parent == 0;
+
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
     sandbox_enter(sandbox, -1);
     if (!lone) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
+        if (getppid() != parent) {              /* it has died before it could be asked for */
+            _exit(0);
+        }
     }
     sandbox_seal(sandbox, -1);
     enum status status = store_attach(store, "keeper");
@@ -45,21 +52,24 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
     _exit(0);
 }
 
-pid_t keeper_start(struct store *store, struct sandbox *sandbox, int sync_seconds, bool lone)
+void keeper_run(struct store *store, struct sandbox *sandbox, int sync_seconds, pid_t parent)
+{
+    keep(store, sandbox, sync_seconds, parent);
+}
+
+pid_t keeper_start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
 {
     pid_t pid = fork();
 
+    if (pid > 0) {
+        (void)waitpid(pid, NULL, 0);
+    }
     if (pid != 0) {
-        if (pid > 0 && lone) {
-            (void)waitpid(pid, NULL, 0);
-        }
         return pid;
     }
-    if (lone) {
-        go_alone();
-        if (fork() != 0) {
-            _exit(0);
-        }
+    go_alone();
+    if (fork() != 0) {
+        _exit(0);
     }
-    keep(store, sandbox, sync_seconds, lone);
+    keep(store, sandbox, sync_seconds, 0);
 }

@@ -5,8 +5,12 @@
 #include "sandbox.h"
 #include "store.h"
 
-/* Forks it. lone: it belongs to no parent and ends some seconds after the last other process has gone;
- * otherwise it ends with this process. -1: there is no process to be had; errno tells. */
-pid_t keeper_start(struct store *, struct sandbox *, int sync_seconds, bool lone);
+/* What a child of that parent does until it is told to end, or the parent is gone. It must hold no client's
+ * descriptor and listen nowhere. */
+_Noreturn void keeper_run(struct store *, struct sandbox *, int sync_seconds, pid_t parent);
+
+/* Forks one that belongs to no parent and ends some seconds after the last other process has gone. -1: there
+ * is no process to be had; errno tells. */
+pid_t keeper_start_alone(struct store *, struct sandbox *, int sync_seconds);
 
 #endif

@@ -2,19 +2,25 @@
  * before it is replaced or removed. It accepts nothing. */
 #include "listener.h"
 
+#include "clock.h"
 #include "descriptors.h"
 #include "number.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { FIRST_HANDED_OVER = 3 }; /* SD_LISTEN_FDS_START */
+enum {
+    FIRST_HANDED_OVER = 3, /* SD_LISTEN_FDS_START */
+    PATIENCE_SECONDS = 1,  /* for an address that a server still has */
+    ATTEMPT_MILLISECONDS = 20
+};
 
 static bool explain(char *why, size_t why_size, const struct address *address, const char *reason)
 {
@@ -35,6 +41,7 @@ static const char *path_reason(const struct address *address)
         return errno == ENOENT ? NULL : strerror(errno);
     }
     if (!S_ISSOCK(status.st_mode)) {
+        errno = EEXIST;
         return "the path is there already and is no socket";
     }
     int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -44,10 +51,13 @@ static const char *path_reason(const struct address *address)
     if (connect(probe, &address->socket.any, address->length) == 0 || errno == EAGAIN ||
         errno == EPROTOTYPE) {
         reason = "another server answers there";
+        errno = EADDRINUSE;
     } else if (errno != ECONNREFUSED && errno != ENOENT) {
         reason = strerror(errno);
     }
+    int saved = errno;
     (void)close(probe);
+    errno = saved;
     return reason;
 }
 
@@ -90,6 +100,24 @@ static bool bind_inet(struct listener *listener, const char **reason)
     return true;
 }
 
+/* Whom a server had just forked when it was killed has the address until it gets to closing it. */
+static bool bind_patiently(struct listener *listener, const char **reason)
+{
+    int64_t deadline = deadline_after_seconds(PATIENCE_SECONDS);
+
+    for (;;) {
+        bool is_path = listener->address.socket.any.sa_family == AF_UNIX;
+        if (is_path ? bind_path(listener, reason) : bind_inet(listener, reason)) {
+            return true;
+        }
+        if (errno != EADDRINUSE || clock_now() > deadline) {
+            return false;
+        }
+        (void)poll(NULL, 0, ATTEMPT_MILLISECONDS);
+        errno = 0;
+    }
+}
+
 static void remove_path(const struct listener *listener)
 {
     const char *path = listener->address.socket.path.sun_path;
@@ -119,7 +147,7 @@ static bool add_address(struct listeners *listeners, const struct address *addre
         return false;
     }
     descriptor_tune(listener->descriptor);
-    bool bound = family == AF_UNIX ? bind_path(listener, reason) : bind_inet(listener, reason);
+    bool bound = bind_patiently(listener, reason);
     if (bound && listen(listener->descriptor, SOMAXCONN) == 0) {
         listeners->count++;
         return true;

@@ -174,7 +174,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     static struct sandbox sandbox;
 
     prepare_sandbox(&sandbox, store, options, NULL);
-    if (store_has_journal(store) && keeper_start(store, &sandbox, options->sync_seconds, true) < 0) {
+    if (store_has_journal(store) && keeper_start_alone(store, &sandbox, options->sync_seconds) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
     descriptor_tune(STDOUT_FILENO);

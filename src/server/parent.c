@@ -56,13 +56,33 @@ static void back_off(struct parent *p, const char *what, int error)
     p->pause_until = clock_now() + PAUSE;
 }
 
+/* Forks a process that serves the store and no client: who holds a listening socket would let connections
+ * wait that nobody takes, and keep the address from the next server. */
+static pid_t fork_helper(struct parent *p)
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        for (size_t i = 0; i < p->waiting_count; i++) {
+            (void)close(p->waiting[i].connection);
+        }
+        listeners_close(p->listeners);
+        children_forget(&p->children);
+    }
+    return pid;
+}
+
 /* Without a keeper the journal goes on until its file is full, so there is time to try again. */
 static void want_keeper(struct parent *p)
 {
     if (!store_has_journal(p->store)) {
         return;
     }
-    p->keeper = keeper_start(p->store, p->sandbox, p->limits->sync_seconds, false);
+    pid_t parent = getpid();
+    p->keeper = fork_helper(p);
+    if (p->keeper == 0) {
+        keeper_run(p->store, p->sandbox, p->limits->sync_seconds, parent);
+    }
     if (p->keeper < 0) {
         p->keeper = 0;
         back_off(p, "cannot make a process for the journal", errno);
@@ -75,7 +95,11 @@ static void want_checker(struct parent *p)
     if (p->checker > 0 || p->damaged || !store_is_suspect(p->store) || p->pause_until > clock_now()) {
         return;
     }
-    p->checker = checker_start(p->store, p->sandbox);
+    pid_t parent = getpid();
+    p->checker = fork_helper(p);
+    if (p->checker == 0) {
+        checker_main(p->store, p->sandbox, parent);
+    }
     if (p->checker < 0) {
         p->checker = 0;
         back_off(p, "cannot make a process to check the post office", errno);

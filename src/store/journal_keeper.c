@@ -9,6 +9,7 @@
 #include "transaction.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -77,6 +78,13 @@ static void rest(struct store *store, const sigset_t *mask)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+/* Without the semaphore, whose posts are for the one that keeps. */
+static void stand_by(const sigset_t *mask)
+{
+    const struct timespec pause = {.tv_nsec = REST_NANOSECONDS};
+    (void)ppoll(NULL, 0, &pause, mask);
+}
+
 bool store_has_journal(const struct store *store)
 {
     return journal_is_on(store);
@@ -95,10 +103,13 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
     int64_t due = deadline_after_seconds(sync_seconds);
-    if (!journal->on || !take_office(store))
+    if (!journal->on)
         return;
+    bool keeps = take_office(store);
+    for (; !keeps && !lone && !*stop; keeps = take_office(store))
+        stand_by(sleep_mask);
     int64_t leaves = deadline_after_seconds(LONE_SECONDS);
-    while (!*stop && (!lone || clock_now() < leaves)) {
+    while (keeps && !*stop && (!lone || clock_now() < leaves)) {
         if (!is_alone(store))
             leaves = deadline_after_seconds(LONE_SECONDS);
         enum status status = look(store, store->journal_bytes);
@@ -114,7 +125,8 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
         }
         rest(store, sleep_mask);
     }
-    if (journal->sync != STORE_SYNC_NEVER)
+    if (journal->sync != STORE_SYNC_NEVER && (keeps || !lone))
         (void)journal_flush(store, true);
-    __atomic_store_n(&journal->keeper, 0, __ATOMIC_RELEASE);
+    if (keeps)
+        __atomic_store_n(&journal->keeper, 0, __ATOMIC_RELEASE);
 }
