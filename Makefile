@@ -175,6 +175,13 @@ attack: all $(TOOLS) ## attack a server by 10,000 connections at once and 1,000,
 coverage: ## run every test with counters: what they have taken of the store's core, branch by branch
 	@tests/coverage/run
 
+# What has a long form, by these variables.
+SOAK      = torture steps histories model checkpoint journal_stale journal_torn
+SOAK_LONG = SHMAIL_LONG=1 SHMAIL_STEPS_ALL=1 SHMAIL_TORTURE_KILLS=200000 SHMAIL_MODEL_OPERATIONS=100000000
+
+soak: tests ## the long forms, hours: 200,000 kills, every step, 100,000 histories, 100,000,000 operations
+	@SHMAIL_BUILD=$(BUILD) SHMAIL_TEST_LIMIT=86400 $(SOAK_LONG) tests/run $(SOAK:%=$(BUILD)/tests/test_%)
+
 tests: all $(TESTS) $(TOOLS) $(PEERS) $(FUZZERS) $(LIMITS) $(FILL) ## build the programs and the tests, and run nothing
 
 fuzz: ## fuzz each target of tests/fuzz for SECONDS=N (60), or those of TARGETS='json smsp'

@@ -1,4 +1,5 @@
-# Processes that are killed or stopped: what was acknowledged stays, and nobody else is harmed.
+# Processes that are killed or stopped: what was acknowledged stays, and nobody else is harmed. At random and
+# under load the same is done in tests/test_torture.c.
 # shellcheck shell=bash
 # shellcheck disable=SC2030,SC2031 # each test is a process of its own
 # shellcheck disable=SC2154 # output is run's, log is setup's, alice, bob, ... are dial's
@@ -10,31 +11,6 @@ load office
 
 deaths() {
     grep -c 'was ended by signal 9' "$log"
-}
-
-@test "200 children killed at random under the load of 64 clients" {
-    start_server --crypt-cost 1
-    load_with "$SHMAIL_SERVER" 64 40000 KILL 200 "$SHMAIL_PID"
-    eventually has_children 0
-    expect_deserted
-    run deaths
-    assert_output 200
-    run ask NOOP
-    assert_output OK
-}
-
-# The fewer there are, the more often one is hit while it works.
-@test "200 children killed at random under the load of 2 clients" {
-    start_server --crypt-cost 1
-    load_with "$SHMAIL_SERVER" 2 4000 KILL 200 "$SHMAIL_PID"
-    expect_deserted
-}
-
-@test "children stopped at random under load" {
-    start_server --crypt-cost 1
-    load_with "$SHMAIL_SERVER" 64 40000 STOP 50 "$SHMAIL_PID"
-    assert_output --partial "; 0 connections lost,"
-    expect_deserted
 }
 
 @test "a stopped child holds up nobody, loses nothing, and goes on" {
@@ -51,6 +27,29 @@ deaths() {
     kill -CONT "$child"
     told "$alice" "OK 2" "OK 3" "COUNTED 3"
     exec {alice}>&-
+    expect_deserted
+}
+
+@test "a stopped process is not taken for dead: its name and its slot stay its own" {
+    local name child
+    start_server
+    connect name
+    say "$name" 0 '{"name": "alice@mail.ru"}'
+    hear "$name" '0 "OK"'
+    eventually has_children 1
+    child=$(children | tr -d ' ')
+    kill -STOP "$child"
+    for _ in {1..5}; do
+        run show_frames < <(frame 0 '{"name": "alice@mail.ru"}' | nc -N "$HOST" "$PORT")
+        assert_output '-2 "Such user is already logged in"'
+        expect_sound # it reclaims what the dead have left
+    done
+    run ctl ps
+    assert_line --regexp "	$child	.*	message	alive	alice@mail.ru	"
+    kill -CONT "$child"
+    say "$name" 2 null
+    hear "$name" '2 []'
+    hang_up "$name"
     expect_deserted
 }
 
@@ -94,8 +93,57 @@ deaths() {
     kill_server
     start_server --crypt-cost 1 -l "$address"
     wait "$tool" || { cat figures; return 1; }
-    grep -q '; 0 connections lost,' figures
+    grep -q '; 0 connections lost' figures
     expect_deserted
+}
+
+# The journal's keeper among a server's children.
+keeper() {
+    local pid
+    for pid in $(children); do
+        [ "$(<"/proc/$pid/comm")" != "shmaild: keeper" ] || echo "$pid"
+    done
+}
+
+has_keeper() {
+    [ -n "$(keeper)" ]
+}
+
+is_kept() {
+    ctl ps 2>/dev/null | grep -q '	keeper	alive	'
+}
+
+@test "the server killed: a new one has its address though the old one's keeper has not ended" {
+    local old
+    start_server --crypt-cost 1 -d journal -l "unix:$PWD/socket"
+    eventually has_keeper
+    old=$(keeper)
+    kill -STOP "$old"
+    kill_server
+    start_server --crypt-cost 1 -d journal -l "unix:$PWD/socket"
+    run ask "REGISTER alice secret"
+    assert_output --partial "OK "
+    kill -CONT "$old"
+    expect_sound
+}
+
+@test "a server beside a keeper that is not its own makes one keeper, which stands by" {
+    local held first
+    mkfifo requests
+    "$SHMAIL_BUILD/shmaild" -i --crypt-cost 1 -d journal -n "$SHMAIL_NAME" <requests >replies 3>&- &
+    exec {held}>requests
+    tell "$held" NOOP
+    eventually is_kept
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    first=$(keeper)
+    [ -n "$first" ]
+    for _ in {1..10}; do
+        run ask NOOP
+        assert_output OK
+        [ "$(keeper)" = "$first" ]
+    done
+    exec {held}>&-
 }
 
 # Stops the server and starts it again, or kills it with its children.
@@ -157,15 +205,7 @@ end_inetd() {
     local inetd
     start_inetd
     load_with "unix:$PWD/socket" 8 10000
-    assert_output --partial "; 0 connections lost,"
-    expect_deserted
-    end_inetd
-}
-
-@test "8 processes without a parent, 100 of them killed at random" {
-    local inetd
-    start_inetd
-    load_with "unix:$PWD/socket" 8 10000 KILL 100 "$inetd"
+    assert_output --partial "; 0 connections lost"
     expect_deserted
     end_inetd
 }

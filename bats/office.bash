@@ -93,13 +93,13 @@ expect_deserted() {
 }
 
 # Runs tool_load and shows its figures; it says itself what is wrong. Under sanitizers there are fewer operations.
-load_with() { # address, clients, operations, [signal, times, parent]
+load_with() { # address, clients, operations
     local operations=$3
     if [[ $SHMAIL_BUILD == *sanitize ]]; then
         operations=$((operations / 4))
         echo "# under sanitizers, so with $operations operations instead of $3" >&3
     fi
-    run timeout 58 "$SHMAIL_BUILD/tests/tool_load" "$1" "$2" "$operations" "${@:4}"
+    run timeout 58 "$SHMAIL_BUILD/tests/tool_load" "$1" "$2" "$operations"
     assert_success
     echo "# $output" >&3
 }

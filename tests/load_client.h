@@ -24,6 +24,7 @@ struct client {
     unsigned number, random;
     struct wire wire;
     char cookie[COOKIE_TEXT + 1]; /* of SMSP; empty: none yet */
+    unsigned era;                 /* of the ledger when it was given */
     bool alone;                   /* nobody sends any more: what is held is all there is */
     uint64_t newest;              /* the greatest id that was found */
     uint64_t last[CLIENTS_MAX];   /* from each sender: the number found last */
@@ -60,10 +61,10 @@ static inline bool is_local(unsigned number)
     return number % 8 != 7;
 }
 
-/* Names of one run: another run on the same post office has others. */
-static inline const char *account_of(unsigned number, bool whole, char name[static NAME_SIZE])
+static inline const char *account_of(const struct client *c, unsigned number, bool whole,
+                                     char name[static NAME_SIZE])
 {
-    (void)snprintf(name, NAME_SIZE, "u%ldx%u%s", (long)getppid(), number,
+    (void)snprintf(name, NAME_SIZE, "u%ldx%u%s", c->ledger->run, number,
                    !is_local(number) ? "@load.test"
                    : whole           ? "@" LOCAL_DOMAIN
                                      : "");

@@ -9,7 +9,9 @@
 #include "load_wire.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 enum { CLIENTS_MAX = 256, LARGE_EVERY = 128, LARGE_MAX = 100000, SMALL_MAX = 160 };
 
@@ -27,16 +29,18 @@ struct entry {
 };
 
 struct ledger {
-    unsigned clients;
-    uint64_t target;            /* operations */
-    uint64_t most;              /* letters of one client */
-    uint64_t signals;           /* that are sent, spread over the operations */
-    uint64_t given;             /* atomic: of them */
-    uint64_t operations;        /* atomic: acknowledged */
-    uint64_t lost;              /* atomic: connections */
-    uint64_t sent[CLIENTS_MAX]; /* the number of each client's last letter */
+    unsigned clients, seed;
+    long run;                     /* in the accounts' names: other runs have others */
+    uint64_t target;              /* atomic: operations after which it is over */
+    uint64_t most;                /* letters of one client */
+    uint64_t operations;          /* atomic: acknowledged */
+    uint64_t awaited;             /* atomic: whoever counts this operation posts mark */
+    uint64_t lost;                /* atomic: connections */
+    unsigned era;                 /* atomic: grows when the post office forgets its sessions */
+    uint64_t sent[CLIENTS_MAX];   /* the number of each client's last letter */
+    uint64_t newest[CLIENTS_MAX]; /* the greatest id that each has found; also before this ledger */
     pthread_barrier_t barrier;
-    pthread_mutex_t signalling; /* so that each signal hits a process of its own */
+    sem_t mark;
     struct entry entries[];
 };
 
@@ -63,23 +67,44 @@ static inline uint64_t ledger_operations(struct ledger *ledger)
 
 static inline void ledger_count(struct ledger *ledger)
 {
-    (void)__atomic_add_fetch(&ledger->operations, 1, __ATOMIC_RELAXED);
+    uint64_t done = __atomic_add_fetch(&ledger->operations, 1, __ATOMIC_RELAXED);
+
+    if (done == __atomic_load_n(&ledger->awaited, __ATOMIC_RELAXED)) {
+        (void)sem_post(&ledger->mark);
+    }
 }
 
-/* True: a signal is due, and it is the caller's to send it. */
-static inline bool ledger_claim(struct ledger *ledger)
+static inline bool ledger_is_over(struct ledger *ledger)
 {
-    uint64_t done = ledger_operations(ledger);
-    uint64_t due = (done < ledger->target ? done : ledger->target) * ledger->signals / ledger->target;
-    uint64_t given = __atomic_load_n(&ledger->given, __ATOMIC_RELAXED);
+    return ledger_operations(ledger) >= __atomic_load_n(&ledger->target, __ATOMIC_RELAXED);
+}
 
-    while (given < due) {
-        if (__atomic_compare_exchange_n(&ledger->given, &given, given + 1, false, __ATOMIC_RELAXED,
-                                        __ATOMIC_RELAXED)) {
-            return true;
-        }
+/* Sparse: an entry that is never written costs nothing. */
+static inline struct ledger *ledger_open(unsigned clients, uint64_t most)
+{
+    size_t size = sizeof(struct ledger) + clients * (most + 1) * sizeof(struct entry);
+    struct ledger *ledger =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    pthread_barrierattr_t barrier;
+
+    if (ledger == MAP_FAILED) {
+        fail("no memory: %s", strerror(errno));
     }
-    return false;
+    ledger->clients = clients;
+    ledger->target = UINT64_MAX;
+    ledger->most = most;
+    if (pthread_barrierattr_init(&barrier) != 0 ||
+        pthread_barrierattr_setpshared(&barrier, PTHREAD_PROCESS_SHARED) != 0 ||
+        pthread_barrier_init(&ledger->barrier, &barrier, clients) != 0 ||
+        sem_init(&ledger->mark, 1, 0) != 0) {
+        fail("the clients cannot wait for each other");
+    }
+    return ledger;
+}
+
+static inline void ledger_close(struct ledger *ledger)
+{
+    (void)munmap(ledger, sizeof *ledger + ledger->clients * (ledger->most + 1) * sizeof(struct entry));
 }
 
 /* Contents. A message of the Message protocol has a header and a text, one of SMSP a text alone that begins

@@ -57,7 +57,7 @@ static inline bool message_enter(struct client *c)
     int32_t type;
     size_t length;
     const char *reply = message_say(c, MESSAGE_ENTRY, &type, &length, "{\"name\": \"%s\"%s}",
-                                    account_of(c->number, true, name),
+                                    account_of(c, c->number, true, name),
                                     is_local(c->number) ? ", \"password\": \"" PASSWORD "\"" : "");
 
     if (reply == NULL) {
@@ -74,7 +74,7 @@ static inline bool message_send(struct client *c, struct letter_name letter, str
     int32_t type;
     size_t length;
 
-    (void)buffer_print(&body, "{\"to\": \"%s\", \"header\": \"", account_of(letter.recipient, true, name));
+    (void)buffer_print(&body, "{\"to\": \"%s\", \"header\": \"", account_of(c, letter.recipient, true, name));
     letter_words(&body, letter);
     (void)buffer_append_text(&body, "\", \"text\": ");
     letter_rest(&text, letter, '\n');
@@ -99,11 +99,11 @@ struct visit {
     size_t position;
 };
 
-static inline bool is_name(const struct buffer *text, unsigned number)
+static inline bool is_name(const struct client *c, const struct buffer *text, unsigned number)
 {
     char name[NAME_SIZE];
 
-    (void)account_of(number, true, name);
+    (void)account_of(c, number, true, name);
     return text->length == strlen(name) && memcmp(text->bytes, name, text->length) == 0;
 }
 
@@ -132,8 +132,8 @@ static inline bool visit_mail(void *context, const struct json_member *mail)
     if (unknown || visit->held != NULL) {
         expect_content(letter, whole.bytes, whole.length, false);
     }
-    if (!is_name(&mail[MAIL_SOURCE].text, letter.sender) ||
-        !is_name(&mail[MAIL_DESTINATION].text, letter.recipient)) {
+    if (!is_name(c, &mail[MAIL_SOURCE].text, letter.sender) ||
+        !is_name(c, &mail[MAIL_DESTINATION].text, letter.recipient)) {
         fail("mail %" PRIu64 " has another source or destination", id);
     }
     visit->position++;

@@ -1,8 +1,10 @@
-/* load_smsp.h: what a client under load says in SMSP, in either framing, and what it makes of the replies. */
+/* load_smsp.h: what a client under load says in SMSP, in either framing and in the checksum dialect, and what
+ * it makes of the replies. */
 #ifndef SHMAIL_LOAD_SMSP_H
 #define SHMAIL_LOAD_SMSP_H
 
 #include "load_client.h"
+#include "load_dialect.h"
 
 /* Sends a request, whose content, if any, stands between before and behind, and returns the reply's first
  * piece. NULL: lost. */
@@ -17,6 +19,10 @@ static inline char *smsp_ask(struct client *c, size_t *length, const char *befor
         (void)buffer_append(&request, content->bytes, content->length);
         (void)buffer_print(&request, " %s", c->cookie);
     }
+    bool dialect = terminator == '\0' && draw(c, 2) == 0 && dialect_has(before);
+    if (dialect) {
+        dialect_wrap(&request);
+    }
     if (!buffer_append_byte(&request, terminator)) {
         fail("no memory");
     }
@@ -24,7 +30,7 @@ static inline char *smsp_ask(struct client *c, size_t *length, const char *befor
         reply = wire_line(&c->wire, terminator, length);
     }
     buffer_free(&request);
-    return reply;
+    return reply != NULL && dialect ? dialect_unwrap(reply, length) : reply;
 }
 
 /* A request without content: a verb and what stands behind it; %s may be the user's name. */
@@ -62,25 +68,30 @@ static inline uint64_t number_after(const char *reply, const char *word)
     return number;
 }
 
-/* A cookie outlives its connection. The first terminator fixes the framing of a connection, so it must not
- * be an LF within a content. */
+/* A cookie outlives its connection, but not the memory of the post office. The first terminator fixes the
+ * framing of a connection, so it must not be an LF within a content. */
 static inline bool smsp_enter(struct client *c)
 {
     char name[NAME_SIZE];
     const char *reply = NULL;
+    unsigned era = __atomic_load_n(&c->ledger->era, __ATOMIC_ACQUIRE);
 
-    if (c->cookie[0] != '\0') {
+    if (c->cookie[0] != '\0' && c->era == era) {
         reply = smsp_say(c, "NOOP");
         return reply != NULL && answered(c);
     }
-    (void)account_of(c->number, false, name);
+    (void)account_of(c, c->number, false, name);
     for (int i = 0; i < 2; i++) { /* REGISTER may have been done by the connection that was lost */
         reply = smsp_say(c, "%s %s %s", i == 0 ? "REGISTER" : "LOGIN", name, PASSWORD);
         if (reply == NULL) {
             return false;
         }
-        if (strncmp(reply, "OK ", 3) == 0 && strlen(reply + 3) == COOKIE_TEXT) {
-            memcpy(c->cookie, reply + 3, COOKIE_TEXT + 1);
+        const char *cookie = reply + (strncmp(reply, "OK ", 3) == 0        ? 3
+                                      : strncmp(reply, "Cookie: ", 8) == 0 ? 8
+                                                                           : 0);
+        if (cookie != reply && strlen(cookie) == COOKIE_TEXT) {
+            memcpy(c->cookie, cookie, COOKIE_TEXT + 1);
+            c->era = era;
             return answered(c);
         }
     }
@@ -116,7 +127,7 @@ static inline bool smsp_send(struct client *c, struct letter_name letter, struct
     bool at_once = draw(c, 2) == 0;
     size_t length;
 
-    (void)account_of(letter.recipient, draw(c, 2) == 0, name);
+    (void)account_of(c, letter.recipient, draw(c, 2) == 0, name);
     (void)snprintf(before, sizeof before, at_once ? "SEND %s " : "MESSAGE ", name);
     const char *reply = smsp_ask(c, &length, before, &content);
     buffer_free(&content);
@@ -154,7 +165,7 @@ static inline void list_line(struct client *c, size_t position, const char *line
         return;
     }
     struct buffer whole = letter_whole(letter, false);
-    (void)account_of(letter.sender, false, name);
+    (void)account_of(c, letter.sender, false, name);
     if (strncmp(from, name, length) != 0 || name[length] != '\0' || bytes != whole.length) {
         fail("LIST: %s: expected %zu bytes from %s", line, whole.length, name);
     }
@@ -165,7 +176,7 @@ static inline bool smsp_look(struct client *c)
 {
     char name[NAME_SIZE];
     size_t length;
-    char *line = smsp_say(c, "LIST %s %s", account_of(c->number, false, name), c->cookie);
+    char *line = smsp_say(c, "LIST %s %s", account_of(c, c->number, false, name), c->cookie);
 
     if (line == NULL) {
         return false;
@@ -188,7 +199,7 @@ static inline bool smsp_read_first(struct client *c)
     char name[NAME_SIZE], before[NAME_SIZE + 64];
     size_t length;
 
-    (void)snprintf(before, sizeof before, "GETMSG %s %s", account_of(c->number, false, name), c->cookie);
+    (void)snprintf(before, sizeof before, "GETMSG %s %s", account_of(c, c->number, false, name), c->cookie);
     const char *reply = smsp_ask(c, &length, before, NULL);
     if (reply == NULL) {
         return false;
@@ -213,7 +224,7 @@ static inline bool smsp_read(struct client *c, const struct held *held)
         return smsp_read_first(c);
     }
     const char *reply =
-        smsp_say(c, "FETCH %s %" PRIu64 " %s", account_of(c->number, false, name), held->id, c->cookie);
+        smsp_say(c, "FETCH %s %" PRIu64 " %s", account_of(c, c->number, false, name), held->id, c->cookie);
     if (reply == NULL) {
         return false;
     }
@@ -236,7 +247,7 @@ static inline void smsp_remove(struct client *c, const struct held *held)
     bool first = held == &c->held[0] && draw(c, 2) == 0, in_doubt = false;
     const char *reply;
 
-    (void)account_of(c->number, false, name);
+    (void)account_of(c, c->number, false, name);
     reply = first ? smsp_say(c, "DELMSG %s %s", name, c->cookie) : NULL;
     for (int i = first ? 1 : 0; reply == NULL; i++) {
         if (i > 0) {
@@ -254,7 +265,7 @@ static inline void smsp_remove(struct client *c, const struct held *held)
 static inline bool smsp_count(struct client *c)
 {
     char name[NAME_SIZE];
-    const char *reply = smsp_say(c, "COUNT %s %s", account_of(c->number, false, name), c->cookie);
+    const char *reply = smsp_say(c, "COUNT %s %s", account_of(c, c->number, false, name), c->cookie);
 
     if (reply == NULL) {
         return false;
@@ -268,7 +279,7 @@ static inline bool smsp_wait(struct client *c)
     char name[NAME_SIZE];
     uint64_t count = 0;
     const char *reply =
-        smsp_say(c, "WAIT %s %zu 1 %s", account_of(c->number, false, name), c->held_count + 1, c->cookie);
+        smsp_say(c, "WAIT %s %zu 1 %s", account_of(c, c->number, false, name), c->held_count + 1, c->cookie);
 
     if (reply == NULL) {
         return false;

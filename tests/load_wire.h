@@ -21,7 +21,8 @@
 enum { REPLY_SECONDS = 30, WIRE_READ = 65536 };
 
 struct wire {
-    const struct address *address;
+    int (*dial)(void *context); /* returns a connected socket */
+    void *context;
     int socket;
     struct buffer in; /* what has come and was not taken */
     size_t taken;     /* of it, by the current reply */
@@ -42,18 +43,29 @@ __attribute__((format(printf, 1, 2))) _Noreturn static inline void fail(const ch
     _exit(1);
 }
 
+/* For wire.dial: context is the address. */
+static inline int dial_address(void *context)
+{
+    const struct address *address = context;
+    int found = socket(address->socket.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (found < 0) {
+        fail("no socket: %s", strerror(errno));
+    }
+    if (connect(found, &address->socket.any, address->length) != 0) {
+        fail("cannot connect: %s", strerror(errno));
+    }
+    return found;
+}
+
 static inline void wire_connect(struct wire *wire)
 {
     const struct timeval patience = {.tv_sec = REPLY_SECONDS};
 
-    wire->socket = socket(wire->address->socket.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (wire->socket < 0 ||
-        setsockopt(wire->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
+    wire->socket = wire->dial(wire->context);
+    if (setsockopt(wire->socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
         setsockopt(wire->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0) {
-        fail("no socket: %s", strerror(errno));
-    }
-    if (connect(wire->socket, &wire->address->socket.any, wire->address->length) != 0) {
-        fail("cannot connect: %s", strerror(errno));
+        fail("a socket without time-outs: %s", strerror(errno));
     }
     buffer_clear(&wire->in);
     wire->taken = 0;

@@ -378,68 +378,6 @@ static void a_full_slot_table_is_an_answer(void)
     expect_recovery(0);
 }
 
-/* ---- at random ---- */
-
-/* Each acknowledged delivery and deletion is told to the parent by one byte, before the next is begun. */
-static int told[2];
-
-static void work(void)
-{
-    unsigned seed = (unsigned)getpid();
-    char body[40000] = {0};
-    for (;;) {
-        message_id id = 0;
-        struct message message;
-        size_t length = (size_t)rand_r(&seed) % (rand_r(&seed) % 16 ? 200 : sizeof(body));
-        EXPECT_EQ(deliver(store, alice, "worker", "", body, length, &id), STATUS_OK);
-        EXPECT_EQ(write(told[1], "+", 1), 1);
-        enum status status = mailbox_first(store, alice, &message);
-        if (rand_r(&seed) % 2 == 0 && mailbox_delete_first(store, alice) == STATUS_OK)
-            EXPECT_EQ(write(told[1], "-", 1), 1);
-        if (status == STATUS_OK)
-            message_release(store, &message);
-    }
-}
-
-/* All but the operation in which a process was killed is known exactly; that one may have happened or not. */
-static void random_kills_lose_and_leak_nothing(void)
-{
-    enum { WORKERS = 4, KILLS = 400 };
-    pid_t pids[WORKERS];
-    int64_t balance = 0;
-    unsigned seed = 1;
-    open_post_office();
-    EXPECT_EQ(pipe(told), 0);
-    for (int i = 0; i < WORKERS; i++)
-        pids[i] = fork_attached(work);
-    for (int kills = 0; kills < KILLS; kills++) {
-        char bytes[512];
-        ssize_t got = read(told[0], bytes, (size_t)(1 + rand_r(&seed) % 300));
-        for (ssize_t i = 0; i < got; i++)
-            balance += bytes[i] == '+' ? 1 : -1;
-        int which = rand_r(&seed) % WORKERS;
-        end_child(pids[which], SIGKILL);
-        store_wake(store);
-        pids[which] = fork_attached(work);
-        if (kills % 50 == 0) {
-            EXPECT_EQ(store_attach(store, "checker"), STATUS_OK);
-            EXPECT_CLEAN(store);
-            store_detach(store);
-        }
-    }
-    for (int i = 0; i < WORKERS; i++)
-        end_child(pids[i], SIGKILL);
-    close(told[1]);
-    char byte;
-    while (read(told[0], &byte, 1) == 1)
-        balance += byte == '+' ? 1 : -1;
-    EXPECT_EQ(store_attach(store, "checker"), STATUS_OK);
-    int64_t held = (int64_t)mailbox_count(store, alice);
-    EXPECT(held >= balance - KILLS - WORKERS && held <= balance + KILLS + WORKERS);
-    store_detach(store);
-    expect_recovery((uint64_t)held);
-}
-
 static const struct harness_test tests[] = {
     {"a killed holder of the lock blocks nobody", a_killed_holder_blocks_nobody},
     {"a stopped holder of the lock is not robbed", a_stopped_holder_is_not_robbed},
@@ -455,7 +393,6 @@ static const struct harness_test tests[] = {
     {"who claims the slot of the dead completes its transaction",
      who_claims_the_slot_of_the_dead_completes_its_transaction},
     {"a full slot table is an answer", a_full_slot_table_is_an_answer},
-    {"random kills lose and leak nothing", random_kills_lose_and_leak_nothing, 120},
 };
 
 HARNESS_MAIN(tests)
