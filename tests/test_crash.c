@@ -1,6 +1,7 @@
 /* test_crash.c: processes killed or stopped at the worst moments harm nobody else. */
 #include "account.h"
 #include "clock.h"
+#include "journal.h"
 #include "lock.h"
 #include "mailbox_record.h"
 #include "password.h"
@@ -378,6 +379,57 @@ static void a_full_slot_table_is_an_answer(void)
     expect_recovery(0);
 }
 
+static void attach_and_look(void)
+{
+    for (uint32_t i = 0; i < store->header->slots_most; i++)
+        if (process_has_slot(store, i))
+            EXPECT_EQ(store->slots[i].draft, 0);
+}
+
+static void who_died_without_a_server_is_looked_after_by_the_next(void)
+{
+    open_post_office();
+    killed(write_big_draft);
+    EXPECT_EQ(store_serve(store), STATUS_OK);
+    pid_t child = fork_attached(attach_and_look);
+    int status;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(status, 0);
+    expect_recovery(0);
+}
+
+static void wait_to_lead(void)
+{
+    say_ready();
+    journal_lead(store);
+}
+
+static void expect_unwanted(void)
+{
+    EXPECT(store->slot == &store->slots[1]);
+    EXPECT_EQ(store->slot->settling, 0);
+}
+
+/* Else each wake-up for the next leader would go to a process that waits for nothing. */
+static void who_comes_after_a_waiter_to_lead_is_not_woken_for_it(void)
+{
+    int status;
+    open_post_office_for(2);
+    EXPECT_EQ(store_attach(store, "leader"), STATUS_OK);
+    journal_lead(store);
+    pid_t waiter = fork_attached(wait_to_lead);
+    wait_for_ready();
+    while (load64(&store->slots[1].settling) == 0)
+        poll(NULL, 0, 1);
+    end_child(waiter, SIGKILL);
+    pid_t next = fork_attached(expect_unwanted);
+    EXPECT_EQ(waitpid(next, &status, 0), next);
+    EXPECT_EQ(status, 0);
+    journal_follow(store);
+    store_detach(store);
+    expect_recovery(0);
+}
+
 static const struct harness_test tests[] = {
     {"a killed holder of the lock blocks nobody", a_killed_holder_blocks_nobody},
     {"a stopped holder of the lock is not robbed", a_stopped_holder_is_not_robbed},
@@ -392,6 +444,10 @@ static const struct harness_test tests[] = {
     {"slots of the dead are used again", slots_of_the_dead_are_used_again},
     {"who claims the slot of the dead completes its transaction",
      who_claims_the_slot_of_the_dead_completes_its_transaction},
+    {"who died without a server is looked after by the next one's first child",
+     who_died_without_a_server_is_looked_after_by_the_next},
+    {"who comes after a waiter to lead is not woken for it",
+     who_comes_after_a_waiter_to_lead_is_not_woken_for_it},
     {"a full slot table is an answer", a_full_slot_table_is_an_answer},
 };
 

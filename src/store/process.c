@@ -142,6 +142,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     slot->protocol[0] = '\0';
     slot->source = (struct source){.kind = SOURCE_OTHER};
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&slot->settling, 0, __ATOMIC_RELEASE);
     store->slot = slot;
     store->me = owner_word(index, load64(&slot->life));
     set_map(store, index);

@@ -100,6 +100,8 @@ enum status store_serve(struct store *store)
     struct journal_segment *journal = &store->header->journal;
     if (!segment_try_byte(store, BYTE_SERVER))
         return STATUS_IN_USE;
+    /* Nobody has noticed who died while there was no server: the first child looks after them. */
+    __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* A new server means that somebody has looked after the disk: what was not synced is written again and
      * synced, and a checkpoint takes nothing from the file that failed. */
     if (__atomic_exchange_n(&journal->failure, 0, __ATOMIC_ACQ_REL))
