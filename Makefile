@@ -63,7 +63,7 @@ SCRIPTS  := $(wildcard contrib/bootstrap tests/run tests/secrets tests/coverage/
 ROOMS    := -Isrc/base -Isrc/store -Isrc/protocol -Isrc/server -Iclient -Iclient/bench -Itests/bench
 SOURCES  += $(wildcard tests/fuzz/*.c)
 HEADERS  += $(wildcard tests/fuzz/*.h)
-SCRIPTS  += tests/fuzz/run
+SCRIPTS  += tests/fuzz/run tests/model/run
 
 all: $(BIN) $(SBIN) ## build the programs (the default)
 
@@ -251,6 +251,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run attack check check-c check-bats guess lock-model coverage tests install uninstall format format-check
+.PHONY: all run attack check check-c check-bats guess lock-model soak coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:
