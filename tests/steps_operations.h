@@ -131,6 +131,35 @@ static void make_hash(void)
     EXPECT_EQ(password_hash(office, "secret", 6, made), STATUS_OK);
 }
 
+static void hash_secret(void)
+{
+    read_secret();
+    EXPECT_EQ(password_hash(office, "secret", 6, secret.hash), STATUS_OK);
+}
+
+static void check_password(void)
+{
+    EXPECT_EQ(password_matches(office, "secret", 6, &secret), STATUS_OK);
+}
+
+static bool count_account(void *count, account_t account, const char *name)
+{
+    (void)account, (void)name;
+    ++*(int *)count;
+    return true;
+}
+
+static void look_up(void)
+{
+    account_t found;
+    char name[NAME_MAX_BYTES + 1];
+    int count = 0;
+    EXPECT_EQ(account_find(office, "BOB", 3, &found), STATUS_OK);
+    EXPECT_EQ(account_name(office, found, name), 3);
+    account_each(office, count_account, &count);
+    EXPECT_EQ(count, 2);
+}
+
 /* ---- mail ---- */
 
 static void write_small(void)
@@ -148,6 +177,11 @@ static void write_long(void)
 {
     struct letter letter = {"alice", "", long_body, 5, 0, sizeof(long_body)};
     EXPECT_EQ(draft_write(office, &letter), STATUS_OK);
+}
+
+static void drop(void)
+{
+    draft_drop(office);
 }
 
 static void append_draft(void)
@@ -210,6 +244,15 @@ static void list_all(void)
     size_t count;
     EXPECT_EQ(mailbox_list(office, bob, 0, UINT64_MAX, messages, 8, &count), STATUS_OK);
     EXPECT_EQ(count, 3);
+    message_release_all(office);
+}
+
+static void list_queue(void)
+{
+    struct message messages[8];
+    size_t count;
+    EXPECT_EQ(queue_list(office, alice, messages, 8, &count), STATUS_OK);
+    EXPECT_EQ(count, queue_count(office, alice));
     message_release_all(office);
 }
 
@@ -280,6 +323,16 @@ static void leave_debts(void)
 {
     in_another_process(owe_and_die, SIGKILL);
     store_wake(office);
+}
+
+static void reclaim(void)
+{
+    store_reclaim(office);
+}
+
+static void check(void)
+{
+    EXPECT_CLEAN(office);
 }
 
 /* A transaction that is committed, and half of it applied. */

@@ -107,12 +107,15 @@ static const struct operation account_operations[] = {
     {"account_enter", enter_alice, enter_bob, 0},
     {"account_leave", enter_alice, leave, 0},
     {"password_hash", NULL, make_hash, 0},
+    {"password_matches", hash_secret, check_password, 0},
+    {"account_find, account_name and account_each", NULL, look_up, 0},
 };
 
 static const struct operation mail_operations[] = {
     {"draft_write, one block", write_big, write_small, 0},
     {"draft_write, three blocks", write_small, write_big, 0},
     {"draft_write, several transactions", NULL, write_long, 0},
+    {"draft_drop, several transactions", write_long, drop, 0},
     {"mailbox_append, one block", write_small, append_draft, CHANGES},
     {"mailbox_append, three blocks", write_big, append_draft, CHANGES},
     {"mailbox_append, the index grows", fill_leaf, append_draft, CHANGES},
@@ -120,6 +123,7 @@ static const struct operation mail_operations[] = {
     {"mailbox_wait", NULL, wait_in_vain, 0},
     {"queue_push", write_small, push_draft, CHANGES},
     {"queue_store", NULL, store_queued, CHANGES},
+    {"queue_list and message_release_all", NULL, list_queue, 0},
     {"mailbox_first and message_release", NULL, read_first, 0},
     {"mailbox_list and message_release_all", NULL, list_all, 0},
     {"mailbox_delete, one block", NULL, delete_first, CHANGES},
@@ -136,6 +140,8 @@ static const struct operation process_operations[] = {
     {"store_attach in the slot of a dead owner", leave_slot_with_lock, attach,
      UNATTACHED | ONE_SLOT | UNRECORDED},
     {"store_detach with debts", owe, detach, 0},
+    {"store_reclaim", leave_debts, reclaim, 0},
+    {"store_check", NULL, check, 0},
     {"mailbox_append with a dead owner's lock", leave_lock, append_draft, CHANGES | UNRECORDED},
 };
 
