@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
@@ -21,7 +22,7 @@ enum {
     CLIENTS = 16,
     PROCESSES_MOST = 256,
     PATIENCE_SECONDS = 30,
-    NICE = 5, /* so that who strikes gets its turn among all the others */
+    NICE = 5, /* of all but who strikes */
 };
 
 #define SOCKET_PATH "socket"
@@ -117,13 +118,52 @@ static inline void expect_fair_end(const char *who, pid_t pid, int status)
     }
 }
 
+static inline void show_children(pid_t parent)
+{
+    pid_t pids[PROCESSES_MOST];
+    size_t count = children_of(parent, pids, 0);
+
+    for (size_t i = 0; i < count; i++) {
+        struct process process = look_at(pids[i]);
+        printf("process %ld, child of %ld, client %d: %s, %c\n", (long)process.pid, (long)process.parent,
+               client_number(process.pid), process.name, process.state);
+        fflush(stdout);
+        show_children(pids[i]);
+    }
+}
+
+/* For who wants to know why somebody has waited for too long. */
+static inline void show_everybody(void)
+{
+    printf("the server is process %ld\n", (long)office->server);
+    show_children(getpid());
+}
+
+/* The wait status of a child that must end soon. */
+static inline int status_at_end(const char *who, pid_t pid)
+{
+    struct pollfd end = {.fd = pidfd_open(pid, 0), .events = POLLIN};
+    int status;
+
+    if (end.fd < 0 || poll(&end, 1, PATIENCE_SECONDS * 1000) != 1) {
+        show_everybody();
+        harness_fail(__FILE__, __LINE__, "%s, process %ld, does not end", who, (long)pid);
+    }
+    (void)close(end.fd);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
 static inline void note_end(pid_t pid, int status)
 {
     int number = client_number(pid);
 
     if (number >= 0) {
         office->clients[number] = 0;
-        EXPECT_EQ(status, 0);
+        if (status != 0) {
+            show_everybody();
+            harness_fail(__FILE__, __LINE__, "client %d has failed: status %#x", number, (unsigned)status);
+        }
     } else if (pid == office->server) {
         office->server = 0;
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) {
@@ -237,10 +277,8 @@ static inline pid_t fork_tool(const char *const *arguments, int out)
 static inline void expect_clean(const char *option, const char *value)
 {
     const char *const arguments[] = {"shmailctl", option, value, "check", NULL};
-    int status;
-    pid_t pid = fork_tool(arguments, STDERR_FILENO);
+    int status = status_at_end("a check", fork_tool(arguments, STDERR_FILENO));
 
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
     if (status != 0) {
         harness_fail(__FILE__, __LINE__, "shmailctl %s %s check: status %#x", option, value,
                      (unsigned)status);
@@ -267,14 +305,12 @@ static inline int dial_server(void)
 static inline int dial_inetd(unsigned number)
 {
     const char *arguments[32] = {"shmaild", "-i"};
-    int ends[2], status;
+    int ends[2];
     pid_t before = office->inetd[number];
 
-    if (before != 0) {
+    if (before != 0) { /* its connection is closed, or lost */
+        expect_fair_end("a process of inetd", before, status_at_end("a process of inetd", before));
         __atomic_store_n(&office->inetd[number], 0, __ATOMIC_RELEASE);
-        if (waitpid(before, &status, 0) == before) {
-            expect_fair_end("a process of inetd", before, status);
-        }
     }
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
         fail("no socket: %s", strerror(errno));
@@ -335,6 +371,8 @@ static inline void open_office(const char *directory, unsigned seed)
     pthread_mutexattr_t mutex;
 
     EXPECT_EQ(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    /* So that a strike comes when it is due. Without the right to that, others just do more in between. */
+    (void)sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &(struct sched_param){.sched_priority = 1});
     office = mmap(NULL, sizeof *office, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     EXPECT(office != MAP_FAILED);
     EXPECT_EQ(pthread_mutexattr_init(&mutex), 0);
