@@ -43,6 +43,13 @@ static inline void journal_observe_all(struct store *store)
         journal_observe(store, load64(&store->header->journal.assigned));
 }
 
+/* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has looked for room once more. False: it
+ * has found none, there is no keeper, or this operation has waited for long enough. */
+bool journal_await_room(struct store *);
+
+/* Wakes whoever sleeps for a leader or for room, and has what it waits for: records up to that sequence. */
+void journal_wake(struct store *, uint64_t sequence);
+
 /* Writes everything pending, and with sync also syncs it, whatever the policy. STATUS_READ_ONLY: it failed.
  */
 enum status journal_flush(struct store *, bool sync);

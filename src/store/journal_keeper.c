@@ -67,6 +67,21 @@ static enum status look(struct store *store, uint64_t bytes)
     return STATUS_OK;
 }
 
+/* Whoever waits for room waits for a look that began after it had asked. */
+static enum status look_and_tell(struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t number = (load64(&journal->looks) + 2) | 1;
+    __atomic_store_n(&journal->looks, number, __ATOMIC_SEQ_CST);
+    enum status status = look(store, store->journal_bytes);
+    int error = errno;
+    __atomic_store_n(&journal->roomless, status != STATUS_OK, __ATOMIC_RELEASE);
+    __atomic_store_n(&journal->looks, number + 1, __ATOMIC_SEQ_CST);
+    journal_wake(store, UINT64_MAX);
+    errno = error;
+    return status;
+}
+
 static void rest(struct store *store, const sigset_t *mask)
 {
     struct timespec until = deadline_at(clock_now() + REST_NANOSECONDS);
@@ -112,7 +127,7 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
     while (keeps && !*stop && (!lone || clock_now() < leaves)) {
         if (!is_alone(store))
             leaves = deadline_after_seconds(LONE_SECONDS);
-        enum status status = look(store, store->journal_bytes);
+        enum status status = look_and_tell(store);
         if (status != STATUS_OK && !complained)
             log_warning("journal %s: no room can be made for it: %s (%s)", journal->directory,
                         status_text(status), strerror(errno));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum {
+    ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
     DELETE_RESERVE = 64 << 10,      /* bytes of a file that only records which free space may take */
     EPOCH_RESERVE = 4 << 10,        /* the last of them: for the records that begin epochs */
@@ -100,8 +101,29 @@ static void sleep_for_leader(struct store *store, uint64_t sequence)
         (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
 }
 
+bool journal_await_room(struct store *store)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t look = (load64(&journal->looks) + 5) & ~UINT64_C(1); /* the end of one that has not begun */
+    if (store->room_deadline == 0)
+        store->room_deadline = deadline_after_seconds(ROOM_SECONDS);
+    sem_post(&journal->keeper_wake);
+    bool waits = true;
+    while (waits && load64(&journal->looks) < look) {
+        uint64_t keeper = load64(&journal->keeper);
+        waits = keeper != 0 && !owner_is_dead(store, keeper) && load32(&journal->failure) == 0 &&
+                clock_now() < store->room_deadline;
+        struct timespec until = deadline_at(clock_now() + SETTLE_NANOSECONDS);
+        __atomic_store_n(&store->slot->settling, UINT64_MAX, __ATOMIC_SEQ_CST);
+        if (waits && load64(&journal->looks) < look)
+            (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
+    }
+    __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
+    return waits && load32(&journal->roomless) == 0;
+}
+
 /* Those whose records are there, and one of the others, who leads next. */
-static void wake_settled(struct store *store, uint64_t sequence)
+void journal_wake(struct store *store, uint64_t sequence)
 {
     bool successor = false;
     for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
@@ -131,7 +153,7 @@ void journal_follow(struct store *store)
     struct journal_segment *journal = &store->header->journal;
     uint64_t settled = load64(journal->sync == STORE_SYNC_ALWAYS ? &journal->synced : &journal->written);
     __atomic_store_n(&journal->leader, 0, __ATOMIC_SEQ_CST);
-    wake_settled(store, settled);
+    journal_wake(store, settled);
 }
 
 enum status journal_flush(struct store *store, bool sync)

@@ -201,6 +201,8 @@ struct journal_segment {
     alignas(64) uint64_t leader; /* owner word */
     uint64_t keeper;             /* owner word */
     uint64_t wanted;             /* atomic: room that a record did not find; 0: none */
+    uint64_t looks;              /* atomic: grows when the keeper begins (then odd) and ends a look for it */
+    uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
     sem_t keeper_wake;
     char directory[256]; /* for messages; id tells */
 };
@@ -277,6 +279,7 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint64_t redo_filter[4]; /* a field that is not in it has not been written in this transaction */
+    int64_t room_deadline;   /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;       /* the latest journal record that an answer may depend on */
     bool wants_flush;        /* the ring is full */
     uint64_t wanted;         /* offset that has no memory behind it yet; 0: none (segment.h) */

@@ -119,8 +119,9 @@ void transaction_end(struct store *store, enum status status)
 bool transaction_finish(struct store *store, enum status *status)
 {
     transaction_end(store, *status);
-    if (*status == STATUS_FULL_JOURNAL)
-        sem_post(&store->header->journal.keeper_wake);
+    if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
+        return false;
+    store->room_deadline = 0;
     if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
         return true;
     if (store->wants_flush)
