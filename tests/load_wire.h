@@ -6,10 +6,12 @@
 
 #include "address.h"
 #include "buffer.h"
+#include "clock.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -43,19 +45,27 @@ __attribute__((format(printf, 1, 2))) _Noreturn static inline void fail(const ch
     _exit(1);
 }
 
-/* For wire.dial: context is the address. */
+/* For wire.dial: context is the address. Where nobody listens a server may just be taking another one's place.
+ */
 static inline int dial_address(void *context)
 {
     const struct address *address = context;
-    int found = socket(address->socket.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int64_t deadline = deadline_after_seconds(REPLY_SECONDS);
 
-    if (found < 0) {
-        fail("no socket: %s", strerror(errno));
+    for (;;) {
+        int found = socket(address->socket.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (found < 0) {
+            fail("no socket: %s", strerror(errno));
+        }
+        if (connect(found, &address->socket.any, address->length) == 0) {
+            return found;
+        }
+        if (errno != ECONNREFUSED || clock_now() >= deadline) {
+            fail("cannot connect: %s", strerror(errno));
+        }
+        close(found);
+        poll(NULL, 0, 10);
     }
-    if (connect(found, &address->socket.any, address->length) != 0) {
-        fail("cannot connect: %s", strerror(errno));
-    }
-    return found;
 }
 
 static inline void wire_connect(struct wire *wire)
