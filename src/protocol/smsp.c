@@ -260,16 +260,22 @@ static enum status repeat(struct smsp *smsp, const struct verb *verb)
 
 static enum status next(struct smsp *smsp)
 {
+    struct text request;
+    enum status status = STATUS_OK;
+
+    stream_begin_request(smsp->stream);
+    if (stream_length(smsp->stream) == 0) {
+        status = stream_read(smsp->stream, smsp->frame.limit + 2);
+    }
+    if (status != STATUS_OK && status != STATUS_NO_MEMORY) {
+        return status;
+    }
     const struct verb *again = find_repeated(smsp);
     if (again != NULL) {
         return repeat(smsp, again);
     }
     smsp->repeat.length = 0;
-
-    struct text request;
-
-    stream_begin_request(smsp->stream);
-    enum status status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
+    status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
     smsp->dialect = smsp->wrong_sum = smsp->explained = false;
     if (status == STATUS_OK) {
         status = handle(smsp, request);
