@@ -21,7 +21,11 @@ static void set_address(const struct address *address, struct peer *peer)
     char text[ADDRESS_TEXT_SIZE];
 
     address_print(address, text);
-    (void)snprintf(peer->name, sizeof peer->name, "%.*s", PEER_MAX, text + strcspn(text, ":") + 1);
+    const char *colon = strchr(text, ':');
+    const char *name = colon != NULL ? colon + 1 : text; /* without "inet" */
+    size_t length = strnlen(name, PEER_MAX);
+    memcpy(peer->name, name, length);
+    peer->name[length] = '\0';
     peer->source = source_of_address(address);
 }
 

@@ -118,6 +118,14 @@ static void settle(struct store *store, struct slot *slot)
     message_sweep(store);
 }
 
+/* Cut to what there is room for. Not by printf, which touches pages that each connection would pay for. */
+static void set_text(char *field, size_t size, const char *text)
+{
+    size_t length = strnlen(text, size - 1);
+    memcpy(field, text, length);
+    field[length] = '\0';
+}
+
 /* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. */
 static enum status claim(struct store *store, uint32_t index, const char *peer)
 {
@@ -138,7 +146,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     slot->pid = getpid();
     slot->since = clock_unix();
     slot->account = ACCOUNT_NONE;
-    snprintf(slot->peer, sizeof(slot->peer), "%s", peer);
+    set_text(slot->peer, sizeof(slot->peer), peer);
     slot->protocol[0] = '\0';
     slot->source = (struct source){.kind = SOURCE_OTHER};
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
@@ -244,7 +252,7 @@ void store_reclaim(struct store *store)
 
 void store_name_peer(struct store *store, const char *peer, const struct source *source)
 {
-    snprintf(store->slot->peer, sizeof(store->slot->peer), "%s", peer);
+    set_text(store->slot->peer, sizeof(store->slot->peer), peer);
     store->slot->source = *source;
 }
 
@@ -264,7 +272,7 @@ size_t store_count_source(struct store *store, const struct source *source)
 
 void store_describe(struct store *store, const char *protocol)
 {
-    snprintf(store->slot->protocol, sizeof(store->slot->protocol), "%s", protocol);
+    set_text(store->slot->protocol, sizeof(store->slot->protocol), protocol);
 }
 
 void store_wake(struct store *store)
