@@ -45,7 +45,8 @@ __attribute__((format(printf, 1, 2))) _Noreturn static inline void fail(const ch
     _exit(1);
 }
 
-/* For wire.dial: context is the address. Where nobody listens a server may just be taking another one's place.
+/* For wire.dial: context is the address. Where nobody listens a server may just be taking another one's
+ * place.
  */
 static inline int dial_address(void *context)
 {
