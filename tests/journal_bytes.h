@@ -210,7 +210,7 @@ static inline void trial_put(int file, const unsigned char *bytes, size_t size)
 static inline struct recovered try_damage(const struct damage *damage, const char *directory)
 {
     static unsigned char before[2][BYTES_MAX];
-    struct stat about;
+    struct stat about = {0};
     for (int file = 0; file < 2; file++)
         trial_put(file, journal.bytes[file], journal.size[file]);
     if (damage->cut)

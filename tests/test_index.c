@@ -164,11 +164,11 @@ static void beyond_the_last_entry_there_is_nothing(void)
 {
     open_index(0);
     append(1);
-    append(NODE_ENTRIES * NODE_ENTRIES - 2);
+    append((uint64_t)NODE_ENTRIES * NODE_ENTRIES - 2);
     EXPECT_EQ(record->height, 2);
-    expect_next(NODE_ENTRIES * NODE_ENTRIES - 2);
-    expect_next(NODE_ENTRIES * NODE_ENTRIES - 1);
-    expect_next(NODE_ENTRIES * NODE_ENTRIES);
+    expect_next((uint64_t)NODE_ENTRIES * NODE_ENTRIES - 2);
+    expect_next((uint64_t)NODE_ENTRIES * NODE_ENTRIES - 1);
+    expect_next((uint64_t)NODE_ENTRIES * NODE_ENTRIES);
 }
 
 /* Every order of six ids in which nodes of several levels become empty one after the other. */

@@ -97,8 +97,7 @@ static void on_a_full_disk_the_reserve_is_for_deletes(void)
     disk->is_full = true;
     fill(0);
     account_t bob = scene_account(store, "bob");
-    enum status status;
-    while (mailbox_count(store, bob) > 0 && (status = mailbox_delete_first(store, bob)) == STATUS_OK)
+    while (mailbox_count(store, bob) > 0 && mailbox_delete_first(store, bob) == STATUS_OK)
         deletes++;
     EXPECT_EQ(store_settle(store), STATUS_OK);
     EXPECT(deletes > 500);

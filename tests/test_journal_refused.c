@@ -53,7 +53,7 @@ static void a_directory_that_another_post_office_has_is_refused(void)
 
 static void a_segment_wants_its_own_journal_or_none(void)
 {
-    struct journal_header header;
+    struct journal_header header = {0};
     options = named();
     store = attached_store(&options);
     scene_close(store);

@@ -337,7 +337,7 @@ static void begin_long(void)
 {
     begin_log();
     put_log(1, 0);
-    end = 3 * MEGABYTE;
+    end = (size_t)3 * MEGABYTE;
     put_log(3, 1);
     put_log(4, 2);
 }
@@ -392,7 +392,7 @@ static void where_reading_fails_the_scan_says_so(void)
     static char expected[sizeof(said)];
     for (size_t i = 0; i < sizeof(long_files) / sizeof(long_files[0]); i++) {
         long_files[i]();
-        strcpy(expected, scan_file());
+        snprintf(expected, sizeof(expected), "%s", scan_file());
         for (size_t error = 0; error < sizeof(errors) / sizeof(errors[0]); error++) {
             bool struck = true;
             for (fault.at = 1; struck; fault.at++) {
@@ -415,7 +415,8 @@ static void where_reading_fails_the_scan_says_so(void)
 /* The bad page is taken for damage, wherever it lies; what follows it is kept. */
 static void a_page_that_cannot_be_read_is_damage(void)
 {
-    static const off_t pages[] = {4096, 8192, MEGABYTE, MEGABYTE + BAD_PAGE, 294 * BAD_PAGE, 440 * BAD_PAGE};
+    static const off_t pages[] = {
+        4096, 8192, MEGABYTE, MEGABYTE + BAD_PAGE, (off_t)294 * BAD_PAGE, (off_t)440 * BAD_PAGE};
     for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++) {
         begin_far();
         disk_bad_page = pages[i];

@@ -176,7 +176,7 @@ static void try_mailed(void *context, size_t index, const char *directory)
 static void a_message_is_never_taken_for_records(void)
 {
     static char body[16 << 10];
-    message_id id;
+    message_id id = 0;
     for (size_t pad = 0; pad < 8; pad++) {
         enter_directory(pad);
         begin_journal();

@@ -64,10 +64,10 @@ static void try_field(const struct field *field)
 #of, &(of), sizeof(of), (cost) \
     }
 
-#define TRY_ALL(fields)                                                 \
-    do {                                                                \
-        for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) \
-            try_field(&(fields)[i]);                                    \
+#define TRY_ALL(fields)                                                   \
+    do {                                                                  \
+        for (size_t i = 0; i < sizeof(fields) / sizeof((fields)[0]); i++) \
+            try_field(&(fields)[i]);                                      \
     } while (0)
 
 /* ---- where things are ---- */

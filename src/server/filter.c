@@ -166,6 +166,17 @@ static bool has_alternatives(const struct assembler *a, size_t rule)
     return rule + 1 < a->count && a->rules[rule + 1]->number == a->rules[rule]->number;
 }
 
+static bool same_tests(const struct filter_test *a, const struct filter_test *b)
+{
+    for (size_t i = 0; i < FILTER_TESTS; i++) {
+        if (a[i].kind != b[i].kind || a[i].argument != b[i].argument || a[i].count != b[i].count ||
+            a[i].ignored != b[i].ignored || memcmp(a[i].values, b[i].values, sizeof a[i].values) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Numbers with the same tests share them: the kernel translates the program for each process anew. */
 static int choose_label(struct assembler *a, const struct target *targets, size_t which)
 {
@@ -175,8 +186,7 @@ static int choose_label(struct assembler *a, const struct target *targets, size_
         return ALLOW;
     }
     for (size_t i = 0; i < which && !has_alternatives(a, targets[which].rule); i++) {
-        if (!has_alternatives(a, targets[i].rule) &&
-            memcmp(a->rules[targets[i].rule]->tests, tests, sizeof a->rules[0]->tests) == 0) {
+        if (!has_alternatives(a, targets[i].rule) && same_tests(a->rules[targets[i].rule]->tests, tests)) {
             return targets[i].label;
         }
     }
