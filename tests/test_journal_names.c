@@ -20,9 +20,10 @@ static uint64_t sequence;
 static void put_record(enum journal_type type, uint32_t account, const char *name, size_t name_length,
                        const char *hash, size_t hash_length)
 {
+    sequence++;
     struct journal_record record = {.magic = RECORD_MAGIC,
                                     .type = (uint16_t)type,
-                                    .sequence = ++sequence,
+                                    .sequence = sequence,
                                     .epoch = 1,
                                     .account = account,
                                     .sender_length = (uint8_t)name_length,

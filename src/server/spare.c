@@ -41,7 +41,7 @@ bool spare_has_taken(int channel)
 /* -1: nothing has come. */
 static int receive_connection(int channel, bool *proxied)
 {
-    char byte;
+    char byte = 0;
     union {
         struct cmsghdr header;
         char room[CMSG_SPACE(sizeof(int))];

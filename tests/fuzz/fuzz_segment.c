@@ -144,7 +144,7 @@ static struct region region_of(uint8_t which)
         {layout->accounts, 8 * sizeof(struct account_record)},
         {layout->sessions, 8 * sizeof(struct session_record)},
         {layout->pages, 20 * sizeof(struct page_record)},
-        {layout->base + layout->arena, 20 * PAGE},
+        {layout->base + layout->arena, (size_t)20 * PAGE},
         {layout->waits, 4 * sizeof(uint64_t)},
     };
     size_t count = sizeof(regions) / sizeof(regions[0]);

@@ -201,7 +201,7 @@ static inline bool oracle_members(struct oracle *o, bool named)
 static inline bool oracle_value(struct oracle *o)
 {
     static const char *const words[] = {"true", "false", "null"};
-    size_t length;
+    size_t length = 0;
     bool good = false;
     oracle_ws(o);
     if (oracle_is(o, '{') || oracle_is(o, '[')) {

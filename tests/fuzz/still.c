@@ -96,13 +96,15 @@ ssize_t still_getrandom(void *bytes, size_t length, unsigned flags)
 /* Of "$y$COST$SALT$HASH" everything before the hash is the setting. */
 char *still_crypt_rn(const char *phrase, const char *setting, void *data, int size)
 {
+    size_t length = strlen(setting);
     const char *end = setting;
     uint64_t sum = 0xcbf29ce484222325u;
     for (int part = 0; part < 4 && end; part++)
         end = strchr(end + (part > 0), '$');
     for (; *phrase; phrase++)
         sum = (sum ^ (unsigned char)*phrase) * 0x100000001b3u;
-    size_t length = end ? (size_t)(end - setting) : strlen(setting);
+    if (end)
+        length = (size_t)(end - setting);
     struct crypt_data *result = data;
     EXPECT(size >= (int)sizeof(*result));
     snprintf(result->output, sizeof(result->output), "%.*s$%016llx", (int)length, setting,
