@@ -46,6 +46,25 @@ teardown() {
     done
 }
 
+@test "a crash while all slots are taken is looked after when one is free" {
+    local first second child
+    start_server --crypt-cost 1 --slots 2 -c 2
+    ask "REGISTER alice secret"
+    exec {first}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$first"
+    read -r -t 10 -u "$first"
+    child=$(child_of_server)
+    exec {second}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$second"
+    read -r -t 10 -u "$second"
+    kill -SEGV "$child"
+    wait_for_log "the post office cannot be checked"
+    exec {first}>&- {second}>&-
+    wait_for_log "the post office is sound"
+    run ask "LOGIN alice secret"
+    assert_output --partial "OK "
+}
+
 @test "until the check is over each request gets a temporary error, and afterwards its answer" {
     local cookie
     start_server --crypt-cost 1

@@ -119,8 +119,8 @@ size_t store_check(struct store *, void (*report)(void *context, const char *fin
 void store_suspect(struct store *);
 bool store_is_suspect(const struct store *);
 
-/* Runs store_check; ends the suspicion if it finds nothing. STATUS_DAMAGED: it did. Needs an attached store.
- */
+/* Runs store_check; ends the suspicion if it finds nothing. STATUS_DAMAGED: it did. STATUS_NO_MEMORY: it
+ * could not run. Needs an attached store. */
 enum status store_acquit(struct store *, void (*report)(void *context, const char *finding), void *context);
 
 /* For the server, when nobody else is attached: keeps a damaged segment under another name, written to aside,

@@ -5,6 +5,8 @@
 #include "log.h"
 
 #include <sys/prctl.h>
+#include <sys/wait.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 enum {
@@ -30,6 +32,8 @@ enum status checker_run(struct store *store)
     enum status status = store_acquit(store, show, &shown);
     if (status == STATUS_OK) {
         log_info("the post office is sound");
+    } else if (status != STATUS_DAMAGED) {
+        log_warning("the post office cannot be checked: %s", status_text(status));
     } else {
         log_error("the post office is damaged: %zu findings", shown);
     }
@@ -42,7 +46,7 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     sandbox_enter(sandbox, -1);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have undone it */
     if (getppid() != parent) {              /* it has died before it could be asked for */
-        _exit(1);
+        _exit(EX_TEMPFAIL);
     }
     (void)alarm(CHECK_SECONDS);
     (void)signal(SIGALRM, SIG_DFL);
@@ -56,6 +60,14 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
         store_describe(store, "check");
         status = checker_run(store);
         store_detach(store);
+    } else {
+        log_warning("the post office cannot be checked: %s", status_text(status));
     }
-    _exit(status != STATUS_OK);
+    _exit(status == STATUS_OK ? EX_OK : status == STATUS_DAMAGED ? EX_DATAERR : EX_TEMPFAIL);
+}
+
+/* One that has died may have died of what it found. */
+bool checker_found_damage(int status)
+{
+    return WIFSIGNALED(status) || WEXITSTATUS(status) == EX_DATAERR;
 }

@@ -120,11 +120,14 @@ int connection_serve(struct store *store, const struct settings *settings,
         return turn_away(stream, peer.name, status);
     }
     signals_interrupt(store);
-    if (sandbox != NULL && store_is_suspect(store) && checker_run(store) != STATUS_OK) {
-        log_error("save the post office, then mend it with 'shmailctl repair'");
+    status = sandbox != NULL && store_is_suspect(store) ? checker_run(store) : STATUS_OK;
+    if (status != STATUS_OK) {
+        if (status == STATUS_DAMAGED) {
+            log_error("save the post office, then mend it with 'shmailctl repair'");
+        }
         signals_interrupt(NULL);
         store_detach(store);
-        return turn_away(stream, peer.name, STATUS_DAMAGED);
+        return turn_away(stream, peer.name, status);
     }
     stream_before_send(stream, settle, store);
     int code = EX_OK;

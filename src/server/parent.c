@@ -134,7 +134,10 @@ static void reap(struct parent *p)
         }
         if (pid == p->checker) {
             p->checker = 0;
-            p->damaged = status != 0; /* it may have died of what it found */
+            p->damaged = checker_found_damage(status);
+            if (status != 0 && !p->damaged) { /* no slot or memory is left for it: later */
+                back_off(p, "the post office cannot be checked", EAGAIN);
+            }
         }
         if (pid == p->keeper) {
             p->keeper = 0;

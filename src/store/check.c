@@ -253,11 +253,32 @@ bool store_is_suspect(const struct store *store)
     return load64(&store->header->suspected) != load64(&store->header->acquitted);
 }
 
+/* False: there is no memory for it. */
+static bool check_all(struct store *store, void (*report)(void *context, const char *finding), void *context,
+                      size_t *findings)
+{
+    for (bool done = false;;) {
+        struct check check = {.store = store};
+        bool has_room = make_room(&check);
+        if (has_room)
+            done = walk(store, &check);
+        for (size_t i = 0; done && i < check.text_length; i += strlen(check.text + i) + 1)
+            report(context, check.text + i);
+        *findings = check.findings;
+        free_room(&check);
+        if (!has_room || done || *findings)
+            return has_room;
+    }
+}
+
 enum status store_acquit(struct store *store, void (*report)(void *context, const char *finding),
                          void *context)
 {
     uint64_t suspected = load64(&store->header->suspected);
-    if (store_check(store, report, context) > 0)
+    size_t findings;
+    if (!check_all(store, report, context, &findings))
+        return STATUS_NO_MEMORY;
+    if (findings > 0)
         return STATUS_DAMAGED;
     __atomic_store_n(&store->header->acquitted, suspected, __ATOMIC_RELEASE);
     return STATUS_OK;
@@ -265,19 +286,9 @@ enum status store_acquit(struct store *store, void (*report)(void *context, cons
 
 size_t store_check(struct store *store, void (*report)(void *context, const char *finding), void *context)
 {
-    for (;;) {
-        struct check check = {.store = store};
-        bool done = make_room(&check);
-        if (!done) {
-            report(context, "there is no memory for a check");
-            check.findings = 1;
-        } else {
-            done = walk(store, &check);
-        }
-        for (size_t i = 0; done && i < check.text_length; i += strlen(check.text + i) + 1)
-            report(context, check.text + i);
-        free_room(&check);
-        if (done || check.findings)
-            return check.findings;
-    }
+    size_t findings;
+    if (check_all(store, report, context, &findings))
+        return findings;
+    report(context, "there is no memory for a check");
+    return 1;
 }
