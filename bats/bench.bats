@@ -30,14 +30,6 @@ lying_server() { # sed script
     fake_server "nc -N -U '$BATS_FILE_TMPDIR/socket' | sed -u '$1'"
 }
 
-eventually() {
-    local deadline=$((SECONDS + 10))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.02
-    done
-}
-
 teardown() {
     [ ${#fake_processes[@]} -eq 0 ] || kill "${fake_processes[@]}"
 }

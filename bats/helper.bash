@@ -22,6 +22,15 @@ done
 . "$tree/contrib/bats/shmail.bash"
 unset tree library
 
+# Looks until the command succeeds, for 10 seconds at most.
+eventually() {
+    local deadline=$((SECONDS + 10))
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || return 1
+        sleep 0.02
+    done
+}
+
 # Every teardown calls remove_segment: until then all that the servers of a test have logged is there, and tests/run
 # looks for secrets in it.
 eval "$(declare -f remove_segment | sed '1s/remove_segment/remove_segment_alone/')"

@@ -16,15 +16,6 @@ teardown() {
     return "$result"
 }
 
-# Looks until the command succeeds, for 10 seconds at most.
-eventually() {
-    local deadline=$((SECONDS + 10))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.02
-    done
-}
-
 # Opens a connection for lines and waits until it is served; its descriptor is in the variable that is named.
 dial() {
     eval "exec {$1}<>/dev/tcp/$HOST/$PORT"

@@ -19,15 +19,6 @@ teardown() {
     return "$result"
 }
 
-# Looks until the command succeeds, for 10 seconds at most.
-eventually() {
-    local deadline=$((SECONDS + 10))
-    until "$@"; do
-        [ "$SECONDS" -lt "$deadline" ] || return 1
-        sleep 0.02
-    done
-}
-
 # Opens a connection as descriptor $connection and waits until a child serves it.
 connect() {
     exec {connection}<>"/dev/tcp/$HOST/$PORT"
