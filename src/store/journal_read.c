@@ -36,7 +36,9 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
         return reader->bytes + (offset - reader->at);
     if (offset + length > reader->size)
         return NULL;
-    size_t wanted = length > WINDOW ? length : WINDOW;
+    size_t wanted = reader->size < WINDOW ? (size_t)reader->size : WINDOW;
+    if (wanted < length)
+        wanted = length;
     if (wanted > reader->capacity) {
         char *grown = realloc(reader->bytes, wanted);
         if (!grown)
@@ -125,19 +127,20 @@ bool journal_read_at(struct journal_reader *reader, uint64_t offset, uint64_t ah
     return record->crc == crc32c(crc, end, (size_t)(bytes + journal_size(record) - end));
 }
 
-/* The first place from offset on where something may be a record: zero bytes, which most files end with, are
- * passed over quickly. The file's size: there is none, or reading failed, and errno tells. */
-static uint64_t next_magic(struct journal_reader *reader, uint64_t offset)
+uint64_t journal_read_seek(struct journal_reader *reader, uint64_t offset)
 {
-    const uint32_t magic = RECORD_MAGIC;
+    uint32_t word;
+    errno = 0;
     while (offset + sizeof(struct journal_record) <= reader->size) {
         const char *bytes = window(reader, offset, sizeof(struct journal_record));
         if (!bytes)
             break;
         const char *end = reader->bytes + reader->length - sizeof(struct journal_record);
-        for (; bytes <= end; bytes += 8)
-            if (memcmp(bytes, &magic, sizeof(magic)) == 0)
+        for (; bytes <= end; bytes += 8) {
+            memcpy(&word, bytes, sizeof(word));
+            if (word == RECORD_MAGIC)
                 return reader->at + (uint64_t)(bytes - reader->bytes);
+        }
         offset = reader->at + (uint64_t)(bytes - reader->bytes);
     }
     return reader->size;
@@ -155,7 +158,7 @@ static enum journal_found judge(struct journal_reader *reader)
         return FOUND_TROUBLE;
     if (reader->snapshot)
         return FOUND_DAMAGE; /* it was whole on disk before its header said so */
-    for (uint64_t offset = reader->offset; (offset = next_magic(reader, offset + 8)) < reader->size;) {
+    for (uint64_t offset = reader->offset; (offset = journal_read_seek(reader, offset + 8)) < reader->size;) {
         if (journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts)) {
             if (!(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
                 return FOUND_DAMAGE;

@@ -46,6 +46,11 @@ void journal_read_close(struct journal_reader *);
 bool journal_read_at(struct journal_reader *, uint64_t offset, uint64_t ahead, struct journal_record *,
                      const char **texts);
 
+/* The first place from offset on, in steps of eight, where something may be a record: zero bytes, which most
+ * files end with, are passed over quickly. The file's size: there is none, or reading failed, and errno
+ * tells. */
+uint64_t journal_read_seek(struct journal_reader *, uint64_t offset);
+
 /* The next record and its texts, which hold until the next call. */
 enum journal_found journal_read(struct journal_reader *, struct journal_record *, const char **texts);
 

@@ -47,7 +47,8 @@ static bool learn_from_records(struct journal_scan *scan)
     struct journal_reader *reader = &scan->reader;
     struct journal_record record;
     const char *texts;
-    for (uint64_t offset = JOURNAL_HEADER_SIZE; offset + sizeof(record) <= reader->size; offset += STEP) {
+    for (uint64_t offset = JOURNAL_HEADER_SIZE; (offset = journal_read_seek(reader, offset)) < reader->size;
+         offset += STEP) {
         if (!journal_read_at(reader, offset, UINT64_MAX, &record, &texts)) {
             if (errno)
                 return false;
@@ -94,7 +95,7 @@ static bool was_on_disk(struct journal_scan *scan, uint64_t offset)
 {
     struct journal_record record;
     const char *texts;
-    while (offset + sizeof(record) <= scan->reader.size) {
+    while ((offset = journal_read_seek(&scan->reader, offset)) < scan->reader.size) {
         bool found = counts(scan, offset, &record, &texts);
         if (errno || (found && record.synced > scan->reader.sequence))
             return true;
@@ -137,7 +138,8 @@ static uint64_t next_place(struct journal_scan *scan, struct journal_record *rec
     const char *texts;
     uint64_t end = reader->snapshot && reader->header.log < reader->size ? reader->header.log : reader->size;
     *found = false;
-    for (uint64_t offset = reader->offset; offset + sizeof(*record) <= end; offset += STEP) {
+    for (uint64_t offset = reader->offset;
+         (offset = journal_read_seek(reader, offset)) + sizeof(*record) <= end; offset += STEP) {
         *found = counts(scan, offset, record, &texts);
         if (*found || errno)
             return offset;
