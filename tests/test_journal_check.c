@@ -4,6 +4,8 @@
 
 #include "journal_bytes.h"
 
+#include <sys/resource.h>
+
 static const char *file_name(int file)
 {
     return file ? "journal/journal.1" : "journal/journal.0";
@@ -94,6 +96,24 @@ static void a_journal_of_many_accounts_is_checked(void)
     EXPECT_EQ(store_settle(store), STATUS_OK);
     scene_close(store);
     EXPECT_EQ(check_journal("journal"), 0);
+}
+
+/* A sound record, and a file that is too short for so many accounts. */
+static void an_account_that_there_is_no_room_for_takes_no_memory(void)
+{
+    struct rusage usage;
+    make_plain();
+    const struct place *place = journal.places;
+    while (place->record.type != RECORD_ACCOUNT)
+        place++;
+    struct journal_record record = place->record;
+    record.account = 1 << 22;
+    seal(&record, (char *)journal.bytes[0] + place->offset + sizeof(record));
+    put_bytes(0, place->offset, &record, sizeof(record));
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID("has no place: it contradicts the records before it");
+    EXPECT_EQ(getrusage(RUSAGE_SELF, &usage), 0);
+    EXPECT(usage.ru_maxrss < 200 << 10);
 }
 
 /* ---- files ---- */
@@ -206,6 +226,8 @@ static const struct harness_test tests[] = {
     {"what nobody knows to be synced is said to be that", what_nobody_knows_to_be_synced_is_said_to_be_that},
     {"an epoch without a beginning is said", an_epoch_without_a_beginning_is_said},
     {"a journal of many accounts is checked", a_journal_of_many_accounts_is_checked},
+    {"an account that there is no room for takes no memory",
+     an_account_that_there_is_no_room_for_takes_no_memory},
     {"one file alone is a journal", one_file_alone_is_a_journal},
     {"two files of one generation are refused", two_files_of_one_generation_are_refused},
     {"beside a file that was never used nothing is left", beside_a_file_that_was_never_used_nothing_is_left},

@@ -147,6 +147,9 @@ static enum status look(int file, struct survey *survey)
            found != SCAN_TROUBLE)
         if (found == SCAN_RECORD)
             note_record(survey, &record);
+    /* Each index that was ever handed out has a record: one that has no room for as many is nobody's. */
+    if (survey->accounts > scan.reader.size / sizeof(record))
+        survey->accounts = (uint32_t)(scan.reader.size / sizeof(record));
     int error = errno;
     journal_scan_close(&scan);
     errno = error;

@@ -30,7 +30,7 @@ const char *journal_file_name(int file);
 struct journal_choice {
     int file; /* -1: the journal was never begun */
     bool header_is_lost;
-    uint32_t accounts;   /* the greatest index that a record names */
+    uint32_t accounts;   /* the greatest index that a record names, as far as there is room for so many */
     uint64_t last;       /* the greatest sequence */
     uint64_t generation; /* the greatest in either file */
     uint8_t id[16];      /* zeros: no header tells */
