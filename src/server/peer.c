@@ -36,8 +36,9 @@ void peer_of(int descriptor, struct peer *peer)
     socklen_t size = sizeof credentials;
 
     if (getpeername(descriptor, &address.socket.any, &address.length) != 0) {
-        (void)snprintf(peer->name, sizeof peer->name, "stdin");
-        peer->source = source_of_user(getuid());
+        bool gone = errno != ENOTSOCK; /* before it was served: nobody knows who it was */
+        (void)snprintf(peer->name, sizeof peer->name, "%s", gone ? "somebody gone" : "stdin");
+        peer->source = gone ? (struct source){.kind = SOURCE_OTHER} : source_of_user(getuid());
     } else if (address.socket.any.sa_family != AF_UNIX) {
         set_address(&address, peer);
     } else if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {

@@ -7,11 +7,13 @@
 #include "status.h"
 
 struct peer {
-    char name[PEER_MAX + 1]; /* an address without "inet:", a user and process, or "stdin" */
+    /* An address without "inet:", a user and process, "stdin", or "somebody gone". */
+    char name[PEER_MAX + 1];
     struct source source;
 };
 
-/* As the kernel knows it. A descriptor that is no socket is this process's own user. */
+/* As the kernel knows it. A descriptor that is no socket is this process's own user, whom only who is not yet
+ * in a sandbox may ask for. */
 void peer_of(int descriptor, struct peer *);
 
 /* Reads the PROXY header that a connection begins with, and not a byte more; where it names a client, that is
