@@ -3,16 +3,16 @@
  * does not hold.
  *
  *     tool_attack PORT flood N     N connections from 127.0.0.1 that are silent, slow or cut short, kept up
+ *     tool_attack PORT gone N      N connections that are reset at once
  *     tool_attack PORT garbage N   N connections that send what no protocol speaks
  *     tool_attack PORT deaf N      N requests in one go, whose replies nobody reads, until the server hangs
- * up tool_attack PORT churn N     N connections of one request, one after the other */
+ * up
+ */
+#include "attack_dial.h"
 #include "clock.h"
 #include "number.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -36,35 +36,6 @@ enum {
 /* Nanoseconds. Attackers, clients and server share this machine's processors: what a slice of the scheduler
  * costs is none of the server's doing, so a quiet p99 below it counts as this. */
 #define QUIET_LEAST (NANOSECONDS_PER_SECOND / 500)
-
-static uint16_t port;
-
-__attribute__((noreturn)) static void fail(const char *what)
-{
-    (void)printf("%s (%s)\n", what, strerror(errno));
-    exit(1);
-}
-
-/* -1: errno tells. last: of the source 127.0.0.LAST. */
-static int dial(unsigned last, int flags)
-{
-    struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK - 1 + last)};
-    struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    const int on = 1;
-    int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-
-    if (descriptor < 0) {
-        return -1;
-    }
-    (void)setsockopt(descriptor, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &on, sizeof on);
-    if (bind(descriptor, (struct sockaddr *)&from, sizeof from) != 0 ||
-        (connect(descriptor, (struct sockaddr *)&to, sizeof to) != 0 && errno != EINPROGRESS)) {
-        (void)close(descriptor);
-        return -1;
-    }
-    return descriptor;
-}
 
 /* False: no reply in time. */
 static bool ask(int descriptor)
@@ -203,6 +174,23 @@ static int attack(size_t wanted)
 
 /* ---- the others ---- */
 
+/* The caller has stopped the server, so that all are gone before it looks. */
+static int gone(size_t wanted)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    for (size_t i = 0; i < wanted; i++) {
+        int descriptor = dial(1, 0);
+        if (descriptor < 0 || send(descriptor, "NOOP\n", 5, MSG_NOSIGNAL) != 5 ||
+            setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) != 0) {
+            fail("no connection");
+        }
+        (void)close(descriptor);
+    }
+    (void)printf("%zu connections, reset before they were accepted\n", wanted);
+    return 0;
+}
+
 static int garbage(size_t wanted)
 {
     unsigned state = 1;
@@ -258,25 +246,12 @@ static int deaf(size_t wanted)
     return 0;
 }
 
-static int churn(size_t wanted)
-{
-    for (size_t i = 0; i < wanted; i++) {
-        int descriptor = dial(1 + (unsigned)(i / 10000 % 200), 0); /* a source has 28,000 ports */
-        if (descriptor < 0 || !ask(descriptor)) {
-            fail("a connection was not served");
-        }
-        (void)close(descriptor);
-    }
-    (void)printf("%zu connections, one after the other\n", wanted);
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(size_t);
-    } attacks[] = {{"flood", attack}, {"garbage", garbage}, {"deaf", deaf}, {"churn", churn}};
+    } attacks[] = {{"flood", attack}, {"gone", gone}, {"garbage", garbage}, {"deaf", deaf}};
     uint64_t number = 0, count = 0;
 
     if (argc == 4 && number_parse(argv[1], strlen(argv[1]), UINT16_MAX, &number) &&
@@ -288,6 +263,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    (void)fprintf(stderr, "usage: tool_attack PORT flood|garbage|deaf|churn N\n");
+    (void)fprintf(stderr, "usage: tool_attack PORT flood|gone|garbage|deaf N\n");
     return 64;
 }
