@@ -21,6 +21,7 @@ STANDARD += $(if $(STATIC),-DSHMAIL_STATIC)
 ifneq ($(FUZZ),)
 CC       := clang
 endif
+OBJCOPY   = objcopy
 HARDEN   := -fstack-protector-strong -fno-common -fPIE
 # The same tree gives the same bytes wherever it lies.
 HARDEN   += -ffile-prefix-map='$(CURDIR)'=.
@@ -119,7 +120,7 @@ $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuz
 
 $(BUILD)/libstill.a: $(BUILD)/libshmail.a tests/fuzz/still.syms
 	@echo '  AR    $@'
-	$(Q)objcopy --redefine-syms=tests/fuzz/still.syms $< $@
+	$(Q)$(OBJCOPY) --redefine-syms=tests/fuzz/still.syms $< $@
 
 # Tests may look into the rooms; the rooms see their own headers and the doors in include/.
 $(BUILD)/obj/tests/%.o: rooms = $(ROOMS)
