@@ -51,6 +51,14 @@ static void a_directory_that_another_post_office_has_is_refused(void)
     EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
+static void a_directory_that_was_made_anew_is_another(void)
+{
+    store = open_named_store("-a");
+    scene_close(store);
+    EXPECT_EQ(rename("journal", "moved"), 0);
+    refuse(STATUS_IN_USE, "has been used by another post office since");
+}
+
 static void a_segment_wants_its_own_journal_or_none(void)
 {
     struct journal_header header = {0};
@@ -83,6 +91,7 @@ static const struct harness_test tests[] = {
     {"a directory that cannot be had is refused", a_directory_that_cannot_be_had_is_refused},
     {"a directory that another post office has is refused",
      a_directory_that_another_post_office_has_is_refused},
+    {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
 };
 

@@ -42,8 +42,8 @@ static enum status take_lock(struct store *store, const struct store_options *op
         return refuse(options, "the lock file cannot be locked", why, why_size);
     if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be written", why, why_size);
-    if (!lock(store->lock_file, LOCK_SH) ||
-        pread(store->lock_file, holder, sizeof(holder), 0) != (ssize_t)sizeof(holder))
+    /* An empty one is new, and so another one. */
+    if (!lock(store->lock_file, LOCK_SH) || pread(store->lock_file, holder, sizeof(holder), 0) < 0)
         return refuse(options, "the lock file cannot be read", why, why_size);
     if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0)
         return STATUS_OK;
