@@ -238,7 +238,7 @@ static void remove_traces(void)
     while (objects != NULL && (entry = readdir(objects)) != NULL) {
         if (strncmp(entry->d_name, prefix, length) != 0)
             continue;
-        if (entry->d_name[length] == '\0' || entry->d_name[length] == '-') {
+        if (strchr("-.", entry->d_name[length])) { /* also its end, and a segment that was set aside */
             snprintf(object, sizeof object, "/%s", entry->d_name);
             shm_unlink(object);
         }

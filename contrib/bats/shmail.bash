@@ -120,9 +120,9 @@ kill_server() {
     forget_server
 }
 
-# Removes the post office and those whose name continues its name with a hyphen.
+# Removes the post office, what was set aside of it, and those whose name continues its name with a hyphen.
 remove_segment() {
-    rm -f "/dev/shm/shmail-$SHMAIL_NAME" "/dev/shm/shmail-$SHMAIL_NAME"-*
+    rm -f "/dev/shm/shmail-$SHMAIL_NAME" "/dev/shm/shmail-$SHMAIL_NAME"[-.]*
 }
 
 teardown_file() {
