@@ -73,6 +73,22 @@ attack() { # kind, number
     [ "$(grep -c 'closed: its source has 192 connections already' "$log")" -le 30 ]
 }
 
+half_open() { # in a network of its own
+    "$SHMAIL_BUILD/tests/tool_attack" 0 network 0
+    start_server -c 256
+    "$SHMAIL_BUILD/tests/tool_attack" "$PORT" half-open "$1"
+    stop_server
+}
+
+@test "10,000 handshakes that nobody finishes keep nobody out" {
+    unshare -n true || skip "a network of its own needs root"
+    run timeout 58 unshare -n bash -ec "$(declare -f); half_open $((10 * SHMAIL_ATTACK))"
+    echo "# figures: ${output//$'\n'/; }" >&3
+    assert_success
+    run -0 cat "$log"
+    refute_output --partial 'closed:' # none of them came as far as the server
+}
+
 @test "a client that is gone before it is served breaks nothing" {
     start_server
     remember

@@ -3,6 +3,8 @@
  * does not hold.
  *
  *     tool_attack PORT flood N     N connections from 127.0.0.1 that are silent, slow or cut short, kept up
+ *     tool_attack 0 network 0      makes a network of its own fit for the next one
+ *     tool_attack PORT half-open N N first packets of connections that go no further; needs root
  *     tool_attack PORT gone N      N connections that are reset at once
  *     tool_attack PORT garbage N   N connections that send what no protocol speaks
  *     tool_attack PORT deaf N      N requests in one go, whose replies nobody reads, until the server hangs
@@ -13,11 +15,16 @@
 #include "number.h"
 
 #include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,6 +43,8 @@ enum {
 /* Nanoseconds. Attackers, clients and server share this machine's processors: what a slice of the scheduler
  * costs is none of the server's doing, so a quiet p99 below it counts as this. */
 #define QUIET_LEAST (NANOSECONDS_PER_SECOND / 500)
+
+#define NOWHERE 0x0a000000u /* 10.0.0.0 */
 
 /* False: no reply in time. */
 static bool ask(int descriptor)
@@ -98,13 +107,12 @@ static void misbehave(size_t number, int descriptor)
 }
 
 /* Keeps up what the server lets it; says by one byte when so many have been tried. */
-_Noreturn static void flood(size_t wanted, int said, pid_t attacked_by)
+static void flood(size_t wanted, int said, pid_t attacked_by)
 {
     static struct pollfd held[HELD_MOST];
     size_t count = 0, tried = 0;
     char byte;
 
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever is stopped does not leave an attacker behind */
     for (size_t round = 0; getppid() == attacked_by; round++) {
         for (size_t i = 0; i < 64 && count < wanted; i++) {
             int descriptor = dial(1, SOCK_NONBLOCK);
@@ -130,10 +138,13 @@ _Noreturn static void flood(size_t wanted, int said, pid_t attacked_by)
             }
         }
     }
-    _exit(0);
 }
 
-static int attack(size_t wanted)
+/* Makes connections, says by one byte to said when so many have been tried, and goes on while the process
+ * lives that attacked_by is. */
+typedef void assault(size_t wanted, int said, pid_t attacked_by);
+
+static int attack(size_t wanted, assault *make)
 {
     static int64_t quiet[SAMPLES], attacked[SAMPLES];
     int said[2], witness = dial(1, 0);
@@ -148,7 +159,9 @@ static int attack(size_t wanted)
     sample(witness, quiet, SAMPLES);
     pid_t attacker = fork();
     if (attacker == 0) {
-        flood(wanted, said[1], getppid());
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* whoever is stopped does not leave an attacker behind */
+        make(wanted, said[1], getppid());
+        _exit(0);
     }
     struct pollfd over = {.fd = said[0], .events = POLLIN};
     size_t rounds = 0;
@@ -170,6 +183,102 @@ static int attack(size_t wanted)
         return 1;
     }
     return 0;
+}
+
+static int flood_it(size_t wanted)
+{
+    return attack(wanted, flood);
+}
+
+/* ---- handshakes that are never finished ---- */
+
+/* Brings up a network of this process's own, in which whatever goes to 10.0.0.0/8 is lost. */
+static int prepare_network(size_t unused)
+{
+    struct ifreq interface = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+    struct rtentry route = {.rt_flags = RTF_UP, .rt_dev = interface.ifr_name};
+    struct sockaddr_in network = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(NOWHERE)};
+    struct sockaddr_in mask = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xff000000)};
+    int any = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)unused;
+    memcpy(&route.rt_dst, &network, sizeof network);
+    memcpy(&route.rt_genmask, &mask, sizeof mask);
+    if (any < 0 || ioctl(any, SIOCSIFFLAGS, &interface) != 0 || ioctl(any, SIOCADDRT, &route) != 0) {
+        fail("no network");
+    }
+    return 0;
+}
+
+/* RFC 1071: over the segment and what stands for its address header. */
+static uint16_t checksum(const struct iphdr *ip, const struct tcphdr *tcp)
+{
+    const struct {
+        uint32_t from, to;
+        uint16_t protocol, length;
+        struct tcphdr tcp;
+    } summed = {ip->saddr, ip->daddr, htons(IPPROTO_TCP), htons(sizeof *tcp), *tcp};
+    uint16_t words[sizeof summed / 2];
+    uint32_t sum = 0;
+
+    memcpy(words, &summed, sizeof summed);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        sum += words[i];
+    }
+    sum = (sum >> 16) + (sum & 0xffff);
+    return (uint16_t) ~(sum + (sum >> 16));
+}
+
+/* First packets of connections from addresses that never answer. */
+static void half_open(size_t wanted, int said, pid_t attacked_by)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct {
+        struct iphdr ip;
+        struct tcphdr tcp;
+    } packet = {.ip = {.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_TCP}};
+    int raw = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+
+    packet.ip.daddr = to.sin_addr.s_addr;
+    for (uint32_t tried = 1; getppid() == attacked_by; tried++) {
+        packet.ip.saddr = htonl(NOWHERE + tried);
+        packet.tcp = (struct tcphdr){.seq = tried, .doff = 5, .syn = 1, .window = 0xffff};
+        packet.tcp.source = htons(1024);
+        packet.tcp.dest = htons(port);
+        packet.tcp.check = checksum(&packet.ip, &packet.tcp);
+        if (sendto(raw, &packet, sizeof packet, 0, (struct sockaddr *)&to, sizeof to) != sizeof packet ||
+            (tried == wanted && write(said, "", 1) != 1)) {
+            return;
+        }
+        if (tried % 64 == 0) {
+            (void)poll(NULL, 0, 1);
+        }
+    }
+}
+
+/* How many the kernel keeps; tcp(7) calls them SYN_RECV, /proc/net/tcp 03. */
+static size_t count_half_open(void)
+{
+    FILE *file = fopen("/proc/net/tcp", "re");
+    char line[256];
+    size_t count = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        count += strstr(line, " 03 ") != NULL;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return count;
+}
+
+static int half_open_it(size_t wanted)
+{
+    int result = attack(wanted, half_open);
+    size_t kept = count_half_open();
+
+    (void)printf("%zu handshakes are still half done\n", kept);
+    return result != 0 || kept < wanted / 10;
 }
 
 /* ---- the others ---- */
@@ -251,7 +360,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         int (*run)(size_t);
-    } attacks[] = {{"flood", attack}, {"gone", gone}, {"garbage", garbage}, {"deaf", deaf}};
+    } attacks[] = {{"flood", flood_it}, {"network", prepare_network}, {"half-open", half_open_it},
+                   {"gone", gone},      {"garbage", garbage},         {"deaf", deaf}};
     uint64_t number = 0, count = 0;
 
     if (argc == 4 && number_parse(argv[1], strlen(argv[1]), UINT16_MAX, &number) &&
@@ -263,6 +373,6 @@ int main(int argc, char **argv)
             }
         }
     }
-    (void)fprintf(stderr, "usage: tool_attack PORT flood|gone|garbage|deaf N\n");
+    (void)fprintf(stderr, "usage: tool_attack PORT flood|network|half-open|gone|garbage|deaf N\n");
     return 64;
 }
