@@ -41,3 +41,34 @@ remove_segment() {
     fi
     remove_segment_alone
 }
+
+# Processes that the server has made and not collected, without the maker of the others.
+children() {
+    local child all
+    read -ra all <"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children" || :
+    for child in "${all[@]}"; do
+        [ "$(comm_of "$child")" = "shmaild: maker" ] || printf '%s ' "$child"
+    done
+}
+
+# The process that forks those which serve, once it is there.
+maker() {
+    eventually has_maker && echo "$found"
+}
+
+has_maker() {
+    local child all
+    read -ra all <"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children" || :
+    for child in "${all[@]}"; do
+        [ "$(comm_of "$child")" != "shmaild: maker" ] || { found=$child && return; }
+    done
+    return 1
+}
+
+comm_of() { # pid
+    cat "/proc/$1/comm" 2>/dev/null
+}
+
+has_children() { # how many
+    [ "$(children | wc -w)" -eq "$1" ]
+}

@@ -55,15 +55,6 @@ enrol() {
     [[ $reply == "OK "* ]] && echo "${reply#OK }"
 }
 
-# Processes that the server has made and not collected.
-children() {
-    cat "/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"
-}
-
-has_children() { # how many
-    [ "$(children | wc -w)" -eq "$1" ]
-}
-
 ctl() {
     shmailctl -n "$SHMAIL_NAME" "$@"
 }

@@ -84,13 +84,13 @@ expect_deserted_but_keeper() {
     PATH=$place:$PATH
     serve --slots 16
     dial one
-    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nproc=1:
+    "${as[@]}" prlimit --pid "$(maker)" --nproc=1:
     exec {two}<>"/dev/tcp/$HOST/$PORT"
     tell "$two" "SEND alice waits $cookie"
     eventually grep -q "connections wait" "$log"
     tell "$one" "SEND alice goes $cookie"
     told "$one" "OK 1"
-    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nproc=10000:
+    "${as[@]}" prlimit --pid "$(maker)" --nproc=10000:
     told "$two" "OK 2"
     exec {one}>&- {two}>&-
     expect_kept 2

@@ -170,8 +170,9 @@ END
     cookie=$(enrol alice)
     letters=$(enrol bob)
     run ask "SEND alice one $cookie" "SEND alice two $cookie"
-    # Whatever lies beyond is an error to whoever is forked from here on.
+    # Whatever lies beyond is an error to whoever is forked from here on, so also to the next maker's processes.
     prlimit --pid "$SHMAIL_PID" --fsize=8192
+    kill -KILL "$(maker)"
     run ask "SEND alice $(printf '%010000d' 0) $cookie"
     assert_output ""
     grep "journal $PWD/journal: writing failed: File too large; the store is read-only: mend the disk" "$log"

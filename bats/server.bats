@@ -36,15 +36,6 @@ hear() { # reply [descriptor]
     [ "$reply" = "$1" ]
 }
 
-# Processes that the server has made and not collected.
-children() {
-    cat "/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"
-}
-
-has_children() { # how many
-    [ "$(children | wc -w)" -eq "$1" ]
-}
-
 # Sends the server a signal, waits for its end, and leaves its status in $status and the seconds in $seconds.
 end_by() {
     local start=$SECONDS

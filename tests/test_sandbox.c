@@ -3,12 +3,14 @@
 #include "clock.h"
 #include "harness.h"
 #include "log.h"
+#include "maker.h"
 #include "sandbox.h"
 #include "user.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +24,7 @@
 enum { NUMBERS = 500, ALLOWED = 77, X32 = 0x40000000 };
 
 struct scene {
+    bool is_maker; /* it has not taken the last step */
     struct sandbox sandbox;
     int segment, journal, channel;
 };
@@ -63,9 +66,12 @@ static int status_of(struct scene *scene, action *act, const long *numbers)
     pid_t pid = fork();
 
     if (pid == 0) {
-        sandbox_enter(&scene->sandbox, scene->channel);
+        sandbox_enter(&scene->sandbox, 1);
         sandbox_bound_memory(&scene->sandbox);
-        sandbox_seal(&scene->sandbox, scene->channel);
+        sandbox_seal(&scene->sandbox);
+        if (!scene->is_maker) {
+            sandbox_narrow(&scene->sandbox, scene->channel);
+        }
         act(scene, numbers);
         (void)syscall(SYS_exit_group, ALLOWED);
     }
@@ -100,14 +106,20 @@ static bool is_no_call(long number)
 #endif
 }
 
-static bool is_listed(long number)
+static bool is_in(const struct filter_table *table, long number, bool never)
 {
-    for (size_t i = 0; i < filter_rules_count; i++) {
-        if (filter_rules[i].number == number) {
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->rules[i].number == number && (!never || table->rules[i].tests[0].kind == FILTER_NEVER)) {
             return true;
         }
     }
     return false;
+}
+
+/* The wide table lets it through, and the narrow one does not take it away. */
+static bool is_listed(long number)
+{
+    return is_in(&filter_wide, number, false) && !is_in(&filter_narrow, number, true);
 }
 
 static void every_other_call(void)
@@ -122,6 +134,12 @@ static void every_other_call(void)
         }
     }
     EXPECT(tried > NUMBERS - 60);
+    scene.is_maker = true;
+    for (long number = 0; number < NUMBERS; number++) {
+        if (!is_in(&filter_wide, number, false) && !is_no_call(number)) {
+            expect_breach(&scene, "a call of the maker", (long[7]){number});
+        }
+    }
     harness_say("%zu of %d system calls tried", tried, NUMBERS);
 }
 
@@ -156,6 +174,9 @@ static void every_other_argument(void)
         {"an attribute of the process", {SYS_prctl, PR_SET_DUMPABLE, 1}},
         {"a handler", {SYS_rt_sigaction, SIGTERM, (long)place, 0, 8}},
         {"a signal to another process", {SYS_tgkill, 1, 1, 0}},
+        {"a process as the maker makes them", {SYS_clone, MAKER_CLONE_FLAGS}},
+        {"one more filter", {SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)place}},
+        {"one more limit of processes", {SYS_prlimit64, 0, RLIMIT_NPROC, (long)place, 0}},
         {"a futex that moves waiters", {SYS_futex, (long)place, FUTEX_CMP_REQUEUE, 1, 1, (long)place, 0}},
         {"a futex that lends priority", {SYS_futex, (long)place, FUTEX_LOCK_PI}},
 #ifdef __x86_64__
@@ -164,8 +185,23 @@ static void every_other_argument(void)
 #endif
     };
 
+    const struct {
+        const char *what;
+        long numbers[7];
+    } makers[] = {
+        {"a process that shares memory", {SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD}},
+        {"a process that has namespaces", {SYS_clone, CLONE_NEWUSER | SIGCHLD}},
+        {"a listener of system calls", {SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, (long)place}},
+        {"a limit of memory", {SYS_prlimit64, 0, RLIMIT_DATA, (long)place, 0}},
+        {"a limit of another process", {SYS_prlimit64, 1, RLIMIT_NPROC, (long)place, 0}},
+    };
+
     for (size_t i = 0; i < sizeof breaches / sizeof breaches[0]; i++) {
         expect_breach(&scene, breaches[i].what, breaches[i].numbers);
+    }
+    scene.is_maker = true;
+    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++) {
+        expect_breach(&scene, makers[i].what, makers[i].numbers);
     }
 }
 

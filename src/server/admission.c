@@ -2,25 +2,11 @@
 #include "admission.h"
 
 #include "address.h"
-#include "clock.h"
 #include "log.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-enum { COMPLAINT_SECONDS = 10 }; /* the least time between two lines about the same trouble */
-
-bool complaint_is_due(struct complaint *complaint)
-{
-    int64_t now = clock_now();
-
-    if (complaint->last != 0 && now - complaint->last < COMPLAINT_SECONDS * NANOSECONDS_PER_SECOND) {
-        return false;
-    }
-    complaint->last = now;
-    return true;
-}
 
 static bool is_exhausted(int error)
 {
@@ -59,8 +45,7 @@ enum admission admission_accept(const struct listener *listener, const struct ch
 {
     struct address address = {.length = sizeof address.socket};
 
-    arrival->connection =
-        accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    arrival->connection = accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (arrival->connection < 0 && is_exhausted(errno)) {
         return ADMISSION_EXHAUSTED;
     }

@@ -3,12 +3,12 @@
 #define SHMAIL_ADMISSION_H
 
 #include "children.h"
+#include "complaint.h"
 #include "listener.h"
 #include "source.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* A connection that was accepted and has no process yet. */
 struct arrival {
@@ -16,14 +16,6 @@ struct arrival {
     bool proxied; /* its listener is for a proxy, whose address is nobody's */
     struct source source;
 };
-
-/* When trouble of one kind was last logged; 0: never. */
-struct complaint {
-    int64_t last;
-};
-
-/* True now and then, so that the same trouble fills no log; the caller then logs it. */
-bool complaint_is_due(struct complaint *);
 
 enum admission {
     ADMISSION_GRANTED,

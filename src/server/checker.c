@@ -43,7 +43,7 @@ enum status checker_run(struct store *store)
 void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
 {
     (void)prctl(PR_SET_NAME, "shmaild: check");
-    sandbox_enter(sandbox, -1);
+    sandbox_enter(sandbox, 0);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a change of user would have undone it */
     if (getppid() != parent) {              /* it has died before it could be asked for */
         _exit(EX_TEMPFAIL);
@@ -54,7 +54,8 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     sigemptyset(&set);
     sigaddset(&set, SIGALRM);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
-    sandbox_seal(sandbox, -1);
+    sandbox_seal(sandbox);
+    sandbox_narrow(sandbox, -1);
     enum status status = store_attach(store, "checker");
     if (status == STATUS_OK) {
         store_describe(store, "check");

@@ -28,9 +28,37 @@ static bool is_idle(const struct child *child)
     return child->channel >= 0 && child->connection < 0;
 }
 
-void children_add(struct children *children, const struct child *child)
+void children_ask(struct children *children, const struct child *child)
 {
-    children->list[children->count++] = *child;
+    children->asked[(children->asked_first + children->asked_count++) % CHILDREN_ASKED_MAX] = *child;
+    children->asked_idle += is_idle(child);
+}
+
+bool children_unask(struct children *children, struct child *child)
+{
+    if (children->asked_count == 0) {
+        return false;
+    }
+    *child = children->asked[children->asked_first];
+    children->asked_first = (children->asked_first + 1) % CHILDREN_ASKED_MAX;
+    children->asked_count--;
+    children->asked_idle -= is_idle(child);
+    return true;
+}
+
+void children_made(struct children *children, pid_t pid)
+{
+    struct child *child = &children->list[children->count];
+
+    if (!children_unask(children, child)) {
+        bug("a process was made that nobody has asked for");
+    }
+    children->count++;
+    child->pid = pid;
+    if (child->connection >= 0) {
+        (void)close(child->connection);
+        child->connection = -1;
+    }
     children->idle += is_idle(child);
 }
 
@@ -99,7 +127,17 @@ void children_signal(const struct children *children, int number)
 
 size_t children_serving(const struct children *children)
 {
-    return children->count - children->idle;
+    return children->count - children->idle + children->asked_count - children->asked_idle;
+}
+
+size_t children_idle(const struct children *children)
+{
+    return children->idle + children->asked_idle;
+}
+
+static bool is_of(const struct child *child, const struct source *source)
+{
+    return !is_idle(child) && memcmp(&child->source, source, sizeof *source) == 0;
 }
 
 size_t children_of(const struct children *children, const struct source *source)
@@ -107,8 +145,10 @@ size_t children_of(const struct children *children, const struct source *source)
     size_t count = 0;
 
     for (size_t i = 0; i < children->count; i++) {
-        count +=
-            !is_idle(&children->list[i]) && memcmp(&children->list[i].source, source, sizeof *source) == 0;
+        count += is_of(&children->list[i], source);
+    }
+    for (size_t i = 0; i < children->asked_count; i++) {
+        count += is_of(&children->asked[(children->asked_first + i) % CHILDREN_ASKED_MAX], source);
     }
     return count;
 }
@@ -132,13 +172,23 @@ bool children_hand_over(struct children *children, int connection, bool proxied,
     return false;
 }
 
+static void forget(struct child *child)
+{
+    close_channel(child);
+    if (child->connection >= 0) {
+        (void)close(child->connection);
+    }
+}
+
 void children_forget(struct children *children)
 {
+    struct child child;
+
+    while (children_unask(children, &child)) {
+        forget(&child);
+    }
     for (size_t i = 0; i < children->count; i++) {
-        close_channel(&children->list[i]);
-        if (children->list[i].connection >= 0) {
-            (void)close(children->list[i].connection);
-        }
+        forget(&children->list[i]);
     }
     children_free(children);
 }

@@ -1,8 +1,8 @@
-/* children.h: the processes that a parent has made for connections: those that serve one, and spares that
- * wait for one.
+/* children.h: the processes that a parent has for connections: those that serve one, spares that wait for
+ * one, and those of either kind that the maker was asked for and has not made yet.
  *
- * A connection is the spare's once the spare says so; until then the parent keeps it, so that the death of a
- * spare loses none. */
+ * A connection is a child's once the child is made, and a spare's once the spare says so; until then the
+ * parent keeps it, so that the death of a maker or a spare loses none. */
 #ifndef SHMAIL_CHILDREN_H
 #define SHMAIL_CHILDREN_H
 
@@ -21,20 +21,35 @@ struct child {
     int connection;       /* handed to it through the channel, which it has not yet said to have; -1: none */
 };
 
-enum { CHILDREN_HANDED_MAX = 256 }; /* also the most spares */
+enum {
+    CHILDREN_HANDED_MAX = 256, /* also the most spares */
+    CHILDREN_ASKED_MAX = 256,
+};
 
 struct children {
     struct child *list;
     size_t count, room;
     size_t idle;   /* spares among them that have no connection */
     size_t handed; /* those that were given one and have not said so */
+
+    struct child
+        asked[CHILDREN_ASKED_MAX]; /* of the maker, a ring; with the connections of those that serve */
+    size_t asked_first, asked_count, asked_idle;
 };
 
 /* False: no memory. */
 bool children_make_room(struct children *, size_t room);
 void children_free(struct children *);
 
-void children_add(struct children *, const struct child *);
+/* One that the maker was asked for, of which there may be as many as above at a time. The one asked for first
+ * is made first. It serves from now on, unless it is a spare. */
+void children_ask(struct children *, const struct child *);
+
+/* The oldest of them has become a process: what the parent kept of its connection is closed. */
+void children_made(struct children *, pid_t);
+
+/* The oldest of them will not be made. False: there is none. */
+bool children_unask(struct children *, struct child *);
 
 /* Forgets it and closes its channel. False: it is none of ours. */
 bool children_remove(struct children *, pid_t, struct child *);
@@ -50,6 +65,9 @@ bool children_hand_over(struct children *, int connection, bool proxied, const s
  * channels are closed. Returns how many are to be polled. */
 size_t children_poll(const struct children *, struct pollfd polls[static CHILDREN_HANDED_MAX]);
 void children_hear_all(struct children *);
+
+/* Spares that wait, or will. */
+size_t children_idle(const struct children *);
 
 /* For a process that has just been made: closes what belongs to the others. */
 void children_forget(struct children *);

@@ -112,8 +112,9 @@ int connection_serve(struct store *store, const struct settings *settings,
         return EX_OSERR;
     }
     if (sandbox != NULL) {
-        sandbox_enter(sandbox, -1);
-        sandbox_seal(sandbox, -1);
+        sandbox_enter(sandbox, 0);
+        sandbox_seal(sandbox);
+        sandbox_narrow(sandbox, -1);
     }
     enum status status = store_attach(store, peer.name);
     if (status != STATUS_OK) {

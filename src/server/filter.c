@@ -38,6 +38,7 @@ enum {
 struct assembler {
     struct filter *filter;
     const struct filter_values *values;
+    const struct filter_table *table;
     const struct filter_rule *rules[RULES_MOST]; /* by number */
     size_t count;
     short yes[FILTER_MOST], no[FILTER_MOST];
@@ -177,13 +178,16 @@ static bool same_tests(const struct filter_test *a, const struct filter_test *b)
     return true;
 }
 
-/* Numbers with the same tests share them: the kernel translates the program for each process anew. */
+/* Numbers with the same tests share them: the kernel translates a program each time it is put into force. */
 static int choose_label(struct assembler *a, const struct target *targets, size_t which)
 {
     const struct filter_test *tests = a->rules[targets[which].rule]->tests;
 
     if (tests[0].kind == FILTER_NO_TEST) {
         return ALLOW;
+    }
+    if (tests[0].kind == FILTER_NEVER) {
+        return BREACH;
     }
     for (size_t i = 0; i < which && !has_alternatives(a, targets[which].rule); i++) {
         if (!has_alternatives(a, targets[i].rule) && same_tests(a->rules[targets[i].rule]->tests, tests)) {
@@ -196,8 +200,9 @@ static int choose_label(struct assembler *a, const struct target *targets, size_
 static void emit_tree(struct assembler *a, const struct target *targets, size_t count)
 {
     if (count <= LEAF) {
+        int other = a->table->allows_others ? ALLOW : BREACH;
         for (size_t i = 0; i < count; i++) {
-            jump(a, BPF_JEQ, targets[i].number, targets[i].label, i + 1 < count ? NEXT : BREACH);
+            jump(a, BPF_JEQ, targets[i].number, targets[i].label, i + 1 < count ? NEXT : other);
         }
         return;
     }
@@ -210,12 +215,13 @@ static void emit_tree(struct assembler *a, const struct target *targets, size_t 
 
 static void sort_rules(struct assembler *a)
 {
-    for (size_t i = 0; i < filter_rules_count; i++) {
+    for (size_t i = 0; i < a->table->count; i++) {
+        const struct filter_rule *rule = &a->table->rules[i];
         size_t place = a->count++;
-        for (; place > 0 && a->rules[place - 1]->number > filter_rules[i].number; place--) {
+        for (; place > 0 && a->rules[place - 1]->number > rule->number; place--) {
             a->rules[place] = a->rules[place - 1];
         }
-        a->rules[place] = &filter_rules[i];
+        a->rules[place] = rule;
     }
 }
 
@@ -229,13 +235,13 @@ static void resolve(struct assembler *a)
     }
 }
 
-void filter_build(struct filter *filter, const struct filter_values *values)
+static void build(struct filter *filter, const struct filter_table *table, const struct filter_values *values)
 {
-    struct assembler a = {.filter = filter, .values = values, .labels = LABELS_FIRST};
+    struct assembler a = {.filter = filter, .values = values, .table = table, .labels = LABELS_FIRST};
     struct target targets[RULES_MOST] = {{0}};
     size_t count = 0;
 
-    if (filter_rules_count >= RULES_MOST) {
+    if (table->count >= RULES_MOST) {
         bug("the filter has too many rules");
     }
     *filter = (struct filter){0};
@@ -244,7 +250,7 @@ void filter_build(struct filter *filter, const struct filter_values *values)
     jump(&a, BPF_JEQ, ARCHITECTURE, NEXT, BREACH);
     load(&a, offsetof(struct seccomp_data, nr));
     jump(&a, BPF_JGE, NUMBERS_END, BREACH, NEXT);
-    if (values->syslog) {
+    if (values->syslog && !table->allows_others) {
         jump(&a, BPF_JEQ, SYS_socket, REFUSE, NEXT);
     }
     for (size_t i = 0; i < a.count; i++) {
@@ -256,7 +262,7 @@ void filter_build(struct filter *filter, const struct filter_values *values)
     }
     emit_tree(&a, targets, count);
     for (size_t t = 0; t < count; t++) {
-        if (targets[t].label != ALLOW && a.place[targets[t].label] == 0) {
+        if (targets[t].label >= LABELS_FIRST && a.place[targets[t].label] == 0) {
             set_label(&a, targets[t].label);
             emit_rules(&a, targets[t].rule);
         }
@@ -270,6 +276,16 @@ void filter_build(struct filter *filter, const struct filter_values *values)
     resolve(&a);
 }
 
+void filter_build_wide(struct filter *filter, const struct filter_values *values)
+{
+    build(filter, &filter_wide, values);
+}
+
+void filter_build_narrow(struct filter *filter, const struct filter_values *values)
+{
+    build(filter, &filter_narrow, values);
+}
+
 bool filter_is_possible(void)
 {
     const uint32_t action = SECCOMP_RET_KILL_PROCESS;
@@ -279,10 +295,15 @@ bool filter_is_possible(void)
 
 #else
 
-void filter_build(struct filter *filter, const struct filter_values *values)
+void filter_build_wide(struct filter *filter, const struct filter_values *values)
 {
     (void)values;
     *filter = (struct filter){0};
+}
+
+void filter_build_narrow(struct filter *filter, const struct filter_values *values)
+{
+    filter_build_wide(filter, values);
 }
 
 bool filter_is_possible(void)
@@ -292,15 +313,17 @@ bool filter_is_possible(void)
 
 #endif
 
-bool filter_install(struct filter *filter, int channel)
+bool filter_install(const struct filter *filter, int channel)
 {
-    const struct sock_fprog program = {.len = filter->length, .filter = filter->code};
+    struct sock_filter code[FILTER_MOST]; /* the process's own, so that no page of the other is copied */
+    const struct sock_fprog program = {.len = filter->length, .filter = code};
 
+    memcpy(code, filter->code, filter->length * sizeof code[0]);
     for (size_t i = 0; i < filter->own_count; i++) {
-        filter->code[filter->own[i]].k = (uint32_t)getpid();
+        code[filter->own[i]].k = (uint32_t)getpid();
     }
     for (size_t i = 0; i < filter->channel_count; i++) {
-        filter->code[filter->channel[i]].k = (uint32_t)channel;
+        code[filter->channel[i]].k = (uint32_t)channel;
     }
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 }

@@ -1,6 +1,9 @@
-/* filter.h: the system calls that a sandboxed process may still make, as a program for seccomp(2).
+/* filter.h: the system calls that a sandboxed process may still make, as programs for seccomp(2).
  *
- * The table in filter_rules.c is what shmaild(8) shows. What it does not list ends the process. */
+ * Two of them, both in force in the end: the wide one is the same for all processes, so that those which are
+ * forked under it have it for nothing, since the kernel takes long to translate it; the narrow one takes from
+ * each what was needed to become what it is, and binds it to its own number. The tables in filter_rules.c are
+ * what shmaild(8) shows. A breach ends the process. */
 #ifndef SHMAIL_FILTER_H
 #define SHMAIL_FILTER_H
 
@@ -14,7 +17,7 @@
 enum {
     FILTER_MOST = 255,  /* instructions: a conditional jump reaches no further */
     FILTER_TESTS = 2,   /* of a rule */
-    FILTER_PATCHES = 8, /* places that hold the process's own number or channel */
+    FILTER_PATCHES = 4, /* places that hold the process's own number or channel */
 };
 
 struct filter {
@@ -34,16 +37,19 @@ struct filter_values {
 /* False where this kernel has no such filters, or this program has no table for the processor. */
 bool filter_is_possible(void);
 
-/* Makes the program, once for any number of processes. */
-void filter_build(struct filter *, const struct filter_values *);
+/* Makes the programs, once for any number of processes. */
+void filter_build_wide(struct filter *, const struct filter_values *);
+void filter_build_narrow(struct filter *, const struct filter_values *);
 
-/* Puts it into force for this process, for good. channel: the one descriptor from which another may be
- * received; -1: none. Needs no_new_privs. False: errno tells, and nothing is filtered. */
-bool filter_install(struct filter *, int channel);
+/* Puts one into force for this process and what it forks, for good. channel: the one descriptor from which
+ * another may be received; -1: none. Needs no_new_privs, and after the wide one only the narrow one can be
+ * put into force. False: errno tells, and nothing is filtered. */
+bool filter_install(const struct filter *, int channel);
 
 /* A rule allows one system call if all its tests hold. */
 enum filter_kind {
     FILTER_NO_TEST, /* ends the tests of a rule */
+    FILTER_NEVER,   /* it does not hold: the first and only test */
     FILTER_ONE_OF,  /* the argument, without the bits of ignored, is one of the values */
     FILTER_WITHOUT, /* it has none of the bits of values[0] */
     FILTER_WITH,    /* it has one of them */
@@ -67,7 +73,12 @@ struct filter_rule {
     struct filter_test tests[FILTER_TESTS];
 };
 
-extern const struct filter_rule filter_rules[];
-extern const size_t filter_rules_count;
+struct filter_table {
+    const struct filter_rule *rules;
+    size_t count;
+    bool allows_others; /* numbers that it does not list */
+};
+
+extern const struct filter_table filter_wide, filter_narrow;
 
 #endif

@@ -1,12 +1,16 @@
-/* filter_rules.c: the table of what a child may still ask of the kernel, with the reason for each. What needs
- * something that the process has not got already (a file, a socket, a process, a program, a right) is not in
- * it. It is the table of shmaild(8); the two change together. */
+/* filter_rules.c: the tables of what a child may still ask of the kernel, with the reason for each. What
+ * needs something that the process has not got already (a file, a socket, a process, a program, a right) is
+ * not in them. They are the table of shmaild(8), and change together with it. */
 #include "filter.h"
+
+#include "maker.h"
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -24,7 +28,7 @@
         .kind = (what), .argument = (place), .values = {(bits)}, .count = 1 \
     }
 
-const struct filter_rule filter_rules[] = {
+static const struct filter_rule wide[] = {
     /* The connection, the log, and DUMP on standard error. */
     {SYS_read, {{0}}},
     {SYS_recvfrom, {{0}}},
@@ -40,12 +44,12 @@ const struct filter_rule filter_rules[] = {
     {SYS_close, {{0}}},
     {SYS_getpeername, {{0}}},
     {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED)}},
-    {SYS_recvmsg, {IS(FILTER_CHANNEL, 0)}}, /* a spare's connection */
-    {SYS_prctl, {ONE_OF(0, PR_SET_NAME)}},  /* which then is a child */
+    {SYS_recvmsg, {{0}}},                  /* a connection, from the parent */
+    {SYS_prctl, {ONE_OF(0, PR_SET_NAME)}}, /* which then has its process */
 
     /* Its own flags and signal of the connection, and locks of the segment that do not wait. */
     {SYS_fcntl, {ONE_OF(1, F_GETFL, F_SETFL)}},
-    {SYS_fcntl, {ONE_OF(1, F_SETOWN), IS(FILTER_OWN, 2)}},
+    {SYS_fcntl, {ONE_OF(1, F_SETOWN)}},
     {SYS_fcntl, {ONE_OF(1, F_SETLK, F_GETLK), IS(FILTER_SEGMENT, 0)}},
 
     /* Memory behind the segment is added, never taken away. */
@@ -76,7 +80,7 @@ const struct filter_rule filter_rules[] = {
        .ignored = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME}}},
     {SYS_getpid, {{0}}},
     {SYS_gettid, {{0}}},
-    {SYS_tgkill, {IS(FILTER_OWN, 0)}},
+    {SYS_tgkill, {{0}}},
     {SYS_rt_sigaction, {IS(FILTER_NULL, 1)}}, /* asks, and sets nothing */
     {SYS_rt_sigprocmask, {{0}}},
     {SYS_rt_sigreturn, {{0}}},
@@ -88,6 +92,23 @@ const struct filter_rule filter_rules[] = {
 #endif
     {SYS_exit, {{0}}},
     {SYS_exit_group, {{0}}},
+
+    /* The maker forks; what it has forked gives this up. */
+    {SYS_clone, {ONE_OF(0, MAKER_CLONE_FLAGS)}},
+    {SYS_prlimit64, {IS(FILTER_NULL, 0), ONE_OF(1, RLIMIT_NPROC)}},
+    {SYS_seccomp, {ONE_OF(0, SECCOMP_SET_MODE_FILTER)}},
 };
 
-const size_t filter_rules_count = sizeof filter_rules / sizeof filter_rules[0];
+static const struct filter_rule narrow[] = {
+    {SYS_clone, {IS(FILTER_NEVER, 0)}},
+    {SYS_prlimit64, {IS(FILTER_NEVER, 0)}},
+    {SYS_seccomp, {IS(FILTER_NEVER, 0)}},
+    {SYS_recvmsg, {IS(FILTER_CHANNEL, 0)}},
+    {SYS_tgkill, {IS(FILTER_OWN, 0)}},
+    {SYS_fcntl, {ONE_OF(1, F_SETOWN), IS(FILTER_OWN, 2)}},
+    {SYS_fcntl, {ONE_OF(1, F_GETFL, F_SETFL, F_SETLK, F_GETLK)}},
+};
+
+const struct filter_table filter_wide = {.rules = wide, .count = sizeof wide / sizeof wide[0]};
+const struct filter_table filter_narrow = {
+    .rules = narrow, .count = sizeof narrow / sizeof narrow[0], .allows_others = true};

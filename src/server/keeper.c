@@ -31,14 +31,15 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
     bool lone = parent == 0;
 
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
-    sandbox_enter(sandbox, -1);
+    sandbox_enter(sandbox, 0);
     if (!lone) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
         if (getppid() != parent) {              /* it has died before it could be asked for */
             _exit(0);
         }
     }
-    sandbox_seal(sandbox, -1);
+    sandbox_seal(sandbox);
+    sandbox_narrow(sandbox, -1);
     enum status status = store_attach(store, "keeper");
     if (status != STATUS_OK) {
         log_error("the journal has no keeper: %s", status_text(status));

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "keeper.h"
 #include "log.h"
+#include "maker.h"
 #include "signals.h"
 #include "spare.h"
 
@@ -16,7 +17,6 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -24,10 +24,12 @@
 enum {
     END_SECONDS =
         4, /* for children to end by themselves; with what follows below the 5 s that are promised */
+    WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX,
 };
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)      /* after a resource ran out */
 #define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
+#define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
 
 struct parent {
     struct listeners *listeners;
@@ -35,13 +37,13 @@ struct parent {
     struct sandbox *sandbox;
     const struct parent_limits *limits;
     struct children children;
-    pid_t keeper;                                    /* of the journal; 0: none */
-    pid_t checker;                                   /* of a store that is suspect; 0: none */
-    bool damaged;                                    /* so it has found */
-    struct arrival waiting[CHILDREN_HANDED_MAX + 1]; /* one for which no process could be had yet, and those
-                                                        whose spares have died */
+    struct maker maker;
+    pid_t keeper;                         /* of the journal; 0: none */
+    pid_t checker;                        /* of a store that is suspect; 0: none */
+    bool damaged;                         /* so it has found */
+    struct arrival waiting[WAITING_MOST]; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    bool proxied;        /* in a child: its connection comes through a proxy */
+    bool quiet;          /* nothing has come for a while */
     int64_t pause_until; /* nothing is accepted before */
     struct complaint resource_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
@@ -56,6 +58,16 @@ static void back_off(struct parent *p, const char *what, int error)
     p->pause_until = clock_now() + PAUSE;
 }
 
+/* For a process that has just been forked: closes what is the parent's. */
+static void close_all(struct parent *p)
+{
+    for (size_t i = 0; i < p->waiting_count; i++) {
+        (void)close(p->waiting[i].connection);
+    }
+    listeners_close(p->listeners);
+    children_forget(&p->children);
+}
+
 /* Forks a process that serves the store and no client: who holds a listening socket would let connections
  * wait that nobody takes, and keep the address from the next server. */
 static pid_t fork_helper(struct parent *p)
@@ -63,11 +75,8 @@ static pid_t fork_helper(struct parent *p)
     pid_t pid = fork();
 
     if (pid == 0) {
-        for (size_t i = 0; i < p->waiting_count; i++) {
-            (void)close(p->waiting[i].connection);
-        }
-        listeners_close(p->listeners);
-        children_forget(&p->children);
+        maker_forget(&p->maker);
+        close_all(p);
     }
     return pid;
 }
@@ -106,18 +115,66 @@ static void want_checker(struct parent *p)
     }
 }
 
+/* Without a maker connections wait. In what it makes: the connection. */
+static int want_maker(struct parent *p, bool *proxied)
+{
+    if (p->maker.pid != 0 || p->pause_until > clock_now()) {
+        return -1;
+    }
+    pid_t pid = maker_fork(&p->maker);
+    if (pid == 0) {
+        close_all(p);
+        return maker_run(&p->maker, p->sandbox, proxied);
+    }
+    if (pid < 0) {
+        back_off(p, "cannot make a process to make others", errno);
+    }
+    return -1;
+}
+
+static void hear_maker(struct parent *p)
+{
+    pid_t pid;
+
+    while ((pid = maker_hear(&p->maker)) != 0) {
+        children_made(&p->children, pid);
+    }
+}
+
+static void put_back(struct parent *p, const struct child *child)
+{
+    if (child->connection >= 0) {
+        p->waiting[p->waiting_count++] = (struct arrival){child->connection, child->proxied, child->source};
+    }
+}
+
+/* What it has not made will be asked of the next one. */
+static void lose_maker(struct parent *p)
+{
+    struct child child;
+
+    hear_maker(p);
+    maker_forget(&p->maker);
+    while (children_unask(&p->children, &child)) {
+        if (child.channel >= 0) {
+            (void)close(child.channel);
+        }
+        put_back(p, &child);
+    }
+    back_off(p, "the process that makes others has ended", ECHILD);
+}
+
 /* A connection that a spare has died with, untouched, goes to another process. */
 static void reap_child(struct parent *p, pid_t pid, int status)
 {
     struct child child;
 
+    hear_maker(p);                                     /* of this one, if it was short-lived */
     if (!children_remove(&p->children, pid, &child)) { /* an orphan that was given to us as process 1 */
         return;
     }
     child_note_death(pid, status);
-    if (child.connection >= 0) {
-        p->waiting[p->waiting_count++] = (struct arrival){child.connection, child.proxied, child.source};
-    }
+    put_back(p, &child);
     p->pause_until = 0; /* what had run out may be there again */
 }
 
@@ -143,6 +200,10 @@ static void reap(struct parent *p)
             p->keeper = 0;
             child_note_death(pid, status);
         }
+        if (pid == p->maker.pid) {
+            child_note_death(pid, status);
+            lose_maker(p);
+        }
         reap_child(p, pid, status);
     }
     if (died) {
@@ -155,6 +216,14 @@ static bool is_full(const struct parent *p)
     return children_serving(&p->children) >= p->limits->connections;
 }
 
+/* No more than there may be connections. */
+static size_t spares_wanted(const struct parent *p)
+{
+    size_t left = p->limits->connections - children_serving(&p->children);
+
+    return left < p->limits->spares ? left : p->limits->spares;
+}
+
 /* Sleeps until a listener is ready, a spare speaks, a signal comes or the pause is over. Returns how many
  * listeners were asked. */
 static size_t sleep_for_work(struct parent *p)
@@ -162,8 +231,9 @@ static size_t sleep_for_work(struct parent *p)
     bool paused = p->pause_until > clock_now();
     bool accepts = !paused && p->waiting_count == 0 && !is_full(p);
     bool retries = !paused && p->waiting_count > 0 && !is_full(p);
+    bool fills = !paused && children_idle(&p->children) < spares_wanted(p);
     size_t count = accepts ? p->listeners->count : 0;
-    struct timespec left = deadline_left(p->pause_until);
+    struct timespec left = deadline_left(fills && !retries ? clock_now() + QUIET : p->pause_until);
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
@@ -172,7 +242,8 @@ static size_t sleep_for_work(struct parent *p)
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, polled, paused || retries ? &left : NULL, signals_sleep_mask());
+    int ready = ppoll(p->polls, polled, paused || retries || fills ? &left : NULL, signals_sleep_mask());
+    p->quiet = ready == 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
     }
@@ -202,111 +273,69 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
     }
 }
 
-/* In the child: gives up what is the parent's, and all rights. */
-static void begin_child(struct parent *p, const char *name, int channel)
+/* A spare takes the connection at once, where there is one; else the maker makes a process. One for which
+ * there is none waits. */
+static void serve(struct parent *p, const struct arrival *arrival)
 {
-    listeners_close(p->listeners);
-    children_forget(&p->children);
-    (void)prctl(PR_SET_NAME, name);
-    sandbox_enter(p->sandbox, channel);
-    sandbox_bound_memory(p->sandbox);
-    sandbox_seal(p->sandbox, channel);
-}
-
-/* True in the child. A connection for which there is no process waits for one. */
-static bool become_child(struct parent *p, const struct arrival *arrival)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        for (size_t i = 0; i < p->waiting_count; i++) {
-            (void)close(p->waiting[i].connection);
-        }
-        begin_child(p, "shmaild: child", -1);
-        p->proxied = arrival->proxied;
-        return true;
+    if (children_hand_over(&p->children, arrival->connection, arrival->proxied, &arrival->source)) {
+        return;
     }
-    if (pid < 0) {
-        back_off(p, "cannot make a process", errno);
-        p->waiting[p->waiting_count++] = *arrival;
-        return false;
+    if (maker_order(&p->maker, arrival->connection, false, arrival->proxied)) {
+        children_ask(&p->children, &(struct child){.source = arrival->source,
+                                                   .proxied = arrival->proxied,
+                                                   .channel = -1,
+                                                   .connection = arrival->connection});
+        return;
     }
-    children_add(&p->children,
-                 &(struct child){.pid = pid, .source = arrival->source, .channel = -1, .connection = -1});
-    (void)close(arrival->connection);
-    return false;
+    back_off(p, "cannot ask for a process", errno);
+    p->waiting[p->waiting_count++] = *arrival;
 }
 
-/* True in the child. A spare takes the connection at once, where there is one. */
-static bool serve(struct parent *p, const struct arrival *arrival)
-{
-    return !children_hand_over(&p->children, arrival->connection, arrival->proxied, &arrival->source) &&
-           become_child(p, arrival);
-}
-
-/* The child's connection, in the child; -1 in the parent when all that was ready is served. */
-static int serve_ready(struct parent *p, size_t asked)
+static void serve_waiting(struct parent *p)
 {
     struct arrival arrival;
 
     while (p->waiting_count > 0 && !is_full(p) && p->pause_until <= clock_now()) {
         arrival = p->waiting[--p->waiting_count];
-        if (serve(p, &arrival)) {
-            return arrival.connection;
-        }
+        serve(p, &arrival);
     }
+}
+
+static void serve_ready(struct parent *p, size_t asked)
+{
+    struct arrival arrival;
+
     for (size_t i = 0; i < asked && !is_full(p) && p->waiting_count == 0; i++) {
-        if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival) &&
-            serve(p, &arrival)) {
-            return arrival.connection;
+        if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival)) {
+            serve(p, &arrival);
         }
     }
-    return -1;
 }
 
-/* In the spare: its connection, or the end. */
-static int become_spare(struct parent *p, const int ends[static 2])
+/* Orders the spares that are missing: many at a time, or when nobody is kept waiting by it. */
+static void keep_spares(struct parent *p)
 {
-    (void)close(ends[0]);
-    for (size_t i = 0; i < p->waiting_count; i++) {
-        (void)close(p->waiting[i].connection);
-    }
-    begin_child(p, "shmaild: spare", ends[1]);
-    int connection = spare_wait(ends[1], &p->proxied);
-    if (connection < 0) {
-        _exit(EX_OK);
-    }
-    (void)prctl(PR_SET_NAME, "shmaild: child");
-    return connection;
-}
-
-/* Makes the spares that are missing, no more than there may be connections. The connection of one, in it; -1
- * in the parent. */
-static int keep_spares(struct parent *p)
-{
-    size_t left = p->limits->connections - children_serving(&p->children);
-    size_t wanted = left < p->limits->spares ? left : p->limits->spares;
+    size_t wanted = spares_wanted(p);
     int ends[2];
 
-    while (p->children.idle < wanted && p->children.count < p->children.room &&
-           p->pause_until <= clock_now()) {
+    if (2 * children_idle(&p->children) > wanted && !p->quiet) {
+        return;
+    }
+    while (children_idle(&p->children) < wanted && p->pause_until <= clock_now()) {
         if (!spare_channel(ends)) {
             back_off(p, "cannot make a channel to a spare process", errno);
-            return -1;
+            return;
         }
-        pid_t pid = fork();
-        if (pid == 0) {
-            return become_spare(p, ends);
-        }
+        bool ordered = maker_order(&p->maker, ends[1], true, false);
+        int error = errno;
         (void)close(ends[1]);
-        if (pid < 0) {
-            back_off(p, "cannot make a spare process", errno);
+        if (!ordered) {
             (void)close(ends[0]);
-            return -1;
+            back_off(p, "cannot ask for a spare process", error);
+            return;
         }
-        children_add(&p->children, &(struct child){.pid = pid, .channel = ends[0], .connection = -1});
+        children_ask(&p->children, &(struct child){.channel = ends[0], .connection = -1});
     }
-    return -1;
 }
 
 static void wait_for_children(struct parent *p, int64_t deadline)
@@ -343,9 +372,27 @@ static void let_go(struct parent *p)
     children_forget(&p->children);
 }
 
+/* So that nothing is made any more; what it has made is known. */
+static void end_maker(struct parent *p)
+{
+    int64_t deadline = clock_now() + END_KILLED;
+
+    if (p->maker.pid > 0) {
+        (void)kill(p->maker.pid, SIGKILL);
+    }
+    while (p->maker.pid > 0 && clock_now() < deadline) {
+        struct timespec left = deadline_left(deadline);
+        reap(p);
+        if (p->maker.pid > 0) {
+            (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+        }
+    }
+}
+
 static void end(struct parent *p)
 {
     listeners_remove(p->listeners);
+    end_maker(p);
     children_signal(&p->children, SIGTERM);
     reap(p);
     wait_for_children(p, deadline_after_seconds(END_SECONDS));
@@ -361,6 +408,7 @@ static void end(struct parent *p)
 /* At once: what is damaged is not worked on any more. */
 static void end_everybody(struct parent *p)
 {
+    end_maker(p);
     children_signal(&p->children, SIGKILL);
     if (p->keeper > 0) {
         (void)kill(p->keeper, SIGKILL);
@@ -383,18 +431,24 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember %zu children", limits->connections);
     }
+    if (!maker_prepare(&parent.maker)) {
+        listeners_remove(listeners);
+        die(EX_OSERR, "no memory to remember what is made");
+    }
     want_keeper(&parent);
     want_checker(&parent);
-    for (int connection = -1;;) {
-        connection = keep_spares(&parent);
+    for (;;) {
+        int connection = want_maker(&parent, proxied);
         if (connection >= 0) {
-            *proxied = parent.proxied;
             return connection;
         }
+        serve_waiting(&parent);
+        keep_spares(&parent);
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
             log_info("HUP: nothing to read again");
         }
+        hear_maker(&parent);
         if (signals_take_child()) {
             reap(&parent);
         }
@@ -410,10 +464,6 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             want_keeper(&parent);
         }
         want_checker(&parent);
-        connection = serve_ready(&parent, asked);
-        if (connection >= 0) {
-            *proxied = parent.proxied;
-            return connection;
-        }
+        serve_ready(&parent, asked);
     }
 }

@@ -26,8 +26,9 @@
                        */
 
 enum {
-    MESSAGE_COPIES = 24, /* a text that comes in escapes, in a buffer that doubles, and its reply */
-    CAPABILITY_SETS = 2, /* of 32 each */
+    MESSAGE_COPIES = 24,  /* a text that comes in escapes, in a buffer that doubles, and its reply */
+    CAPABILITY_SETS = 2,  /* of 32 each */
+    DESCRIPTORS_MORE = 2, /* for a spare its channel, and its connection */
 };
 
 #ifdef __SANITIZE_ADDRESS__
@@ -188,7 +189,8 @@ void sandbox_admit(struct sandbox *sandbox, const struct store_descriptors *desc
         .store = *descriptors, .breach = sandbox->breach, .syslog = sandbox->options.syslog};
 
     if (sandbox->filters) {
-        filter_build(&sandbox->filter, &values);
+        filter_build_wide(&sandbox->wide, &values);
+        filter_build_narrow(&sandbox->narrow, &values);
     }
 }
 
@@ -222,17 +224,26 @@ static bool limit(int what, rlim_t value)
     return setrlimit((__rlimit_resource_t)what, &new) == 0;
 }
 
-/* No core dump (it would hold passwords), no process, no descriptor but the one that may be received.
- * ppoll(2) takes no more descriptors than the limit, and needs one. */
-static bool limit_all(int channel)
+/* The numbers that so many descriptors more will get are below this. ppoll(2) takes no more descriptors than
+ * the limit, and needs one. */
+static rlim_t descriptors_end(unsigned more)
 {
-    int next = channel < 0 ? -1 : fcntl(channel, F_DUPFD_CLOEXEC, 0);
+    int got[DESCRIPTORS_MORE], last = 0;
+    unsigned count = 0;
 
-    if (next >= 0) {
-        (void)close(next);
+    while (count < more && (got[count] = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) >= 0) {
+        last = got[count++];
     }
-    return limit(RLIMIT_CORE, 0) && limit(RLIMIT_NPROC, 0) &&
-           limit(RLIMIT_NOFILE, next < 1 ? 1 : (rlim_t)next + 1);
+    while (count > 0) {
+        (void)close(got[--count]);
+    }
+    return (rlim_t)last + 1;
+}
+
+/* A core dump would hold passwords. */
+static bool limit_all(unsigned descriptors)
+{
+    return limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, descriptors_end(descriptors));
 }
 
 static void need(bool done, const char *what)
@@ -243,7 +254,7 @@ static void need(bool done, const char *what)
     }
 }
 
-void sandbox_enter(const struct sandbox *sandbox, int channel)
+void sandbox_enter(const struct sandbox *sandbox, unsigned descriptors)
 {
     if (!sandbox->options.off) {
         need(sandbox->root < 0 || (fchdir(sandbox->root) == 0 && chroot(".") == 0), "chroot");
@@ -262,7 +273,7 @@ void sandbox_enter(const struct sandbox *sandbox, int channel)
             (void)close(files[i]);
         }
     }
-    need(limit_all(channel), "limits");
+    need(limit_all(descriptors), "limits");
 }
 
 void sandbox_bound_memory(const struct sandbox *sandbox)
@@ -272,9 +283,19 @@ void sandbox_bound_memory(const struct sandbox *sandbox)
     need(sandbox->options.off || limit(RLIMIT_DATA, most), "the limit of memory");
 }
 
-void sandbox_seal(struct sandbox *sandbox, int channel)
+void sandbox_seal(const struct sandbox *sandbox)
 {
     if (sandbox->filters) {
-        need(filter_install(&sandbox->filter, channel), "the filter of system calls");
+        need(filter_install(&sandbox->wide, -1), "the filter of system calls");
+    }
+}
+
+void sandbox_narrow(const struct sandbox *sandbox, int channel)
+{
+    const struct rlimit none = {0};
+
+    need(sandbox->options.off || setrlimit(RLIMIT_NPROC, &none) == 0, "the limit of processes");
+    if (sandbox->filters) {
+        need(filter_install(&sandbox->narrow, channel), "the narrow filter of system calls");
     }
 }

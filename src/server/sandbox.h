@@ -1,7 +1,8 @@
 /* sandbox.h: what a process gives up before it reads a byte of a client: its limits, the file system, its
  * user, its capabilities, and nearly all system calls.
  *
- * Prepared once, with the file system at hand; entered by each process that was forked since, for good. */
+ * Prepared once, with the file system at hand; entered by processes that were forked since, for good. In
+ * three steps, since what a process is forked from may have taken the first two for it. */
 #ifndef SHMAIL_SANDBOX_H
 #define SHMAIL_SANDBOX_H
 
@@ -29,7 +30,7 @@ struct sandbox {
     int rules; /* a ruleset of Landlock that allows nothing; -1: none */
     bool filters;
     uint32_t breach;
-    struct filter filter;
+    struct filter wide, narrow;
 };
 
 /* Finds out what this system can do, and says in the log what it cannot. False: why[0..why_size) says what to
@@ -43,10 +44,16 @@ void sandbox_admit(struct sandbox *, const struct store_descriptors *);
 /* For the parent, which goes on as root but with no more rights than its children's sandbox takes. */
 void sandbox_keep_little(const struct sandbox *);
 
-/* Enters, all but the filter; and the filter, after which nothing but its table is possible. channel: from
- * which one descriptor may still be received; -1: none. What was prepared and fails ends the process. */
-void sandbox_enter(const struct sandbox *, int channel);
-void sandbox_seal(struct sandbox *, int channel);
+/* Enters, all but the filters. descriptors: how many more may be received at a time, 2 at most. Here and
+ * below, what was prepared and fails ends the process. */
+void sandbox_enter(const struct sandbox *, unsigned descriptors);
+
+/* The wide filter: after it the process can do what its table lists, fork as the maker does, and narrow. */
+void sandbox_seal(const struct sandbox *);
+
+/* The narrow filter, and no more processes: the last step, of each process by itself. channel: from which a
+ * descriptor may still be received; -1: none. */
+void sandbox_narrow(const struct sandbox *, int channel);
 
 /* For who serves a connection and nothing else: not all of the machine's memory. */
 void sandbox_bound_memory(const struct sandbox *);

@@ -1,0 +1,17 @@
+/* complaint.c: a line in so many seconds. */
+#include "complaint.h"
+
+#include "clock.h"
+
+enum { COMPLAINT_SECONDS = 10 }; /* the least time between two lines about the same trouble */
+
+bool complaint_is_due(struct complaint *complaint)
+{
+    int64_t now = clock_now();
+
+    if (complaint->last != 0 && now - complaint->last < COMPLAINT_SECONDS * NANOSECONDS_PER_SECOND) {
+        return false;
+    }
+    complaint->last = now;
+    return true;
+}

@@ -1,0 +1,16 @@
+/* complaint.h: the same trouble fills no log. */
+#ifndef SHMAIL_COMPLAINT_H
+#define SHMAIL_COMPLAINT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* When trouble of one kind was last logged; 0: never. */
+struct complaint {
+    int64_t last;
+};
+
+/* True now and then; the caller then logs it. */
+bool complaint_is_due(struct complaint *);
+
+#endif

@@ -1,0 +1,169 @@
+/* maker.c: forks in the sandbox, by orders that come with a descriptor each. Where no process can be had it
+ * waits and tries again: the order keeps its turn. */
+#include "maker.h"
+
+#include "clock.h"
+#include "complaint.h"
+#include "log.h"
+#include "pass.h"
+#include "spare.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#define PAUSE (NANOSECONDS_PER_SECOND / 5) /* after no process could be had */
+
+#define MADE_BYTES (MAKER_ORDERS_MOST * sizeof(pid_t))
+
+bool maker_prepare(struct maker *maker)
+{
+    void *made = mmap(NULL, MADE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    *maker = (struct maker){.channel = -1};
+    if (made == MAP_FAILED) {
+        return false;
+    }
+    maker->made = made;
+    return true;
+}
+
+/* Nobody else may say which processes the parent has: it signals them. */
+static void share(struct maker *maker, bool shared)
+{
+    if (madvise(maker->made, MADE_BYTES, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
+        bug("memory cannot be kept from children");
+    }
+}
+
+pid_t maker_fork(struct maker *maker)
+{
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        return -1;
+    }
+    share(maker, true);
+    pid_t pid = fork();
+    int error = errno;
+    share(maker, false);
+    int kept = pid == 0 ? 1 : 0;
+    (void)close(ends[1 - kept]);
+    if (pid < 0) {
+        (void)close(ends[kept]);
+        errno = error;
+        return -1;
+    }
+    maker->pid = pid;
+    maker->channel = ends[kept];
+    return pid;
+}
+
+/* In the new process: its connection, or the end of a spare that gets none. */
+static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
+                 bool *proxied)
+{
+    int connection = descriptor;
+
+    *proxied = order->proxied;
+    if (order->is_spare) {
+        (void)prctl(PR_SET_NAME, "shmaild: spare");
+    }
+    sandbox_narrow(sandbox, order->is_spare ? descriptor : -1);
+    if (order->is_spare) {
+        connection = spare_wait(descriptor, proxied);
+    }
+    if (connection < 0) {
+        _exit(EX_OK);
+    }
+    (void)prctl(PR_SET_NAME, "shmaild: child");
+    return connection;
+}
+
+/* No fork(3): its care for threads and streams, of which there are none, touches pages that each child would
+ * have to copy. */
+static pid_t make(struct maker *maker, uint32_t place)
+{
+    return (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, &maker->made[place], NULL, NULL);
+}
+
+/* Ends with the parent, also while it waits for better times. */
+static void pause_with(int channel)
+{
+    struct pollfd parent = {.fd = channel};
+    const struct timespec again = {.tv_nsec = PAUSE};
+
+    if (ppoll(&parent, 1, &again, NULL) > 0) {
+        _exit(EX_OK);
+    }
+}
+
+int maker_run(struct maker *maker, const struct sandbox *sandbox, bool *proxied)
+{
+    struct complaint complaint = {0};
+    struct maker_order order;
+
+    (void)prctl(PR_SET_NAME, "shmaild: maker");
+    sandbox_enter(sandbox, 2);
+    sandbox_bound_memory(sandbox);
+    sandbox_seal(sandbox);
+    for (;;) {
+        int descriptor = pass_take(maker->channel, &order, sizeof order);
+        if (descriptor < 0) {
+            _exit(EX_OK);
+        }
+        pid_t pid;
+        while ((pid = make(maker, order.place % MAKER_ORDERS_MOST)) < 0) {
+            if (complaint_is_due(&complaint)) {
+                log_error("cannot make a process: %s; connections wait", strerror(errno));
+            }
+            pause_with(maker->channel);
+        }
+        if (pid == 0) {
+            (void)close(maker->channel);
+            return begin(descriptor, &order, sandbox, proxied);
+        }
+        (void)close(descriptor);
+    }
+}
+
+bool maker_order(struct maker *maker, int descriptor, bool is_spare, bool proxied)
+{
+    const struct maker_order order = {
+        .place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare, .proxied = proxied};
+
+    if (maker->pid == 0 || maker->ordered - maker->heard == MAKER_ORDERS_MOST) {
+        errno = EAGAIN;
+        return false;
+    }
+    __atomic_store_n(&maker->made[order.place], 0, __ATOMIC_RELAXED);
+    if (!pass_give(maker->channel, descriptor, &order, sizeof order)) {
+        return false;
+    }
+    maker->ordered++;
+    return true;
+}
+
+pid_t maker_hear(struct maker *maker)
+{
+    if (maker->ordered == maker->heard) {
+        return 0;
+    }
+    pid_t pid = __atomic_load_n(&maker->made[maker->heard % MAKER_ORDERS_MOST], __ATOMIC_ACQUIRE);
+    maker->heard += pid != 0;
+    return pid;
+}
+
+void maker_forget(struct maker *maker)
+{
+    (void)close(maker->channel);
+    maker->channel = -1;
+    maker->pid = 0;
+    maker->ordered = maker->heard = 0;
+}
