@@ -3,7 +3,7 @@
  *
  * Knows deadlines and hang-ups, nothing of mail. Replies are gathered and leave by one writev(2) when the
  * input is used up (stream_read flushes before it sleeps) or the batch is full. Signals are blocked but while
- * it sleeps. */
+ * it sleeps, or until they are let in for good. */
 #ifndef SHMAIL_STREAM_H
 #define SHMAIL_STREAM_H
 
@@ -24,6 +24,10 @@ struct stream_options {
     int session_seconds;                  /* for all, from stream_open on; 0: for ever */
     const sigset_t *sleep_mask;           /* while asleep, with SIGIO blocked; NULL: no change */
     const volatile sig_atomic_t *closing; /* a signal handler's: end after what has been read; or NULL */
+
+    /* Lets the signals of sleep_mask in for good, and has the handler that sets *closing shut the socket down
+     * for reading, which ends a recv(2). NULL: they come in during sleeps only, which cost one call more. */
+    void (*let_in)(int socket);
 };
 
 /* NULL: no memory. stream_close flushes nothing and closes no descriptor. */

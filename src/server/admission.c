@@ -45,7 +45,7 @@ enum admission admission_accept(const struct listener *listener, const struct ch
 {
     struct address address = {.length = sizeof address.socket};
 
-    arrival->connection = accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    arrival->connection = accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_CLOEXEC);
     if (arrival->connection < 0 && is_exhausted(errno)) {
         return ADMISSION_EXHAUSTED;
     }

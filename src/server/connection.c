@@ -105,6 +105,7 @@ int connection_serve(struct store *store, const struct settings *settings,
     options.out = out;
     options.sleep_mask = signals_sleep_mask();
     options.closing = signals_closing();
+    options.let_in = signals_open;
     peer_of(in, &peer);
     struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
     if (stream == NULL) {

@@ -44,6 +44,7 @@ static const struct filter_rule wide[] = {
     {SYS_close, {{0}}},
     {SYS_getpeername, {{0}}},
     {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED)}},
+    {SYS_setsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_RCVTIMEO)}},
     {SYS_recvmsg, {{0}}},                  /* a connection, from the parent */
     {SYS_prctl, {ONE_OF(0, PR_SET_NAME)}}, /* which then has its process */
 

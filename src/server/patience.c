@@ -34,6 +34,11 @@ int64_t patience_to_read(struct patience *patience, int64_t now, bool unfinished
     return sooner(patience, deadline, patience->session_deadline, session_late);
 }
 
+bool patience_is_idle(const struct patience *patience, int64_t now, int64_t deadline)
+{
+    return deadline == after(now, patience->idle);
+}
+
 int64_t patience_to_write(struct patience *patience, int64_t now)
 {
     int seconds = patience->write > 0 ? patience->write : patience->idle;

@@ -17,6 +17,9 @@ struct patience {
  * are never idle, but late all the same. */
 int64_t patience_to_read(struct patience *, int64_t now, bool unfinished);
 
+/* True where the deadline of that moment is that of idleness alone. */
+bool patience_is_idle(const struct patience *, int64_t now, int64_t deadline);
+
 /* For room for the next byte. */
 int64_t patience_to_write(struct patience *, int64_t now);
 

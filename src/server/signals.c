@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/socket.h>
 
 enum { FAULT_STACK = 64 << 10 };
 
@@ -15,7 +16,8 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, S
 
 /* The one state of the whole process: a handler has no other way to reach anything. */
 static volatile sig_atomic_t closing, hangup, child;
-static struct store *interrupted; /* changes only while signals are blocked */
+static struct store *volatile interrupted;
+static volatile int shut = -1; /* the socket that is shut down for reading */
 static sigset_t sleep_mask;
 
 static void handle(int number)
@@ -30,13 +32,19 @@ static void handle(int number)
     case SIGTERM:
     case SIGINT:
         closing = 1;
+        if (shut >= 0) {
+            int saved = errno;
+            (void)shutdown(shut, SHUT_RD);
+            errno = saved;
+        }
         break;
     default:
         break;
     }
-    if (interrupted != NULL) {
+    struct store *store = interrupted;
+    if (store != NULL) {
         int saved = errno;
-        store_interrupt(interrupted);
+        store_interrupt(store);
         errno = saved;
     }
 }
@@ -117,6 +125,14 @@ void signals_prepare(void)
 const sigset_t *signals_sleep_mask(void)
 {
     return &sleep_mask;
+}
+
+void signals_open(int socket)
+{
+    shut = socket;
+    if (sigprocmask(SIG_SETMASK, &sleep_mask, NULL) != 0) {
+        bug("the signals cannot be let in");
+    }
 }
 
 const volatile sig_atomic_t *signals_closing(void)

@@ -1,8 +1,8 @@
 /* signals.h: what signals mean to a serving process: flags, and one mask under which they may arrive.
  *
  * From signals_prepare on every signal is blocked but those of a fault; they come in only where the process
- * sleeps with signals_sleep_mask. TERM and INT ask it to end, HUP is noted, PIPE and XFSZ are answered by the
- * call that fails. */
+ * sleeps with signals_sleep_mask, until signals_open. TERM and INT ask it to end, HUP is noted, PIPE and XFSZ
+ * are answered by the call that fails. */
 #ifndef SHMAIL_SIGNALS_H
 #define SHMAIL_SIGNALS_H
 
@@ -15,6 +15,9 @@ void signals_prepare(void);
 
 /* Opens all but SIGIO, which would wake for every segment that arrives; stream_sleep_mask opens that too. */
 const sigset_t *signals_sleep_mask(void);
+
+/* Lets them in at any time from now on; TERM and INT shut that socket down for reading. */
+void signals_open(int socket);
 
 /* Set for good by TERM or INT. */
 const volatile sig_atomic_t *signals_closing(void);

@@ -3,8 +3,10 @@
  * limit counts.
  *
  * Descriptors that others may share (descriptors 0 and 1 of inetd or a shell) keep their flags: sockets are
- * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. A
- * request and its reply cost sendmsg, ppoll and recv. */
+ * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. From its
+ * second read on a socket is waited for by recv(2) alone, so that a request and its reply cost recv and
+ * sendmsg; signals then come in at any time, and the one that ends the process ends the recv (let_in). A
+ * handler does so little that it may interrupt whatever there is. */
 #include "stream.h"
 
 #include "batch.h"
@@ -38,6 +40,9 @@ struct stream {
     enum descriptor_kind in_kind, out_kind;
     sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
     bool watching, signalled;
+    bool was_read;
+    bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
+    int recv_seconds;   /* SO_RCVTIMEO, where that is so */
 
     char *input; /* [start, start + length) is what stream_data shows */
     size_t start, length, capacity;
@@ -125,6 +130,9 @@ static void let_signals_in(struct stream *s)
 {
     const struct timespec at_once = {0};
 
+    if (s->waits_in_recv) {
+        return;
+    }
     if (++s->blind_reads < READS_BLIND && clock_now() - s->woke < BUSY_LONG) {
         return;
     }
@@ -244,16 +252,19 @@ static bool make_room(struct stream *s, size_t most)
 }
 
 /* One read into the room that there is. STATUS_OK with *taken == 0: nothing was ready after all. */
-static enum status take_input(struct stream *s, size_t *taken)
+static enum status take_input(struct stream *s, int flags, size_t *taken)
 {
     char *end = s->input + s->start + s->length;
     size_t room = s->capacity - s->start - s->length;
-    ssize_t got = s->in_kind == DESCRIPTOR_SOCKET ? recv(s->options.in, end, room, MSG_DONTWAIT)
+    ssize_t got = s->in_kind == DESCRIPTOR_SOCKET ? recv(s->options.in, end, room, flags)
                                                   : read(s->options.in, end, room);
 
     *taken = 0;
     if (got < 0) {
         return is_passing(errno) ? STATUS_OK : failure_of(errno);
+    }
+    if (got == 0 && s->waits_in_recv && is_closing(s)) { /* the end that let_in has made */
+        return STATUS_CLOSING;
     }
     if (got == 0) {
         s->ended = true;
@@ -263,6 +274,28 @@ static enum status take_input(struct stream *s, size_t *taken)
     s->length += *taken;
     s->more = *taken == room;
     return STATUS_OK;
+}
+
+/* The first read, which may be the only one, is not worth the two calls that this takes. */
+static bool may_wait_in_recv(struct stream *s)
+{
+    const struct timeval longest = {.tv_sec = s->patience.idle};
+    bool first = !s->was_read;
+
+    s->was_read = true;
+    if (first || s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
+        return false;
+    }
+    if (s->recv_seconds != s->patience.idle &&
+        setsockopt(s->options.in, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest) != 0) {
+        return false;
+    }
+    s->recv_seconds = s->patience.idle;
+    if (!s->waits_in_recv) {
+        s->waits_in_recv = true;
+        s->options.let_in(s->options.in);
+    }
+    return !is_closing(s);
 }
 
 static enum status wait_for_input(struct stream *s, int64_t deadline)
@@ -297,12 +330,17 @@ enum status stream_read(struct stream *s, size_t most)
         return STATUS_TIMED_OUT;
     }
     if (s->more && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) { /* most likely the rest is there */
-        status = take_input(s, &taken);
+        status = take_input(s, MSG_DONTWAIT, &taken);
+    } else if (patience_is_idle(&s->patience, now, deadline) && may_wait_in_recv(s)) {
+        status = take_input(s, 0, &taken);
+        if (status == STATUS_OK && taken == 0 && clock_now() >= deadline) {
+            return STATUS_TIMED_OUT;
+        }
     }
     while (status == STATUS_OK && taken == 0) {
         status = wait_for_input(s, deadline);
         if (status == STATUS_OK) {
-            status = take_input(s, &taken);
+            status = take_input(s, MSG_DONTWAIT, &taken);
         }
     }
     return status;
@@ -437,5 +475,5 @@ void stream_linger(struct stream *s)
         s->start = 0;
         s->length = 0;
     } while (make_room(s, INPUT_START) && wait_for_input(s, deadline) == STATUS_OK &&
-             take_input(s, &taken) == STATUS_OK && clock_now() < deadline);
+             take_input(s, MSG_DONTWAIT, &taken) == STATUS_OK && clock_now() < deadline);
 }
