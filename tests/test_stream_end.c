@@ -1,5 +1,7 @@
 /* Tests of stream.h: how a connection ends, by its peer, by time, or by a signal, and what still gets through
  * then. */
+#include "clock.h"
+#include "signals.h"
 #include "stream_pair.h"
 
 #include <fcntl.h>
@@ -144,6 +146,72 @@ static void unread_input_does_not_cost_the_last_reply(void)
     stream_close(pair.stream);
 }
 
+/* A stream as the server has it, in the state in which it waits for further requests. */
+static struct pair open_served(int idle_seconds)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+
+    stream_close(pair.stream);
+    signals_prepare();
+    const struct stream_options options = {.in = pair.own,
+                                           .out = pair.own,
+                                           .idle_seconds = idle_seconds,
+                                           .sleep_mask = signals_sleep_mask(),
+                                           .closing = signals_closing(),
+                                           .let_in = signals_open};
+    pair.stream = stream_open(&options);
+    say(pair.peer, "COUNT");
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
+    stream_consume(pair.stream, 5);
+    say(pair.peer, "COUNT");
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
+    stream_consume(pair.stream, 5);
+    return pair;
+}
+
+static void a_signal_just_before_the_sleep_in_recv_ends_it(void)
+{
+    struct pair pair = open_served(0);
+    char bytes[8];
+
+    say(pair.peer, "COUNT");
+    EXPECT(raise(SIGTERM) == 0);
+    EXPECT(*signals_closing() != 0);
+    EXPECT_EQ(recv(pair.own, bytes, sizeof bytes, 0), 5); /* what has arrived */
+    EXPECT_EQ(recv(pair.own, bytes, sizeof bytes, 0), 0); /* and no sleep */
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_CLOSING);
+    stream_close(pair.stream);
+}
+
+static void a_signal_ends_the_sleep_in_recv(void)
+{
+    struct pair pair = open_served(0);
+    pid_t reader = getpid(), sender = fork();
+
+    if (sender == 0) {
+        (void)usleep(2000); /* most likely it sleeps by then; it must not matter */
+        _exit(kill(reader, SIGTERM) == 0 ? 0 : 1);
+    }
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_CLOSING);
+    expect_success(sender);
+    stream_close(pair.stream);
+}
+
+static void a_silent_peer_times_out_in_recv(void)
+{
+    struct pair pair = open_served(1);
+    int64_t start = clock_now();
+
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_TIMED_OUT);
+    EXPECT(clock_now() - start >= NANOSECONDS_PER_SECOND);
+    EXPECT_STR(stream_late_text(pair.stream), "idle for too long");
+    stream_hurry(pair.stream, 2);
+    start = clock_now();
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_TIMED_OUT);
+    EXPECT(clock_now() - start >= 2 * NANOSECONDS_PER_SECOND);
+    stream_close(pair.stream);
+}
+
 static const struct harness_test tests[] = {
     {"a half-closed peer gets its replies", a_half_closed_peer_gets_its_replies},
     {"a peer that is gone is noticed without a signal that kills",
@@ -151,6 +219,9 @@ static const struct harness_test tests[] = {
     {"a silent peer and one that does not read time out", a_silent_peer_and_one_that_does_not_read_time_out},
     {"what has arrived is read before the server closes", what_has_arrived_is_read_before_the_server_closes},
     {"a signal ends the sleep for input and for output", a_signal_ends_the_sleep_for_input_and_for_output},
+    {"a signal just before the sleep in recv ends it", a_signal_just_before_the_sleep_in_recv_ends_it},
+    {"a signal ends the sleep in recv", a_signal_ends_the_sleep_in_recv},
+    {"a silent peer times out in recv", a_silent_peer_times_out_in_recv},
     {"a busy peer does not keep a signal out", a_busy_peer_does_not_keep_a_signal_out},
     {"who waits elsewhere hears of the peer by SIGIO", who_waits_elsewhere_hears_of_the_peer_by_sigio},
     {"unread input does not cost the last reply", unread_input_does_not_cost_the_last_reply},
