@@ -255,3 +255,36 @@ $body"
     run "${as[@]}" "$real/shmailctl" -d "$PWD/disk/journal" check
     assert_output clean
 }
+
+# The log has grown over several sizes of a file, and the state with it: it must find room in the other file.
+@test "a disk that is full of a log that has grown: deletions never stop, and then there is room again" {
+    local cookie body count deleted replies
+    make_disk 5m
+    serve_there
+    cookie=$(enrol alice)
+    body=$(printf '%0500d' 0)
+    replies=$(yes "SEND alice $body $cookie" | head -n 8000 | timeout 50 nc -N "$HOST" "$PORT")
+    count=$(grep -c '^OK' <<<"$replies")
+    [ "$(grep -c '^KO' <<<"$replies")" -eq $((8000 - count)) ]
+    [ "$count" -gt 2500 ]
+    run ask "SEND alice $body $cookie" WHY
+    assert_output $'KO\nOK '"$FULL"
+    deleted=$((count - 1000))
+    replies=$(yes "DELMSG alice $cookie" | head -n "$deleted" | timeout 50 nc -N "$HOST" "$PORT")
+    assert_equal "$(sort <<<"$replies" | uniq -c | tr -s ' ')" " $deleted OK"
+    replies=$(yes "SEND alice $body $cookie" | head -n 1000 | timeout 50 nc -N "$HOST" "$PORT")
+    [ "$(grep -c '^OK' <<<"$replies")" -eq 1000 ]
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED 2000"
+    expect_sound
+    stop_server
+    remove_segment
+    serve_there
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie" "DELMSG alice $cookie" "SEND alice $body $cookie"
+    assert_output $'COUNTED 2000\nOK\nOK '"$((count + 1001))"
+    expect_sound
+    stop_server
+    run "${as[@]}" "$real/shmailctl" -d "$PWD/disk/journal" check
+    assert_output clean
+}

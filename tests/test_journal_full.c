@@ -147,6 +147,36 @@ static void a_checkpoint_that_wins_no_room_changes_nothing(void)
     play_end();
 }
 
+static uint64_t size_of_inactive(void)
+{
+    struct stat about;
+    EXPECT_EQ(fstat(store->files[1 - store->header->journal.file], &about), 0);
+    return (uint64_t)about.st_size;
+}
+
+/* Where the other file is too short, as in a copy, the log may not grow before that one has; but what makes
+ * room may. */
+static void a_start_gives_the_other_file_as_much_space(void)
+{
+    begin();
+    scene_close(store);
+    EXPECT_EQ(truncate("journal/journal.1", JOURNAL_HEADER_SIZE), 0);
+    disk->is_full = true;
+    store = attached_store(&options);
+    expect_full();
+    EXPECT_EQ(mailbox_delete_first(store, scene_account(store, "bob")), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    scene_close(store);
+    disk->is_full = false;
+    store = attached_store(&options);
+    EXPECT_EQ(store->header->journal.capacity, options.journal_bytes);
+    EXPECT(size_of_inactive() >= options.journal_bytes);
+    EXPECT_EQ(scene_send(store, "bob", "room", 10), STATUS_OK);
+    EXPECT_EQ(journal_checkpoint(store, 4 * options.journal_bytes), STATUS_OK);
+    EXPECT(store->header->journal.capacity > 4 * options.journal_bytes);
+    EXPECT(size_of_inactive() >= store->header->journal.capacity);
+}
+
 /* Not even the record that begins an epoch: then nothing is lost, but nothing goes on. */
 static void without_room_for_an_epoch_a_start_is_refused(void)
 {
@@ -204,6 +234,39 @@ static void the_keeper_makes_room_as_it_is_needed(void)
     EXPECT_CLEAN(store);
     expect_same_after_reboot();
     harness_say("%zu messages and two checkpoints, and no refusal", sent);
+}
+
+/* Deletions have used up what is kept for them several times over: each time the state finds room in the
+ * other file, which has grown with the log. */
+static void on_a_full_disk_deletes_never_stop_however_far_the_log_had_grown(void)
+{
+    size_t sent = 0;
+    begin();
+    account_t bob = scene_account(store, "bob");
+    pid_t keeper = start_keeper();
+    while (load64(&store->header->journal.keeper) == 0)
+        poll(NULL, 0, 1);
+    while (load64(&store->header->journal.capacity) < 8 * options.journal_bytes)
+        EXPECT_EQ(scene_send(store, "bob", "more", 500), STATUS_OK);
+    disk->is_full = true;
+    while (scene_send(store, "bob", "more", 500) == STATUS_OK)
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    draft_drop(store);
+    expect_full();
+    while (mailbox_count(store, bob) > 100) {
+        EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    }
+    EXPECT(store->header->journal.generation > 1);
+    for (; sent < 1000; sent++)
+        EXPECT_EQ(scene_send(store, "bob", "again", 500), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    kill_keeper(keeper);
+    EXPECT_CLEAN(store);
+    uint64_t digest = scene_digest(store);
+    scene_close(store);
+    store = attached_store(&options);
+    EXPECT_EQ(scene_digest(store), digest);
 }
 
 /* The one that stands by must not end: its parent would make the next one at once. */
@@ -314,8 +377,11 @@ static const struct harness_test tests[] = {
     {"on a full disk the reserve is for deletes", on_a_full_disk_the_reserve_is_for_deletes},
     {"a checkpoint that finds no room changes nothing", a_checkpoint_that_finds_no_room_changes_nothing},
     {"a checkpoint that wins no room changes nothing", a_checkpoint_that_wins_no_room_changes_nothing},
+    {"a start gives the other file as much space", a_start_gives_the_other_file_as_much_space},
     {"without room for an epoch a start is refused", without_room_for_an_epoch_a_start_is_refused},
     {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
+    {"on a full disk deletes never stop, however far the log had grown",
+     on_a_full_disk_deletes_never_stop_however_far_the_log_had_grown},
     {"a second keeper stands by, and keeps when the first is killed", a_second_keeper_stands_by},
     {"after a failed sync the keeper starts a new file", after_a_failed_sync_the_keeper_starts_a_new_file},
     {"a post office whose directory another one had is refused",

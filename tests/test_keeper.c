@@ -155,6 +155,23 @@ static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
     EXPECT_EQ(journal()->keeper, 0);
 }
 
+/* They come while it looks; it wakes once for all of them. */
+static void many_wake_ups_are_one_look(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    EXPECT_EQ(kill(pid, SIGSTOP), 0);
+    EXPECT_EQ(waitpid(pid, NULL, WUNTRACED), pid);
+    uint64_t looks = load64(&journal()->looks);
+    for (int i = 0; i < 5000; i++)
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+    EXPECT_EQ(kill(pid, SIGCONT), 0);
+    rest(1);
+    EXPECT((load64(&journal()->looks) - looks) / 2 < 1000);
+    stop_keeper(pid);
+}
+
 /* ---- the clock ---- */
 
 static void it_syncs_by_the_clock(void)
@@ -270,8 +287,8 @@ static void fail_all_syncs(void)
     fault.error = EIO;
 }
 
-/* How often the keeper has said that it can make no room, once it has ended. */
-static int complaints(void)
+/* How often the keeper has said that, once it has ended. */
+static int times_said(const char *words)
 {
     static char text[8192];
     size_t length = 0;
@@ -279,7 +296,7 @@ static int complaints(void)
     int count = 0;
     while ((got = read(said, text + length, sizeof(text) - 1 - length)) > 0)
         length += (size_t)got;
-    for (const char *at = text; (at = strstr(at, "no room can be made")); at++)
+    for (const char *at = text; (at = strstr(at, words)); at++)
         count++;
     return count;
 }
@@ -295,13 +312,48 @@ static void what_it_cannot_do_it_says_once(void)
     rest(2);
     stop_keeper(pid);
     EXPECT_EQ(journal()->capacity, capacity);
-    EXPECT_EQ(complaints(), 1);
+    EXPECT_EQ(times_said("no room can be made"), 1);
     journal_fail(store, EIO, "a test");
     pid = start_keeper(1, false, NULL);
     wait_for_office();
     rest(2);
     stop_keeper(pid);
-    EXPECT_EQ(complaints(), 1);
+    EXPECT_EQ(times_said("no room can be made"), 1);
+}
+
+/* The other file has lost the space that it had for the state. */
+static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_once(void)
+{
+    account_t bob;
+    disk_start();
+    begin(STORE_SYNC_ALWAYS);
+    bob = scene_account(store, "bob");
+    while (scene_send(store, "bob", "", 0) == STATUS_OK)
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    draft_drop(store);
+    EXPECT_EQ(ftruncate(store->files[1], JOURNAL_HEADER_SIZE), 0);
+    disk->is_full = true;
+    while (journal()->capacity - journal()->end >= JOURNAL_DELETE_RESERVE / 2) {
+        EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    }
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    stop_keeper(pid);
+    EXPECT_EQ(times_said("a checkpoint failed"), 1);
+    pid = start_keeper(1, false, let_seconds_fly);
+    wait_for_office();
+    rest(20);
+    stop_keeper(pid);
+    EXPECT(times_said("a checkpoint failed") > 1);
+    EXPECT_EQ(journal()->generation, 1);
+    disk->is_full = false;
+    pid = start_keeper(1, false, NULL);
+    while (load64(&journal()->capacity) == options.journal_bytes)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_CLEAN(store);
 }
 
 static const struct harness_test tests[] = {
@@ -309,6 +361,7 @@ static const struct harness_test tests[] = {
     {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},
     {"a lone keeper leaves, and one that is not alone stays",
      a_lone_keeper_leaves_and_one_that_is_not_alone_stays},
+    {"many wake-ups are one look", many_wake_ups_are_one_look},
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
     {"it makes room for what found none", it_makes_room_for_what_found_none},
@@ -318,6 +371,8 @@ static const struct harness_test tests[] = {
     {"a log that is longer than the state is written anew",
      a_log_that_is_longer_than_the_state_is_written_anew},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
+    {"on a full disk a checkpoint that failed is tried again, but not at once",
+     on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_once},
 };
 
 HARNESS_MAIN(tests)

@@ -162,7 +162,8 @@ static void every_other_argument(void)
         {"a lock that waits", {SYS_fcntl, segment, F_SETLKW, (long)place}},
         {"a lock elsewhere", {SYS_fcntl, journal, F_SETLK, (long)place}},
         {"a hole in the segment", {SYS_fallocate, segment, 3, 0, 4096}},
-        {"memory behind another file", {SYS_fallocate, journal, 0, 0, 4096}},
+        {"a hole in the journal", {SYS_fallocate, journal, 3, 0, 4096}},
+        {"memory behind another file", {SYS_fallocate, 0, 0, 0, 4096}},
         {"a write into the segment's file", {SYS_pwrite64, segment, (long)place, 1, 0}},
         {"a read of another file", {SYS_pread64, 0, (long)place, 1, 0}},
         {"a vector into another file", {SYS_pwritev, 2, (long)place, 0, 0}},
@@ -241,9 +242,9 @@ static void work(const struct scene *scene, const long *numbers)
     bool works = memory != MAP_FAILED && munmap(memory, 1 << 20) == 0 &&
                  fcntl(scene->segment, F_SETLK, &lock) == 0 && fcntl(scene->segment, F_GETLK, &lock) == 0 &&
                  posix_fallocate(scene->segment, 0, 65536) == 0 && pwrite(scene->journal, &byte, 1, 0) == 1 &&
-                 pread(scene->journal, &byte, 1, 0) == 1 && fdatasync(scene->journal) == 0 &&
-                 fcntl(scene->channel, F_SETOWN, getpid()) == 0 && fcntl(scene->channel, F_GETFL) >= 0 &&
-                 clock_now() > 0 && raise(SIGCONT) == 0;
+                 posix_fallocate(scene->journal, 0, 4096) == 0 && pread(scene->journal, &byte, 1, 0) == 1 &&
+                 fdatasync(scene->journal) == 0 && fcntl(scene->channel, F_SETOWN, getpid()) == 0 &&
+                 fcntl(scene->channel, F_GETFL) >= 0 && clock_now() > 0 && raise(SIGCONT) == 0;
     if (!works) {
         _exit(1);
     }

@@ -63,6 +63,7 @@ static const struct filter_rule wide[] = {
     {SYS_lseek, {IS(FILTER_JOURNAL, 0)}}, /* where there is a hole */
     {SYS_fdatasync, {IS(FILTER_JOURNAL, 0)}},
     {SYS_fsync, {IS(FILTER_JOURNAL, 0)}},
+    {SYS_fallocate, {IS(FILTER_JOURNAL, 0), ONE_OF(1, 0)}},
 
     /* Memory of its own: what malloc(3) and crypt(3) ask for, and no code. */
     {SYS_brk, {{0}}},

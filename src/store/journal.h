@@ -11,6 +11,10 @@
 #include "layout.h"
 #include "transaction.h"
 
+/* Bytes of a file that only records which free space may take: so many deletes, before a full disk stops them
+ * too, that a checkpoint wins what makes room for others. */
+enum { JOURNAL_DELETE_RESERVE = 64 << 10 };
+
 static inline bool journal_is_on(const struct store *store)
 {
     return store->header->journal.on != 0;
@@ -87,6 +91,11 @@ enum status journal_retire(struct store *);
  * *reached. Both are synced. */
 enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached);
+
+/* Has the file system give both files space up to size, so that the inactive one can always take the state of
+ * a log that has grown. STATUS_FULL_JOURNAL: only up to *reached, and errno says why. For the keeper, or
+ * before anybody else is attached. */
+enum status journal_reserve(const struct store *, uint64_t size, uint64_t *reached);
 
 /* Writes the whole state into the inactive file, with room for so many bytes of log, and makes that the
  * active one. For the keeper. */

@@ -321,11 +321,14 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     uint64_t log = checkpoint.offset;
     uint64_t copied = load64(&store->header->journal.end) - checkpoint.start_offset;
     uint64_t capacity = 0;
-    if (checkpoint.status == STATUS_OK)
-        checkpoint.status = journal_fill(store, checkpoint.file, log, log + 2 * copied + bytes, &capacity);
-    checkpoint.disk_is_full = checkpoint.status == STATUS_FULL_JOURNAL && capacity > log;
-    if (checkpoint.disk_is_full)
-        checkpoint.status = STATUS_OK;
+    if (checkpoint.status == STATUS_OK) {
+        uint64_t both;
+        enum status reserved = journal_reserve(store, log + 2 * copied + bytes, &both);
+        checkpoint.status = journal_fill(store, checkpoint.file, log, both, &capacity);
+        checkpoint.disk_is_full = reserved != STATUS_OK || checkpoint.status == STATUS_FULL_JOURNAL;
+        if (checkpoint.disk_is_full && checkpoint.status != STATUS_SYSTEM)
+            checkpoint.status = STATUS_OK;
+    }
     finish(&checkpoint, log, capacity);
     mark_running(store, false);
     if (checkpoint.status != STATUS_OK)

@@ -13,7 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FILL_STEP = 1 << 20 };
+enum {
+    FILL_STEP = 1 << 20,
+    RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
+};
 
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
@@ -193,6 +196,42 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
     }
     if (fsync(store->files[file]) != 0)
         return STATUS_SYSTEM;
+    errno = error;
+    return error ? STATUS_FULL_JOURNAL : STATUS_OK;
+}
+
+static int allocate(int file, uint64_t offset, uint64_t length)
+{
+    int error;
+    do
+        error = posix_fallocate(file, (off_t)offset, (off_t)length);
+    while (error == EINTR);
+    return error;
+}
+
+/* Up to where a file has space without a gap; the header's apart. */
+static uint64_t solid_bytes(int file)
+{
+    off_t hole = lseek(file, 0, SEEK_HOLE);
+    return hole > JOURNAL_HEADER_SIZE ? (uint64_t)hole : JOURNAL_HEADER_SIZE;
+}
+
+/* In turns, so that a disk with little left gives both as much. What a file holds there stays as it is. */
+enum status journal_reserve(const struct store *store, uint64_t size, uint64_t *reached)
+{
+    int inactive = store->files[1 - store->header->journal.file];
+    int active = store->files[store->header->journal.file];
+    uint64_t at = solid_bytes(inactive) < solid_bytes(active) ? solid_bytes(inactive) : solid_bytes(active);
+    int error = 0;
+    while (at < size && error == 0) {
+        uint64_t length = size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
+        error = allocate(active, at, length);
+        if (error == 0)
+            error = allocate(inactive, at, length);
+        if (error == 0)
+            at += length;
+    }
+    *reached = at < size ? at : size;
     errno = error;
     return error ? STATUS_FULL_JOURNAL : STATUS_OK;
 }

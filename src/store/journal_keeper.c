@@ -16,6 +16,9 @@
 enum {
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
     LONE_SECONDS = 5,             /* for the next process of inetd to come */
+    FAILED_SECONDS = 10,          /* until one more checkpoint is tried on a full disk */
+    ACCOUNT_BYTES = 192,          /* in a snapshot: a record, a name, a hash */
+    MESSAGE_BYTES = sizeof(struct journal_record) + 7,
 };
 
 static bool take_office(struct store *store)
@@ -33,21 +36,54 @@ static uint64_t state_bytes(const struct store *store)
     return (uint64_t)(load32(&header->pages_used) - load32(&header->pages_free_count)) * PAGE;
 }
 
+/* By no more than the other file can follow: else the state might not fit there when the disk is full. */
 static enum status extend(struct store *store, uint64_t bytes)
 {
     struct journal_segment *journal = &store->header->journal;
     uint32_t file = journal->file;
     uint64_t capacity = journal->capacity;
-    uint64_t reached;
-    enum status filled = journal_fill(store, file, capacity, capacity + bytes, &reached);
+    uint64_t both, reached;
+    enum status status = journal_reserve(store, capacity + bytes, &both);
     int error = errno;
+    enum status filled = journal_fill(store, file, capacity, both, &reached);
+    if (filled != STATUS_OK) {
+        status = filled;
+        error = errno;
+    }
     if (filled == STATUS_SYSTEM)
         return filled;
     transaction_begin(store);
     set64(store, &journal->capacity, reached);
     transaction_end(store, STATUS_OK);
     errno = error;
-    return filled;
+    return status;
+}
+
+/* About what a snapshot takes in a file; rather too much than too little. */
+static uint64_t snapshot_bytes(const struct store *store)
+{
+    uint64_t bytes = JOURNAL_HEADER_SIZE;
+    uint32_t used = load32(&store->header->accounts_used);
+    for (uint32_t index = 1; index <= used; index++) {
+        const struct account_record *record = &store->accounts[index];
+        uint64_t messages = load64(&record->count) + load64(&record->queue_count);
+        bytes +=
+            ACCOUNT_BYTES + messages * MESSAGE_BYTES + load64(&record->bytes) + load64(&record->queue_bytes);
+    }
+    return bytes;
+}
+
+/* With the disk full a checkpoint is what makes room, where enough was deleted. It costs as much as the state
+ * is long, so deletes must have won a good part of that, or have used half of what is kept for them. */
+static bool is_worth_a_checkpoint(const struct store *store, uint64_t wanted)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    uint64_t end = load64(&journal->end);
+    if (clock_now() < store->checkpoint_due)
+        return false;
+    if (load64(&journal->capacity) - end < JOURNAL_DELETE_RESERVE / 2)
+        return true;
+    return wanted > 0 && snapshot_bytes(store) + (wanted > end / 8 ? wanted : end / 8) <= end;
 }
 
 /* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. A record
@@ -62,9 +98,15 @@ static enum status look(struct store *store, uint64_t bytes)
         return journal_checkpoint(store, bytes);
     uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
-    if (room < bytes / 2 || room < wanted)
-        return extend(store, bytes + wanted);
-    return STATUS_OK;
+    if (room >= bytes / 2 && room >= wanted)
+        return STATUS_OK;
+    enum status status = extend(store, bytes + wanted);
+    if (status != STATUS_FULL_JOURNAL || !is_worth_a_checkpoint(store, wanted))
+        return status;
+    status = journal_checkpoint(store, bytes);
+    if (status != STATUS_OK)
+        store->checkpoint_due = deadline_after_seconds(FAILED_SECONDS);
+    return status;
 }
 
 /* Whoever waits for room waits for a look that began after it had asked. */

@@ -13,8 +13,7 @@
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
-    DELETE_RESERVE = 64 << 10,      /* bytes of a file that only records which free space may take */
-    EPOCH_RESERVE = 4 << 10,        /* the last of them: for the records that begin epochs */
+    EPOCH_RESERVE = 4 << 10,        /* the last bytes of a file: for the records that begin epochs */
 };
 
 static void describe(const struct store *store, const struct journal_note *note,
@@ -53,7 +52,7 @@ enum status journal_note(struct store *store, const struct journal_note *note, u
     }
     describe(store, note, &record);
     uint64_t size = journal_size(&record);
-    uint64_t reserve = frees_space(note->type) ? EPOCH_RESERVE : DELETE_RESERVE;
+    uint64_t reserve = frees_space(note->type) ? EPOCH_RESERVE : JOURNAL_DELETE_RESERVE;
     uint64_t end = get64(store, &journal->end) + size;
     if (end + reserve > journal->capacity) {
         __atomic_store_n(&journal->wanted, size + reserve, __ATOMIC_RELEASE);

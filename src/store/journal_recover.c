@@ -159,9 +159,12 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     memcpy(journal->id, reader->header.id, sizeof(journal->id));
     journal->generation = reader->header.generation;
     journal->epoch = reader->epoch;
-    uint64_t reached;
+    uint64_t both, reached;
     if (capacity < reader->offset + bytes / 2)
         capacity = reader->offset + bytes;
+    if (journal_reserve(store, capacity, &both) != STATUS_OK)
+        capacity =
+            both > reader->offset + JOURNAL_DELETE_RESERVE ? both : reader->offset + JOURNAL_DELETE_RESERVE;
     enum status status = journal_fill(store, journal->file, reader->offset, capacity, &reached);
     if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
         return cannot(recovery, "written");

@@ -279,6 +279,7 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint64_t redo_filter[4]; /* a field that is not in it has not been written in this transaction */
+    int64_t checkpoint_due;  /* of the keeper, with the disk full: before that the next one is not tried */
     int64_t room_deadline;   /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;       /* the latest journal record that an answer may depend on */
     bool wants_flush;        /* the ring is full */
