@@ -217,7 +217,8 @@ static bool many_come;
 
 static void send_many(void)
 {
-    if (!many_come || disk_hook_file == store->header->journal.file)
+    if (!many_come || disk_hook_file == store->header->journal.file ||
+        load64(&store->header->journal.checkpoint) == 0)
         return;
     unsigned armed = fault.kinds;
     many_come = false;

@@ -47,8 +47,9 @@ static inline void journal_observe_all(struct store *store)
         journal_observe(store, load64(&store->header->journal.assigned));
 }
 
-/* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has looked for room once more. False: it
- * has found none, there is no keeper, or this operation has waited for long enough. */
+/* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has looked for room once more, or the
+ * journal has failed, of which journal_note tells. False: it has found none, there is no keeper, or this
+ * operation has waited for long enough. */
 bool journal_await_room(struct store *);
 
 /* Wakes whoever sleeps for a leader or for room, and has what it waits for: records up to that sequence. */

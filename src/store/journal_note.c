@@ -118,7 +118,7 @@ bool journal_await_room(struct store *store)
             (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
     }
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
-    return waits && load32(&journal->roomless) == 0;
+    return load32(&journal->failure) != 0 || (waits && load32(&journal->roomless) == 0);
 }
 
 /* Those whose records are there, and one of the others, who leads next. */
