@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,10 +71,10 @@ static void stay(void)
         pause();
 }
 
-static void open_post_office_for(uint32_t slots)
+static void open_post_office_with(const struct store_options *options)
 {
     EXPECT_EQ(pipe(ready_pipe), 0);
-    store = open_store(&(struct store_options){.crypt_cost = 1, .slots = slots});
+    store = open_store(options);
     pid_t pid = fork();
     if (pid == 0) {
         EXPECT_EQ(store_attach(store, "maker"), STATUS_OK);
@@ -83,6 +84,11 @@ static void open_post_office_for(uint32_t slots)
     }
     EXPECT_EQ(waitpid(pid, NULL, 0), pid);
     alice = (account_t){1, 1};
+}
+
+static void open_post_office_for(uint32_t slots)
+{
+    open_post_office_with(&(struct store_options){.crypt_cost = 1, .slots = slots});
 }
 
 static void open_post_office(void)
@@ -187,6 +193,16 @@ static void a_killed_waiter_does_not_swallow_the_wake_up(void)
         store_reclaim(store);
         store_detach(store);
     }
+    expect_recovery(0);
+}
+
+/* A scribble over the word, not a death: nobody ever was this, and where its slot would be there is nothing.
+ */
+static void an_owner_that_there_cannot_be_blocks_nobody(void)
+{
+    open_post_office_with(
+        &(struct store_options){.crypt_cost = 1, .segment_bytes = 8 << 20, .accounts = 16, .slots = 8});
+    store->header->owner = owner_word(1 << 20, 1);
     expect_recovery(0);
 }
 
@@ -398,6 +414,29 @@ static void who_died_without_a_server_is_looked_after_by_the_next(void)
     expect_recovery(0);
 }
 
+/* The map only hints: neither a slot that was given back is a connection nor one that nobody ever had, and
+ * that one's memory is not touched. */
+static void the_connections_of_a_source_are_those_that_are_there(void)
+{
+    const struct source source = {.kind = SOURCE_OTHER, .bytes = {1}};
+    struct stat before, after;
+    open_post_office_for(128);
+    uint64_t *map = store->header->slot_map;
+    EXPECT_EQ(store_attach(store, "one"), STATUS_OK);
+    store_name_peer(store, "one", &source);
+    EXPECT_EQ(fstat(store->fd, &before), 0);
+    map[1] = UINT64_C(1) << 63;
+    EXPECT_EQ(store_count_source(store, &source), 1);
+    map[1] = 0;
+    EXPECT_EQ(fstat(store->fd, &after), 0);
+    EXPECT_EQ(after.st_blocks, before.st_blocks);
+    store_detach(store);
+    map[0] = 1;
+    EXPECT_EQ(store_count_source(store, &source), 0);
+    map[0] = 0;
+    expect_recovery(0);
+}
+
 static void wait_to_lead(void)
 {
     say_ready();
@@ -434,6 +473,7 @@ static const struct harness_test tests[] = {
     {"a killed holder of the lock blocks nobody", a_killed_holder_blocks_nobody},
     {"a stopped holder of the lock is not robbed", a_stopped_holder_is_not_robbed},
     {"a killed waiter does not swallow the wake-up", a_killed_waiter_does_not_swallow_the_wake_up},
+    {"an owner that there cannot be blocks nobody", an_owner_that_there_cannot_be_blocks_nobody},
     {"an uncommitted transaction leaves nothing", an_uncommitted_transaction_leaves_nothing},
     {"a committed transaction is completed", a_committed_transaction_is_completed},
     {"a recoverer may die as well", a_recoverer_may_die_as_well},
@@ -446,6 +486,8 @@ static const struct harness_test tests[] = {
      who_claims_the_slot_of_the_dead_completes_its_transaction},
     {"who died without a server is looked after by the next one's first child",
      who_died_without_a_server_is_looked_after_by_the_next},
+    {"the connections of a source are those that are there",
+     the_connections_of_a_source_are_those_that_are_there},
     {"who comes after a waiter to lead is not woken for it",
      who_comes_after_a_waiter_to_lead_is_not_woken_for_it},
     {"a full slot table is an answer", a_full_slot_table_is_an_answer},

@@ -112,6 +112,19 @@ static void a_lower_quota_loses_nothing(void)
     EXPECT_EQ(mailbox_count(store, bob), 2);
 }
 
+static void a_lower_quota_of_bytes_loses_nothing(void)
+{
+    open_with(0, 0);
+    for (int i = 0; i < 5; i++)
+        EXPECT_EQ(send_bytes(bob, 100), STATUS_OK);
+    store->quota_bytes = 450;
+    EXPECT_EQ(send_bytes(bob, 9), STATUS_FULL_MAILBOX); /* there is less than no room */
+    EXPECT_EQ(mailbox_count(store, bob), 5);
+    EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+    EXPECT_EQ(send_bytes(bob, 51), STATUS_FULL_MAILBOX);
+    EXPECT_EQ(send_bytes(bob, 50), STATUS_OK);
+}
+
 static void a_journal_brings_back_more_than_a_lower_quota(void)
 {
     struct store_options options = {
@@ -151,6 +164,7 @@ static const struct harness_test tests[] = {
     {"what a full mailbox does not take stays on the queue",
      what_a_full_mailbox_does_not_take_stays_on_the_queue},
     {"a lower quota loses nothing", a_lower_quota_loses_nothing},
+    {"a lower quota of bytes loses nothing", a_lower_quota_of_bytes_loses_nothing},
     {"a journal brings back more than a lower quota", a_journal_brings_back_more_than_a_lower_quota},
 };
 

@@ -296,6 +296,39 @@ static void an_attempt_that_is_cut_off_does_not_count(void)
     EXPECT_CLEAN(store);
 }
 
+/* Whatever else it has in hand: there is a number of messages with which not all goes in one transaction. */
+static void an_attempt_that_is_cut_off_does_not_count_whatever_else_is_given_back(void)
+{
+    struct source source = inet(1);
+    struct message messages[PINS_MAX];
+    message_id id;
+    size_t count;
+    open_small_office();
+    account_t bob = new_account(store, "bob");
+    for (size_t pinned = 1; pinned <= PINS_MAX; pinned++) {
+        for (size_t i = 0; i < pinned; i++)
+            EXPECT_EQ(deliver(store, bob, "", "", "x", 1, &id), STATUS_OK);
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        if (child == 0) {
+            store->slot = NULL;
+            EXPECT_EQ(store_attach(store, "cut off"), STATUS_OK);
+            EXPECT_EQ(mailbox_list(store, bob, 0, UINT64_MAX, messages, PINS_MAX, &count), STATUS_OK);
+            EXPECT_EQ(count, pinned);
+            while (mailbox_count(store, bob) > 0)
+                EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+            EXPECT_EQ(begin(source, "alice"), 0);
+            raise(SIGKILL);
+        }
+        EXPECT_EQ(waitpid(child, NULL, 0), child);
+        store_wake(store);
+        store_reclaim(store);
+        EXPECT_CLEAN(store);
+    }
+    fail_freely(source, "alice", THROTTLE_SOURCE_FREE);
+    EXPECT(try(source, "alice") > 0);
+}
+
 static void registrations_and_entries_have_limits_of_their_own(void)
 {
     struct source source = inet(1), other = inet(2);
@@ -358,6 +391,8 @@ static const struct harness_test tests[] = {
      a_newcomer_begins_with_the_least_count_of_the_crowd},
     {"many at once have no more guesses than one", many_at_once_have_no_more_guesses_than_one},
     {"an attempt that is cut off does not count", an_attempt_that_is_cut_off_does_not_count},
+    {"an attempt that is cut off does not count, whatever else is given back",
+     an_attempt_that_is_cut_off_does_not_count_whatever_else_is_given_back},
     {"registrations and entries have limits of their own",
      registrations_and_entries_have_limits_of_their_own},
     {"damage is found", damage_is_found},

@@ -225,8 +225,7 @@ static void reclaim_slot(struct store *store, uint32_t index)
 {
     struct slot *slot = &store->slots[index];
     uint64_t before;
-    if (slot == store->slot || index >= store->header->slots_most || !process_has_slot(store, index) ||
-        !take_over(store, index, &before))
+    if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
         return;
     if (before & IN_USE)
         settle(store, slot);
