@@ -68,8 +68,8 @@ bool journal_scan_open(struct journal_scan *scan, int file, enum journal_found *
     scan->reader.tolerant = true;
     if (*found == FOUND_RECORD)
         return true;
-    if (*found == FOUND_TROUBLE && errno != EIO)
-        return false;
+    if (*found == FOUND_TROUBLE && (errno != EIO || scan->reader.size == 0))
+        return false; /* not even how long it is */
     if (*found == FOUND_TROUBLE)
         *found = FOUND_DAMAGE;
     scan->header_is_lost = true;
