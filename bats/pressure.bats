@@ -25,9 +25,9 @@ serve() { # [server option]...
 }
 
 # What was acknowledged is there after a reboot too.
-expect_kept() { # how many messages
+expect_kept() { # how many messages; how many processes were killed by the test
     run grep -c signal "$log"
-    assert_output 0
+    assert_output "${2-0}"
     run ask "SEND alice last $cookie" "COUNT alice $cookie"
     assert_output --regexp "^OK [0-9]+"$'\n'"COUNTED $(($1 + 1))$"
     expect_deserted_but_keeper
@@ -67,8 +67,9 @@ expect_deserted_but_keeper() {
 }
 
 # Root may make any number of processes, so then it is another user who has the server.
-@test "out of processes" {
-    local cookie one two real=$SHMAIL_BUILD as=()
+serve_as_another() {
+    local real=$SHMAIL_BUILD program
+    as=()
     [ "$EUID" -ne 0 ] || as=(setpriv --reuid 54321 --regid 54321 --clear-groups)
     place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
     chmod 755 "$place"
@@ -83,17 +84,74 @@ expect_deserted_but_keeper() {
     SHMAIL_BUILD=$place
     PATH=$place:$PATH
     serve --slots 16
+}
+
+allow_processes() { # how many: to the server, and to the process that it has others made by
+    local pid
+    for pid in "$SHMAIL_PID" "$(maker)"; do
+        "${as[@]}" prlimit --pid "$pid" --nproc="$1":
+    done
+}
+
+@test "out of processes" {
+    local cookie one two as
+    serve_as_another
     dial one
-    "${as[@]}" prlimit --pid "$(maker)" --nproc=1:
+    allow_processes 1
     exec {two}<>"/dev/tcp/$HOST/$PORT"
     tell "$two" "SEND alice waits $cookie"
     eventually grep -q "connections wait" "$log"
     tell "$one" "SEND alice goes $cookie"
     told "$one" "OK 1"
-    "${as[@]}" prlimit --pid "$(maker)" --nproc=10000:
+    allow_processes 10000
     told "$two" "OK 2"
     exec {one}>&- {two}>&-
     expect_kept 2
+}
+
+has_keeper() {
+    ctl ps 2>/dev/null | grep -q '	keeper	alive	'
+}
+
+@test "out of processes when the keeper has died: requests go on, and there is one again" {
+    local cookie one as keeper
+    serve_as_another
+    eventually has_children 1
+    eventually has_keeper
+    keeper=$(children)
+    dial one
+    allow_processes 1
+    kill -KILL "$keeper"
+    eventually grep -q "cannot make a process for the journal" "$log"
+    tell "$one" "SEND alice goes $cookie" "SEND alice on $cookie"
+    told "$one" "OK 1" "OK 2"
+    allow_processes 10000
+    eventually has_keeper
+    exec {one}>&-
+    [[ " $(children) " != *" $keeper "* ]]
+    expect_kept 2 1
+}
+
+@test "out of processes when the post office has to be checked: a temporary error until it is" {
+    local cookie one two as before
+    serve_as_another
+    dial one
+    before=$(children)
+    dial two
+    allow_processes 1
+    # shellcheck disable=SC2046 # one
+    kill -SEGV $(comm -13 <(tr ' ' '\n' <<<"$before" | sort) <(children | tr ' ' '\n' | sort))
+    eventually grep -q "cannot make a process to check the post office" "$log"
+    tell "$one" "SEND alice refused $cookie" WHY
+    told "$one" KO
+    run grep -c "is sound" "$log"
+    assert_output 0
+    allow_processes 10000
+    eventually grep -q "the post office is sound" "$log"
+    exec {one}>&- {two}>&-
+    run ask "SEND alice goes $cookie"
+    assert_output "OK 1"
+    expect_kept 1 1
 }
 
 @test "out of slots" {
