@@ -75,9 +75,9 @@ static struct buffer said; /* "kind text\n", and a NUL that does not count */
 
 static inline void hear(void *context, enum report_kind kind, const char *text)
 {
-    static const char *const kinds[REPORT_KINDS] = {"note", "damage", "lost", "exported"};
+    static const char *const words[REPORT_KINDS] = {"note", "damage", "lost", "exported"};
     (void)context;
-    EXPECT(buffer_print(&said, "%s %s\n", kinds[kind], text) && buffer_reserve(&said, 1));
+    EXPECT(buffer_print(&said, "%s %s\n", words[kind], text) && buffer_reserve(&said, 1));
     said.bytes[said.length] = '\0';
 }
 

@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "named_segment.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -224,6 +225,37 @@ static void a_removed_post_office_is_gone_but_for_those_in_it(void)
     EXPECT_CLEAN(after);
 }
 
+static size_t count_objects(void)
+{
+    char prefix[80];
+    size_t count = 0;
+    int length = snprintf(prefix, sizeof(prefix), "shmail-%s.damaged-", harness_name());
+    DIR *objects = opendir("/dev/shm");
+    EXPECT(objects);
+    for (struct dirent *entry; (entry = readdir(objects));)
+        count += strncmp(entry->d_name, prefix, (size_t)length) == 0;
+    closedir(objects);
+    return count;
+}
+
+/* They are named by the second: until two have met in one. */
+static void what_is_set_aside_takes_no_other_s_place(void)
+{
+    struct store_options options = named();
+    char aside[128] = "";
+    size_t count = 0;
+    while (!strstr(aside, "Z-2")) {
+        struct store *damaged = open_store(&options);
+        EXPECT_EQ(store_set_aside(&damaged, harness_name(), aside, sizeof(aside)), STATUS_OK);
+        EXPECT(!damaged && !object_exists());
+        EXPECT_EQ(count_objects(), ++count);
+        EXPECT(count < 200);
+    }
+    options.name = aside;
+    options.must_exist = true;
+    store = open_store(&options);
+}
+
 static const struct harness_test tests[] = {
     {"what one process left another finds", what_one_process_left_another_finds},
     {"an untouched page costs nothing", an_untouched_page_costs_nothing},
@@ -232,6 +264,7 @@ static const struct harness_test tests[] = {
     {"a segment in the making is waited for", a_segment_in_the_making_is_waited_for},
     {"processes that come at once share one segment", processes_that_come_at_once_share_one_segment},
     {"a removed post office is gone but for those in it", a_removed_post_office_is_gone_but_for_those_in_it},
+    {"what is set aside takes no other's place", what_is_set_aside_takes_no_other_s_place},
 };
 
 HARNESS_MAIN(tests)

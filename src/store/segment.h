@@ -5,6 +5,9 @@
 
 #include "layout.h"
 
+/* How the names start that a repair gives to what it makes, until it has its place: no other may start so. */
+#define SEGMENT_REPAIR_PREFIX ".repair-"
+
 /* fcntl bytes beyond the segment's end. */
 enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTE_CLAIMS = BYTE_SLOTS + SLOTS_LIMIT };
 

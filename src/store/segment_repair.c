@@ -6,11 +6,14 @@
 
 #include "journal_load.h"
 #include "journal_rewrite.h"
+#include "segment.h"
 #include "segment_copy.h"
 #include "segment_salvage.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +63,36 @@ static bool is_taken(struct repair *repair)
            (repair->place.path && journal_keeps(&repair->place, repair->mark));
 }
 
+/* True: who made it is gone, and nobody is attached to it. Where process ids are another name space's the
+ * locks tell; who is caught between two of them loses a repair that then changes nothing, and can be begun
+ * again. */
+static bool is_left_behind(int folder, const char *entry)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char *end;
+    if (strncmp(entry, "shmail-" SEGMENT_REPAIR_PREFIX, sizeof("shmail-" SEGMENT_REPAIR_PREFIX) - 1) != 0)
+        return false;
+    long pid = strtol(entry + sizeof("shmail-" SEGMENT_REPAIR_PREFIX) - 1, &end, 10);
+    if (*end != '-' || pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+        return false;
+    int object = openat(folder, entry, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    bool left = object >= 0 && fcntl(object, F_GETLK, &lock) == 0 && lock.l_type == F_UNLCK;
+    if (object >= 0)
+        close(object);
+    return left;
+}
+
+/* What repairs that were killed have left: nothing refers to it, and it takes memory. */
+static void remove_leavings(void)
+{
+    DIR *folder = opendir("/dev/shm");
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (is_left_behind(dirfd(folder), entry->d_name))
+            (void)unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+}
+
 static void choose_names(struct repair *repair)
 {
     char moment[MOMENT_SIZE];
@@ -70,7 +103,7 @@ static void choose_names(struct repair *repair)
     for (unsigned i = 2; i < TRIES && is_taken(repair); i++)
         snprintf(repair->mark, sizeof(repair->mark), "%s-%u", moment, i);
     for (int i = 1; i < TRIES; i++) {
-        snprintf(repair->office, sizeof(repair->office), "repair-%ld-%d", (long)getpid(), i);
+        snprintf(repair->office, sizeof(repair->office), SEGMENT_REPAIR_PREFIX "%ld-%d", (long)getpid(), i);
         object_path(path, repair->office, NULL);
         if (lstat(path, &about) != 0)
             break;
@@ -290,6 +323,7 @@ enum status segment_repair(const char *name, struct report *report, char *why, s
     enum status status = segment_copy(name, &repair.old, &repair.unmarked, why, why_size);
     if (status != STATUS_OK)
         return status;
+    remove_leavings();
     status = mend(&repair);
     export_end(&repair.exporter, status == STATUS_OK);
     journal_directory_close(&repair.place);

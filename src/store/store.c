@@ -1,21 +1,27 @@
 /* store.c: opens a post office, makes a process its server, and counts what is in it. */
 #include "store.h"
 
+#include "export.h"
 #include "layout.h"
 #include "segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
+static const char folder[] = "/dev/shm/shmail-";
+enum { SET_ASIDE_MOST = 1000 }; /* in one second */
+
+/* Only what a repair makes for itself starts with a dot. */
 static bool is_name(const char *name)
 {
     size_t length = strlen(name);
-    return length > 0 && length <= POST_OFFICE_MAX && name[0] != '.' &&
+    return length > 0 && length <= POST_OFFICE_MAX &&
+           (name[0] != '.' || strncmp(name, SEGMENT_REPAIR_PREFIX, sizeof(SEGMENT_REPAIR_PREFIX) - 1) == 0) &&
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
 
@@ -76,19 +82,24 @@ struct store_descriptors store_descriptors(const struct store *store)
 
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
 {
-    char from[sizeof("/dev/shm/shmail-") + POST_OFFICE_MAX];
-    char to[sizeof(from) + sizeof(".damaged-20000101T000000Z")];
-    char moment[sizeof("20000101T000000Z")];
-    time_t now = time(NULL);
-    struct tm parts;
+    enum { NUMBER = sizeof("-1000") }; /* where one moment sees several */
+    char from[sizeof(folder) + POST_OFFICE_MAX];
+    char to[sizeof(from) + sizeof(".damaged-") + MOMENT_SIZE + NUMBER];
+    char moment[MOMENT_SIZE];
+    char number[NUMBER] = "";
     aside[0] = '\0';
     if (name) {
-        strftime(moment, sizeof(moment), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &parts));
-        snprintf(from, sizeof(from), "/dev/shm/shmail-%s", name);
-        snprintf(to, sizeof(to), "%s.damaged-%s", from, moment);
-        if (rename(from, to) != 0)
-            return STATUS_SYSTEM;
-        snprintf(aside, aside_size, "%s.damaged-%s", name, moment);
+        export_moment(moment);
+        snprintf(from, sizeof(from), "%s%s", folder, name);
+        for (unsigned i = 2;; i++) {
+            snprintf(to, sizeof(to), "%s.damaged-%s%s", from, moment, number);
+            if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+                break;
+            if (errno != EEXIST || i > SET_ASIDE_MOST)
+                return STATUS_SYSTEM;
+            snprintf(number, sizeof(number), "-%u", i);
+        }
+        snprintf(aside, aside_size, "%s", to + sizeof(folder) - 1);
     }
     let_go(*store);
     *store = NULL;

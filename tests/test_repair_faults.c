@@ -1,0 +1,237 @@
+/* test_repair_faults.c: whatever call of the system fails while shmailctl mends a post office, and wherever
+ * it is killed: it says what, nothing is lost, and the next repair or server brings all back that can be. */
+#include "call_faults.h"
+
+#include "wreck.h"
+
+static struct armed {
+    unsigned kinds;
+    int error;
+    uint64_t at;
+    uint64_t seen; /* shared with the process that repairs */
+} * armed;
+
+/* The inventory says that alice has more than there is. */
+static void damage(void)
+{
+    static const uint64_t wrong = 99;
+    int object = begin_trial();
+    EXPECT_EQ(pwrite(object, &wrong, sizeof(wrong), (off_t)offset_of(&record_of("alice")->count)),
+              (ssize_t)sizeof(wrong));
+    close(object);
+}
+
+static void prepare(bool journal)
+{
+    EXPECT(buffer_reserve(&said, 1 << 18)); /* lest memory fails who only listens */
+    armed = mmap(NULL, sizeof(*armed), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(armed != MAP_FAILED);
+    make_wreck(journal);
+}
+
+/* The process that it was. */
+static pid_t repair_under_fault(const struct kind *kind, uint64_t at, int error)
+{
+    int status;
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        (void)alarm(30);
+        arm(kind, at);
+        fault.error = error;
+        run_repair();
+        armed->seen = fault.seen;
+        _exit(0);
+    }
+    armed->seen = at;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(status == 0 || (error == DISK_DIES && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+    return pid;
+}
+
+static bool has_left(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/dev/shm/shmail-.repair-%ld-1", (long)pid);
+    return access(path, F_OK) == 0;
+}
+
+/* Mended by whoever comes next. True: the journal had been written anew already. */
+static bool is_out_of_date(void)
+{
+    char why[512];
+    in_a_process(run_repair);
+    if (!with_journal || outcome->status != STATUS_MISMATCH) {
+        expect_repaired();
+        return false;
+    }
+    EXPECT(strstr(outcome->why, "out of date"));
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+    return true;
+}
+
+static void expect_all_served(void)
+{
+    size_t missing = expect_accounted_for(true);
+    EXPECT(!with_journal || missing == 0);
+}
+
+static size_t fail_each_call(bool journal)
+{
+    size_t calls = 0, failed = 0;
+    prepare(journal);
+    for (size_t i = 0; i < KINDS; i++)
+        for (uint64_t at = 1;; at++, calls++) {
+            damage();
+            pid_t pid = repair_under_fault(&kinds[i], at, kinds[i].error);
+            bool struck = armed->seen >= at;
+            EXPECT(!has_left(pid));
+            if (outcome->status != STATUS_OK) {
+                if (!struck || kinds[i].error == EINTR || !outcome->why[0] || strchr(outcome->why, '\n'))
+                    harness_fail(__FILE__, __LINE__, "call %ju of kind %s: %s: \"%s\"", (uintmax_t)at,
+                                 kinds[i].name, status_text(outcome->status), outcome->why);
+                failed++;
+                (void)is_out_of_date();
+            }
+            /* Where it found no space it has left room for deletions only, and more is a keeper's to make. */
+            expect_served(kinds[i].call != CALL_RESERVE);
+            buffer_clear(&exports);
+            read_exports(".", &exports);
+            expect_all_served();
+            end_trial();
+            if (!struck)
+                break;
+        }
+    harness_say("each of %zu calls failed, %zu of them the repair", calls, failed);
+    return failed;
+}
+
+static void without_a_journal(void)
+{
+    EXPECT(fail_each_call(false) > 20);
+}
+
+static void with_one(void)
+{
+    EXPECT(fail_each_call(true) > 20);
+}
+
+/* ---- killed ---- */
+
+static const struct kind *kind_of(enum disk_call call)
+{
+    const struct kind *kind = kinds;
+    while (kind->call != call)
+        kind++;
+    return kind;
+}
+
+static void what_a_killed_repair_has_left_is_removed_by_the_next(void)
+{
+    size_t left = 0;
+    prepare(false);
+    for (uint64_t at = 1;; at++) {
+        damage();
+        pid_t pid = repair_under_fault(kind_of(CALL_RESERVE), at, DISK_DIES);
+        left += has_left(pid);
+        if (armed->seen < at || outcome->status == STATUS_OK)
+            break;
+        repair();
+        EXPECT(!has_left(pid));
+        expect_served(true);
+        expect_all_served();
+        end_trial();
+    }
+    EXPECT(left > 0);
+    end_trial();
+}
+
+static int make_leaving(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/dev/shm/shmail-.repair-%ld-1", (long)pid);
+    int object = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    EXPECT(object >= 0);
+    return object;
+}
+
+static void remove_leaving(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/dev/shm/shmail-.repair-%ld-1", (long)pid);
+    EXPECT_EQ(unlink(path), 0);
+}
+
+static pid_t end_at_once(void)
+{
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0)
+        _exit(0);
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    return pid;
+}
+
+/* Who made it lives; or its number is another name space's, and somebody is attached. */
+static void what_a_repair_is_making_is_left_alone(void)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 1 << 20, .l_len = 1};
+    pid_t dead = end_at_once(), gone = end_at_once();
+    prepare(false);
+    damage();
+    close(make_leaving(getpid()));
+    EXPECT_EQ(fcntl(make_leaving(dead), F_SETLK, &lock), 0);
+    close(make_leaving(gone));
+    repair();
+    EXPECT(has_left(getpid()) && has_left(dead));
+    EXPECT(!has_left(gone));
+    remove_leaving(getpid());
+    remove_leaving(dead);
+    end_trial();
+}
+
+/* Between the new files and the number in the lock file the generation is what tells. */
+static void a_segment_whose_journal_was_mended_meanwhile_is_not_served(void)
+{
+    static const char words[] = "has been repaired since";
+    size_t refused = 0, told = 0;
+    const struct store_options served = {.name = harness_name(), .directory = "journal", .must_exist = true};
+    prepare(true);
+    for (uint64_t at = 1;; at++) {
+        char why[512] = "";
+        struct store *attached;
+        damage();
+        (void)repair_under_fault(kind_of(CALL_POKE), at, DISK_DIES);
+        if (armed->seen < at || outcome->status == STATUS_OK)
+            break;
+        in_a_process(run_repair);
+        bool out_of_date = outcome->status == STATUS_MISMATCH;
+        if (out_of_date) {
+            enum status status = store_open(&attached, &served, why, sizeof(why));
+            EXPECT(status == STATUS_MISMATCH || status == STATUS_IN_USE);
+            told += strstr(why, words) != NULL;
+            refused++;
+            EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+        } else {
+            expect_repaired();
+        }
+        expect_served(true);
+        expect_all_served();
+        end_trial();
+    }
+    end_trial();
+    harness_say("refused %zu times, %zu of them by the generation", refused, told);
+    EXPECT(told > 0);
+}
+
+static const struct harness_test tests[] = {
+    {"whatever fails while a post office is mended, nothing is lost", without_a_journal, 300},
+    {"whatever fails while a post office with a journal is mended, nothing is lost", with_one, 300},
+    {"what a killed repair has left is removed by the next",
+     what_a_killed_repair_has_left_is_removed_by_the_next},
+    {"what a repair is making is left alone", what_a_repair_is_making_is_left_alone},
+    {"a segment whose journal was mended meanwhile is not served",
+     a_segment_whose_journal_was_mended_meanwhile_is_not_served},
+};
+
+HARNESS_MAIN(tests)
