@@ -189,7 +189,7 @@ static bool disturb_repair(uint64_t number)
         _exit(struck ? 0 : 2);
     }
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    snprintf(path, sizeof(path), "/dev/shm/shmail-repair-%ld-1", (long)pid);
+    snprintf(path, sizeof(path), "/dev/shm/shmail-.repair-%ld-1", (long)pid);
     unlink(path);
     EXPECT(WIFSIGNALED(status) ? !fails && WTERMSIG(status) == SIGKILL
                                : WEXITSTATUS(status) == 2 || (fails && WEXITSTATUS(status) == 0));
