@@ -29,6 +29,7 @@ static const struct kind kinds[] = {
     {"read of memory, EIO", CALL_PEEK, EIO},
     {"sync", CALL_SYNC, EIO},
     {"reservation, ENOSPC", CALL_RESERVE, ENOSPC},
+    {"reservation, EOPNOTSUPP", CALL_RESERVE, EOPNOTSUPP},
     {"reservation, EINTR", CALL_RESERVE, EINTR},
     {"mapping", CALL_MAP, ENOMEM},
     {"semaphore", CALL_SEMAPHORE, EINVAL},

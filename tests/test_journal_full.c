@@ -177,6 +177,27 @@ static void a_start_gives_the_other_file_as_much_space(void)
     EXPECT(size_of_inactive() >= store->header->journal.capacity);
 }
 
+/* Then zeros are written; but there may be no space for these either. */
+static void a_file_system_that_gives_no_space_in_advance_will_do(void)
+{
+    begin();
+    fault.kinds = CALL_RESERVE;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = EOPNOTSUPP;
+    EXPECT_EQ(journal_checkpoint(store, 4 * options.journal_bytes), STATUS_OK);
+    EXPECT(store->header->journal.capacity > 4 * options.journal_bytes);
+    EXPECT(size_of_inactive() >= store->header->journal.capacity);
+    uint64_t reached;
+    disk->is_full = true;
+    EXPECT_EQ(journal_reserve(store, size_of_inactive(), &reached), STATUS_OK);
+    EXPECT_EQ(journal_reserve(store, 8 * options.journal_bytes, &reached), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(errno, ENOSPC);
+    EXPECT(reached < 8 * options.journal_bytes);
+    fault.kinds = 0;
+    expect_same_after_reboot();
+}
+
 /* Not even the record that begins an epoch: then nothing is lost, but nothing goes on. */
 static void without_room_for_an_epoch_a_start_is_refused(void)
 {
@@ -378,6 +399,8 @@ static const struct harness_test tests[] = {
     {"a checkpoint that finds no room changes nothing", a_checkpoint_that_finds_no_room_changes_nothing},
     {"a checkpoint that wins no room changes nothing", a_checkpoint_that_wins_no_room_changes_nothing},
     {"a start gives the other file as much space", a_start_gives_the_other_file_as_much_space},
+    {"a file system that gives no space in advance will do",
+     a_file_system_that_gives_no_space_in_advance_will_do},
     {"without room for an epoch a start is refused", without_room_for_an_epoch_a_start_is_refused},
     {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
     {"on a full disk deletes never stop, however far the log had grown",

@@ -18,6 +18,8 @@ enum {
     RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
 };
 
+static const char zeros[FILL_STEP];
+
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
     snprintf(why, why_size, "journal directory %s: %s: %s", options->directory, what, strerror(errno));
@@ -181,7 +183,6 @@ static bool is_written_zero(int file, uint64_t offset, size_t length, char *buff
 enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached)
 {
-    static const char zeros[FILL_STEP];
     static char buffer[FILL_STEP];
     int error = 0;
     *reached = from;
@@ -200,13 +201,23 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
     return error ? STATUS_FULL_JOURNAL : STATUS_OK;
 }
 
+/* Not posix_fallocate: what that does where the file system cannot give space in advance, the keeper's
+ * sandbox does not allow. Then zeros behind its end do for a file, as long as it has no holes. Returns an
+ * errno. */
 static int allocate(int file, uint64_t offset, uint64_t length)
 {
-    int error;
+    int result;
     do
-        error = posix_fallocate(file, (off_t)offset, (off_t)length);
-    while (error == EINTR);
-    return error;
+        result = fallocate(file, 0, (off_t)offset, (off_t)length);
+    while (result != 0 && errno == EINTR);
+    if (result == 0 || errno != EOPNOTSUPP)
+        return result == 0 ? 0 : errno;
+    off_t size = lseek(file, 0, SEEK_END);
+    uint64_t from = size > (off_t)offset ? (uint64_t)size : offset;
+    errno = ENOSPC;
+    return from >= offset + length || write_all(file, zeros, offset + length - from, from) == STATUS_OK
+               ? 0
+               : errno;
 }
 
 /* Up to where a file has space without a gap; the header's apart. */
