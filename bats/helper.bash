@@ -72,3 +72,15 @@ comm_of() { # pid
 has_children() { # how many
     [ "$(children | wc -w)" -eq "$1" ]
 }
+
+# What a program logs where run has caught its output counts as well: lines that begin with the program's name.
+eval "$(declare -f run | sed '1s/run/run_alone/')"
+run() {
+    local result=0
+    run_alone "$@" || result=$?
+    if [ -d "${SHMAIL_LOGS-}" ] && [[ ${output-}${stderr-} == *shmail*:* ]]; then
+        printf '%s\n' "${output-}" "${stderr-}" | grep -aE '^(<[0-7]>)?shmail(d|ctl)?: ' \
+            >>"$SHMAIL_LOGS/$SHMAIL_NAME-run" || :
+    fi
+    return "$result"
+}
