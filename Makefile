@@ -12,7 +12,7 @@ PORT    = 8887
 BUILD := build$(if $(FUZZ),/fuzz,$(if $(SANITIZE),/sanitize,$(if $(STATIC),/static)))
 
 # For packagers; WERROR= lets a newer compiler warn.
-CFLAGS ?= $(if $(SANITIZE)$(FUZZ),-O1,-O2) -g
+CFLAGS ?= $(if $(SANITIZE)$(FUZZ),-O1,-O3) -g
 WERROR  = -Werror
 
 STANDARD := -std=c11 -D_GNU_SOURCE -DSHMAIL_VERSION='"$(VERSION)"'
@@ -22,17 +22,24 @@ ifneq ($(FUZZ),)
 CC       := clang
 endif
 OBJCOPY   = objcopy
+optimises = $(filter-out -O0,$(filter -O%,$(CFLAGS)))
 HARDEN   := -fstack-protector-strong -fno-common -fPIE
 # The same tree gives the same bytes wherever it lies.
 HARDEN   += -ffile-prefix-map='$(CURDIR)'=.
 HARDEN   += $(if $(filter x86_64-% i%86-%,$(shell $(CC) -dumpmachine 2>&1)),-fcf-protection)
 ifneq ($(SANITIZE)$(FUZZ),)
 HARDEN   += -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-else ifneq ($(filter-out -O0,$(filter -O%,$(CFLAGS))),)
+else ifneq ($(optimises),)
 HARDEN   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 endif
-COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(HARDEN) $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(WARNINGS) -Iinclude
+# The programs are optimised as a whole; the tests link the same objects one by one, which is quicker. LTO= turns
+# it off, as do a compiler that cannot make objects for both and one that was told not to optimise.
+is_gcc   := $(findstring Free Software,$(shell $(CC) --version 2>&1))
+LTO      := $(if $(SANITIZE)$(FUZZ),,$(if $(optimises),$(if $(is_gcc),-flto=auto -ffat-lto-objects)))
+COMPILE   = $(CC) $(STANDARD) $(CPPFLAGS) $(CFLAGS) $(LTO) $(HARDEN) $(if $(FUZZ),-fsanitize=fuzzer-no-link) $(WARNINGS) -Iinclude
 LINK      = $(CC) $(CFLAGS) $(HARDEN) $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro,-z,now -Wl,-z,noexecstack $(LDFLAGS)
+LINK_ALL  = $(LINK) $(LTO)
+LINK_EACH = $(LINK) $(if $(LTO),-fno-lto)
 
 # Each program is linked from the objects of its own rooms only, so that one that reaches into another room
 # does not link. The archives are for the tests: everything but the files that hold main.
@@ -76,7 +83,7 @@ $(BUILD)/shmaild $(BUILD)/shmailctl $(TESTS) $(TOOLS): crypt = -lcrypt
 
 $(BIN) $(SBIN): $(BUILD)/sources
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $(filter %.o,$^) $(crypt)
+	$(Q)$(LINK_ALL) -o $@ $(filter %.o,$^) $(crypt)
 
 $(BUILD)/libshmail.a: $(filter-out %/main.o,$(SERVER) $(PROTOCOL) $(STORE) $(BASE))
 $(BUILD)/libclient.a: $(filter-out %/main.o,$(CLIENT))
@@ -90,18 +97,21 @@ $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/h
                    $(BUILD)/libbench.a $(BUILD)/libclient.a $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $^ $(crypt)
+	$(Q)$(LINK_EACH) -o $@ $^ $(crypt)
+
+# It stops at every instruction, which are to be those that the programs have.
+$(BUILD)/tests/test_steps: LINK_EACH = $(LINK_ALL)
 
 # shmail-bench with the protocols of the programs that shmail is measured against.
 $(PEERS): $(PEER_OBJECTS) $(filter-out %/main.o,$(BENCH)) $(BASE) $(BUILD)/sources
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $(filter %.o,$^)
+	$(Q)$(LINK_ALL) -o $@ $(filter %.o,$^)
 
 $(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) -o $@ $^ -lcrypt
+	$(Q)$(LINK_EACH) -o $@ $^ -lcrypt
 
 # What make bench measures beside us: static, as the cost of a fork follows its mappings; never sanitized.
 $(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h src/base/crc32c.c
@@ -116,7 +126,7 @@ $(FUZZERS): $(BUILD)/tests/%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuz
             $(BUILD)/libstill.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^
+	$(Q)$(LINK_EACH) $(if $(FUZZ),-fsanitize=fuzzer) -o $@ $^
 
 $(BUILD)/libstill.a: $(BUILD)/libshmail.a tests/fuzz/still.syms
 	@echo '  AR    $@'

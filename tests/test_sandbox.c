@@ -168,7 +168,6 @@ static void every_other_argument(void)
         {"a read of another file", {SYS_pread64, 0, (long)place, 1, 0}},
         {"a vector into another file", {SYS_pwritev, 2, (long)place, 0, 0}},
         {"a sync of another file", {SYS_fdatasync, segment}},
-        {"a datagram to an address", {SYS_sendto, channel, (long)place, 1, 0, (long)place, 16}},
         {"descriptors from elsewhere", {SYS_recvmsg, segment, (long)place, 0}},
         {"an option of a socket", {SYS_getsockopt, channel, SOL_SOCKET, SO_ERROR, (long)place, (long)place}},
         {"an option of TCP", {SYS_getsockopt, channel, 6, SO_TYPE, (long)place, (long)place}},

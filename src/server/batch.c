@@ -66,7 +66,9 @@ ssize_t batch_send(struct batch *batch, int descriptor, enum descriptor_kind kin
     size_t count = batch->count - batch->first;
     ssize_t sent;
 
-    if (kind == DESCRIPTOR_SOCKET) {
+    if (kind == DESCRIPTOR_SOCKET && count == 1) {
+        sent = send(descriptor, runs->iov_base, runs->iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    } else if (kind == DESCRIPTOR_SOCKET) {
         struct msghdr message = {.msg_iov = runs, .msg_iovlen = count};
         sent = sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     } else if (kind == DESCRIPTOR_FILE) {
