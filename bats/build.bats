@@ -13,6 +13,10 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
 }
 
+setup_file() {
+    export BATS_TEST_TIMEOUT=280 # a compiler is slow where the machine is busy
+}
+
 programs() {
     local program
     for program in shmail shmaild shmailctl; do
