@@ -7,14 +7,11 @@ load helper
 
 setup_file() {
     unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+    export BATS_TEST_TIMEOUT=280 # a compiler is slow where the machine is busy
 }
 
 setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
-}
-
-setup_file() {
-    export BATS_TEST_TIMEOUT=280 # a compiler is slow where the machine is busy
 }
 
 programs() {
