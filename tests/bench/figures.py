@@ -73,11 +73,12 @@ class Idle:
 
 
 def children(parent):
-    """Not by /proc/PID/task/*/children, which not every kernel has."""
+    """Those that serve. Not by /proc/PID/task/*/children, which not every kernel has."""
     found = set()
     for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            if int(stat.read_text().rpartition(")")[2].split()[1]) == parent:
+            name, _, fields = stat.read_text().partition("(")[2].rpartition(")")
+            if int(fields.split()[1]) == parent and name != "shmaild: maker":
                 found.add(int(stat.parent.name))
         except (OSError, ValueError):
             continue  # it has ended meanwhile
