@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { NAMES = 6 };
+enum { NAMES = 6, OUT_BYTES = 1 << 20 /* of one write */ };
 
 static const struct store_options options = {.directory = "journal",
                                              .crypt_cost = 1,
@@ -121,9 +121,45 @@ static void a_checkpoint_that_serves_forgets_nothing(void)
                 meanwhile);
 }
 
+static void remove_the_account(void)
+{
+    if (disk_hook_file == store->header->journal.file || load64(&store->header->journal.checkpoint) == 0)
+        return;
+    if (!scene_account(store, "ann").index)
+        return;
+    EXPECT_EQ(scene_secret(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    meanwhile++;
+}
+
+/* Its messages are more than one chunk, and more than one write takes. */
+static void an_account_that_is_removed_while_its_mailbox_is_written_is_gone(void)
+{
+    static const char body[30000];
+    message_id id;
+    store = attached_store(&options);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(scene_create(store, "ben", NULL), STATUS_OK);
+    for (int i = 0; i < 2 * PINS_MAX; i++)
+        EXPECT_EQ(deliver(store, scene_account(store, "ann"), "ben", "", body, sizeof(body), &id), STATUS_OK);
+    EXPECT_EQ(deliver(store, scene_account(store, "ben"), "ann", "", "kept", 4, &id), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    disk_hook = remove_the_account;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    disk_hook = NULL;
+    EXPECT_EQ(meanwhile, 1);
+    EXPECT_EQ(store->header->journal.file, 1);
+    EXPECT(store->header->journal.end < (uint64_t)3 * OUT_BYTES); /* what is gone is not written */
+    reboot();
+    EXPECT(!scene_account(store, "ann").index);
+    EXPECT_EQ(mailbox_count(store, scene_account(store, "ben")), 1);
+}
+
 static const struct harness_test tests[] = {
     {"a checkpoint that is written while the post office serves forgets nothing",
      a_checkpoint_that_serves_forgets_nothing, 600},
+    {"an account that is removed while its mailbox is written is gone",
+     an_account_that_is_removed_while_its_mailbox_is_written_is_gone},
 };
 
 HARNESS_MAIN(tests)

@@ -206,6 +206,18 @@ static void an_owner_that_there_cannot_be_blocks_nobody(void)
     expect_recovery(0);
 }
 
+static void an_owner_whose_slot_nobody_ever_had_blocks_nobody(void)
+{
+    struct stat before, after;
+    open_post_office_for(128);
+    store->header->owner = owner_word(127, 1);
+    EXPECT_EQ(fstat(store->fd, &before), 0);
+    EXPECT(owner_is_dead(store, store->header->owner));
+    EXPECT_EQ(fstat(store->fd, &after), 0);
+    EXPECT_EQ(after.st_blocks, before.st_blocks); /* and its memory is not touched */
+    expect_recovery(0);
+}
+
 /* ---- transactions ---- */
 
 static void prepare_append(void)
@@ -474,6 +486,7 @@ static const struct harness_test tests[] = {
     {"a stopped holder of the lock is not robbed", a_stopped_holder_is_not_robbed},
     {"a killed waiter does not swallow the wake-up", a_killed_waiter_does_not_swallow_the_wake_up},
     {"an owner that there cannot be blocks nobody", an_owner_that_there_cannot_be_blocks_nobody},
+    {"an owner whose slot nobody ever had blocks nobody", an_owner_whose_slot_nobody_ever_had_blocks_nobody},
     {"an uncommitted transaction leaves nothing", an_uncommitted_transaction_leaves_nothing},
     {"a committed transaction is completed", a_committed_transaction_is_completed},
     {"a recoverer may die as well", a_recoverer_may_die_as_well},

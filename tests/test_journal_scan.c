@@ -362,6 +362,26 @@ static void begin_headless(void)
     spoil(JOURNAL_HEADER_SIZE);
 }
 
+/* What goes on behind the damage begins within what is read at once, and ends far behind it. */
+static void begin_wide(void)
+{
+    begin_log();
+    put_log(1, 0);
+    end = MEGABYTE - 400;
+    put_large((struct journal_record){.sequence = 3, .synced = 1}, 600000);
+    put_log(4, 2);
+}
+
+/* Who passed over it would learn another epoch, of which it is not. */
+static void begin_wide_headless(void)
+{
+    begin_wide();
+    end -= sizeof(struct journal_record);
+    put((struct journal_record){.sequence = 4, .synced = 2, .epoch = EPOCH + 1});
+    memset(file, 0x55, 64);
+    spoil(JOURNAL_HEADER_SIZE);
+}
+
 static const char long_expected[] = "1 damage@4176+3141552 missing 1 (no record begins here); 3 4 end";
 
 static void a_gap_may_be_longer_than_what_is_read_at_once(void)
@@ -372,6 +392,11 @@ static void a_gap_may_be_longer_than_what_is_read_at_once(void)
     EXPECT_STR(scan_file(), "1 damage@4176+1200080 missing 1 (it is of another epoch); 3 4 5 6 end");
     begin_headless();
     EXPECT_STR(scan_file(), "damage@4096+3141632 missing 2 (no record begins here); 3 4 end");
+    begin_wide();
+    EXPECT_STR(scan_file(), "1 damage@4176+1044000 missing 1 (no record begins here); 3 4 end");
+    begin_wide_headless();
+    EXPECT_STR(scan_file(), "damage@4096+1044080 missing 2 (no record begins here); 3 "
+                            "torn@1648256+0 (it is of another epoch); 4 end");
 }
 
 /* What was said before is the truth. */
@@ -384,7 +409,8 @@ static void expect_prefix_and_trouble(const char *expected)
         harness_fail(__FILE__, __LINE__, "call %ju fails: %s", (uintmax_t)fault.at, said);
 }
 
-static void (*const long_files[])(void) = {begin_long, begin_far, begin_headless};
+static void (*const long_files[])(void) = {begin_long, begin_far, begin_headless, begin_wide,
+                                           begin_wide_headless};
 
 static void where_reading_fails_the_scan_says_so(void)
 {

@@ -326,7 +326,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
         enum status reserved = journal_reserve(store, log + 2 * copied + bytes, &both);
         checkpoint.status = journal_fill(store, checkpoint.file, log, both, &capacity);
         checkpoint.disk_is_full = reserved != STATUS_OK || checkpoint.status == STATUS_FULL_JOURNAL;
-        if (checkpoint.disk_is_full && checkpoint.status != STATUS_SYSTEM)
+        if (checkpoint.status == STATUS_FULL_JOURNAL)
             checkpoint.status = STATUS_OK;
     }
     finish(&checkpoint, log, capacity);
