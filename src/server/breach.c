@@ -18,11 +18,21 @@ static const struct {
 #define SYS_SECCOMP 1 /* si_code */
 #endif
 
+static bool is_breach(const siginfo_t *about)
+{
+    return about->si_signo == SIGSYS && about->si_code == SYS_SECCOMP;
+}
+
+bool breach_is_abort(const siginfo_t *about)
+{
+    return is_breach(about) && about->si_syscall == SYS_tgkill;
+}
+
 void breach_log(const siginfo_t *about)
 {
     const char *name = "unknown";
 
-    if (about->si_signo != SIGSYS || about->si_code != SYS_SECCOMP) {
+    if (!is_breach(about)) {
         return;
     }
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {

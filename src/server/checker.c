@@ -55,7 +55,7 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     sigaddset(&set, SIGALRM);
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     sandbox_seal(sandbox);
-    sandbox_narrow(sandbox, -1);
+    sandbox_end_processes(sandbox);
     enum status status = store_attach(store, "checker");
     if (status == STATUS_OK) {
         store_describe(store, "check");

@@ -2,6 +2,7 @@
  * knows nothing of listeners. */
 #include "children.h"
 
+#include "descriptors.h"
 #include "log.h"
 #include "spare.h"
 
@@ -56,6 +57,7 @@ void children_made(struct children *children, pid_t pid)
     children->count++;
     child->pid = pid;
     if (child->connection >= 0) {
+        descriptor_own(child->connection, pid);
         (void)close(child->connection);
         child->connection = -1;
     }
@@ -160,7 +162,11 @@ bool children_hand_over(struct children *children, int connection, bool proxied,
     }
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
-        if (is_idle(child) && spare_give(child->channel, connection, proxied)) {
+        if (!is_idle(child)) {
+            continue;
+        }
+        descriptor_own(connection, child->pid);
+        if (spare_give(child->channel, connection, proxied)) {
             child->connection = connection;
             child->source = *source;
             child->proxied = proxied;

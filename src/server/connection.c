@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include "checker.h"
+#include "descriptors.h"
 #include "log.h"
 #include "peer.h"
 #include "signals.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 enum { TURN_AWAY_SECONDS = 2 }; /* for the first request of a client that can only be refused */
 
@@ -113,9 +115,12 @@ int connection_serve(struct store *store, const struct settings *settings,
         return EX_OSERR;
     }
     if (sandbox != NULL) {
+        if (descriptor_kind(out) == DESCRIPTOR_SOCKET) {
+            descriptor_own(out, getpid());
+        }
         sandbox_enter(sandbox, 0);
         sandbox_seal(sandbox);
-        sandbox_narrow(sandbox, -1);
+        sandbox_end_processes(sandbox);
     }
     enum status status = store_attach(store, peer.name);
     if (status != STATUS_OK) {

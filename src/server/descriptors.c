@@ -5,10 +5,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { OWNER_TRIES = 50, OWNER_NANOSECONDS = 2000000 }; /* a parent has little to do before it says so */
 
 /* Sockets are asked for first, and otherwise: a sandbox allows that, but no fstat(2). */
 enum descriptor_kind descriptor_kind(int descriptor)
@@ -23,13 +26,31 @@ enum descriptor_kind descriptor_kind(int descriptor)
     return fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) ? DESCRIPTOR_FILE : DESCRIPTOR_OTHER;
 }
 
+void descriptor_own(int descriptor, pid_t owner)
+{
+    (void)fcntl(descriptor, F_SETOWN, owner);
+}
+
+static bool is_own(int descriptor)
+{
+    const struct timespec moment = {.tv_nsec = OWNER_NANOSECONDS};
+
+    for (int tries = 0; fcntl(descriptor, F_GETOWN) != getpid(); tries++) {
+        if (tries == OWNER_TRIES) {
+            return false;
+        }
+        (void)ppoll(NULL, 0, &moment, NULL);
+    }
+    return true;
+}
+
 bool descriptor_watch(int descriptor)
 {
     struct sigaction action;
     int flags = fcntl(descriptor, F_GETFL);
 
     return flags >= 0 && sigaction(SIGIO, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-           action.sa_handler != SIG_IGN && fcntl(descriptor, F_SETOWN, getpid()) == 0 &&
+           action.sa_handler != SIG_IGN && is_own(descriptor) &&
            fcntl(descriptor, F_SETFL, flags | O_ASYNC) == 0;
 }
 

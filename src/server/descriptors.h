@@ -3,6 +3,7 @@
 #define SHMAIL_DESCRIPTORS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 enum descriptor_kind {
     DESCRIPTOR_SOCKET,
@@ -12,8 +13,13 @@ enum descriptor_kind {
 
 enum descriptor_kind descriptor_kind(int descriptor);
 
+/* The process to which a socket sends signals (F_SETOWN). In the sandbox this cannot be said any more, so
+ * that no process can have others signalled: a parent says it for its child. */
+void descriptor_own(int descriptor, pid_t);
+
 /* From now on the socket sends this process SIGIO when its peer does anything (O_ASYNC, which whoever shares
- * the open file shares). False: SIGIO has no handler. */
+ * the open file shares). False: SIGIO has no handler, or the socket is not this process's own, for which it
+ * waits a moment. */
 bool descriptor_watch(int descriptor);
 void descriptor_unwatch(int descriptor);
 

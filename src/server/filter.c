@@ -28,6 +28,7 @@ enum {
     ALLOW = 0, /* labels; those of numbers and alternatives come behind */
     BREACH,
     REFUSE, /* the call fails, and the process goes on */
+    SIGNAL, /* it gets a signal */
     LABELS_FIRST,
     LABELS_MOST = 2 * RULES_MOST,
 };
@@ -82,18 +83,10 @@ static void jump(struct assembler *a, unsigned condition, uint32_t k, int yes, i
     emit(a, BPF_JMP | BPF_K | condition, k, yes, no);
 }
 
-/* The values of which the argument must be one; those that each process fills in are noted. */
-static size_t expected(struct assembler *a, const struct filter_test *test, uint32_t values[static 4])
+/* The values of which the argument must be one. */
+static size_t expected(const struct assembler *a, const struct filter_test *test, uint32_t values[static 4])
 {
-    struct filter *filter = a->filter;
-
     switch (test->kind) {
-    case FILTER_OWN:
-        filter->own[filter->own_count++] = (unsigned char)filter->length;
-        return 1;
-    case FILTER_CHANNEL:
-        filter->channel[filter->channel_count++] = (unsigned char)filter->length;
-        return 1;
     case FILTER_SEGMENT:
         values[0] = (uint32_t)a->values->store.segment;
         return 1;
@@ -186,8 +179,8 @@ static int choose_label(struct assembler *a, const struct target *targets, size_
     if (tests[0].kind == FILTER_NO_TEST) {
         return ALLOW;
     }
-    if (tests[0].kind == FILTER_NEVER) {
-        return BREACH;
+    if (tests[0].kind == FILTER_NEVER || tests[0].kind == FILTER_SIGNAL) {
+        return tests[0].kind == FILTER_NEVER ? BREACH : SIGNAL;
     }
     for (size_t i = 0; i < which && !has_alternatives(a, targets[which].rule); i++) {
         if (!has_alternatives(a, targets[i].rule) && same_tests(a->rules[targets[i].rule]->tests, tests)) {
@@ -273,6 +266,8 @@ static void build(struct filter *filter, const struct filter_table *table, const
     emit(&a, BPF_RET | BPF_K, values->breach, NEXT, NEXT);
     set_label(&a, REFUSE);
     emit(&a, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES, NEXT, NEXT);
+    set_label(&a, SIGNAL);
+    emit(&a, BPF_RET | BPF_K, SECCOMP_RET_TRAP, NEXT, NEXT);
     resolve(&a);
 }
 
@@ -313,17 +308,10 @@ bool filter_is_possible(void)
 
 #endif
 
-bool filter_install(const struct filter *filter, int channel)
+bool filter_install(const struct filter *filter)
 {
-    struct sock_filter code[FILTER_MOST]; /* the process's own, so that no page of the other is copied */
-    const struct sock_fprog program = {.len = filter->length, .filter = code};
+    const struct sock_fprog program = {.len = filter->length,
+                                       .filter = (struct sock_filter *)(uintptr_t)filter->code};
 
-    memcpy(code, filter->code, filter->length * sizeof code[0]);
-    for (size_t i = 0; i < filter->own_count; i++) {
-        code[filter->own[i]].k = (uint32_t)getpid();
-    }
-    for (size_t i = 0; i < filter->channel_count; i++) {
-        code[filter->channel[i]].k = (uint32_t)channel;
-    }
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 }

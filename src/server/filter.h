@@ -1,9 +1,9 @@
 /* filter.h: the system calls that a sandboxed process may still make, as programs for seccomp(2).
  *
- * Two of them, both in force in the end: the wide one is the same for all processes, so that those which are
- * forked under it have it for nothing, since the kernel takes long to translate it; the narrow one takes from
- * each what was needed to become what it is, and binds it to its own number. The tables in filter_rules.c are
- * what shmaild(8) shows. A breach ends the process. */
+ * The wide one is the same for all processes, so that those which are forked under it have it for nothing:
+ * the kernel takes long to translate one. So it knows no process's own number, and what a process could do to
+ * others by theirs is not in it. The narrow one takes from a process what its maker needed, where no limit
+ * does that. The tables in filter_rules.c are what shmaild(8) shows. A breach ends the process. */
 #ifndef SHMAIL_FILTER_H
 #define SHMAIL_FILTER_H
 
@@ -15,16 +15,13 @@
 #include <stdint.h>
 
 enum {
-    FILTER_MOST = 255,  /* instructions: a conditional jump reaches no further */
-    FILTER_TESTS = 2,   /* of a rule */
-    FILTER_PATCHES = 4, /* places that hold the process's own number or channel */
+    FILTER_MOST = 255, /* instructions: a conditional jump reaches no further */
+    FILTER_TESTS = 2,  /* of a rule */
 };
 
 struct filter {
     struct sock_filter code[FILTER_MOST];
     unsigned short length;
-    unsigned char own[FILTER_PATCHES], channel[FILTER_PATCHES]; /* where these stand in code */
-    size_t own_count, channel_count;
 };
 
 /* What the rules refer to by name. */
@@ -41,21 +38,19 @@ bool filter_is_possible(void);
 void filter_build_wide(struct filter *, const struct filter_values *);
 void filter_build_narrow(struct filter *, const struct filter_values *);
 
-/* Puts one into force for this process and what it forks, for good. channel: the one descriptor from which
- * another may be received; -1: none. Needs no_new_privs, and after the wide one only the narrow one can be
- * put into force. False: errno tells, and nothing is filtered. */
-bool filter_install(const struct filter *, int channel);
+/* Puts one into force for this process and what it forks, for good. Needs no_new_privs. False: errno tells,
+ * and nothing is filtered. */
+bool filter_install(const struct filter *);
 
 /* A rule allows one system call if all its tests hold. */
 enum filter_kind {
     FILTER_NO_TEST, /* ends the tests of a rule */
     FILTER_NEVER,   /* it does not hold: the first and only test */
+    FILTER_SIGNAL,  /* the process gets SIGSYS instead of the call: the first and only test */
     FILTER_ONE_OF,  /* the argument, without the bits of ignored, is one of the values */
     FILTER_WITHOUT, /* it has none of the bits of values[0] */
     FILTER_WITH,    /* it has one of them */
     FILTER_NULL,    /* it is 0 in all its 64 bits */
-    FILTER_OWN,     /* it is the number of the process */
-    FILTER_CHANNEL, /* it is the channel */
     FILTER_SEGMENT, /* it is the descriptor of the segment */
     FILTER_JOURNAL, /* it is one of the journal's two */
 };

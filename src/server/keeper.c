@@ -39,7 +39,7 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
         }
     }
     sandbox_seal(sandbox);
-    sandbox_narrow(sandbox, -1);
+    sandbox_end_processes(sandbox);
     enum status status = store_attach(store, "keeper");
     if (status != STATUS_OK) {
         log_error("the journal has no keeper: %s", status_text(status));

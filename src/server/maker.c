@@ -75,13 +75,14 @@ static int begin(int descriptor, const struct maker_order *order, const struct s
     if (order->is_spare) {
         (void)prctl(PR_SET_NAME, "shmaild: spare");
     }
-    sandbox_narrow(sandbox, order->is_spare ? descriptor : -1);
+    sandbox_end_processes(sandbox);
     if (order->is_spare) {
         connection = spare_wait(descriptor, proxied);
     }
     if (connection < 0) {
         _exit(EX_OK);
     }
+    sandbox_end_descriptors(sandbox);
     (void)prctl(PR_SET_NAME, "shmaild: child");
     return connection;
 }

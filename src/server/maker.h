@@ -1,7 +1,7 @@
 /* maker.h: the process that makes those which serve connections.
  *
- * It enters the sandbox once, so that what it forks is in it for nothing but the narrow filter, and it holds
- * little memory, so that it is quickly forked. It reads nothing but the parent's orders. What it forks are
+ * It enters the sandbox once, so that what it forks is in it at no cost but two limits, and it holds little
+ * memory, so that it is quickly forked. It reads nothing but the parent's orders. What it forks are
  * children of the parent (CLONE_PARENT), which learns their numbers from memory that the two share: the
  * kernel writes there before the new process runs, so none can end unknown. */
 #ifndef SHMAIL_MAKER_H

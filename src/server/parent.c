@@ -231,9 +231,11 @@ static size_t sleep_for_work(struct parent *p)
     bool paused = p->pause_until > clock_now();
     bool accepts = !paused && p->waiting_count == 0 && !is_full(p);
     bool retries = !paused && p->waiting_count > 0 && !is_full(p);
+    bool hears = p->maker.ordered != p->maker.heard; /* it says nothing itself */
     bool fills = !paused && children_idle(&p->children) < spares_wanted(p);
+    bool naps = !paused && !retries && (hears || fills);
     size_t count = accepts ? p->listeners->count : 0;
-    struct timespec left = deadline_left(fills && !retries ? clock_now() + QUIET : p->pause_until);
+    struct timespec left = deadline_left(naps ? clock_now() + QUIET : p->pause_until);
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
@@ -242,7 +244,7 @@ static size_t sleep_for_work(struct parent *p)
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, polled, paused || retries || fills ? &left : NULL, signals_sleep_mask());
+    int ready = ppoll(p->polls, polled, paused || retries || naps ? &left : NULL, signals_sleep_mask());
     p->quiet = ready == 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
@@ -425,8 +427,9 @@ static void end_everybody(struct parent *p)
 int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
                const struct parent_limits *limits, bool *proxied)
 {
-    struct parent parent = {.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
+    static struct parent parent; /* on the stack it would push what a child copies of that apart */
 
+    parent = (struct parent){.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
     if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember %zu children", limits->connections);

@@ -178,6 +178,7 @@ bool sandbox_prepare(struct sandbox *sandbox, const struct sandbox_options *opti
     }
     sandbox->rules = landlock_prepare(&abi);
     sandbox->filters = filter_is_possible();
+    sandbox->is_root = geteuid() == 0 && !sandbox->changes_user;
     sandbox->breach = options->debug || options->lone ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS;
     report(sandbox, abi);
     return true;
@@ -286,16 +287,29 @@ void sandbox_bound_memory(const struct sandbox *sandbox)
 void sandbox_seal(const struct sandbox *sandbox)
 {
     if (sandbox->filters) {
-        need(filter_install(&sandbox->wide, -1), "the filter of system calls");
+        need(filter_install(&sandbox->wide), "the filter of system calls");
     }
 }
 
-void sandbox_narrow(const struct sandbox *sandbox, int channel)
+static bool limit_for_good(__rlimit_resource_t what, rlim_t value)
 {
-    const struct rlimit none = {0};
+    const struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
 
-    need(sandbox->options.off || setrlimit(RLIMIT_NPROC, &none) == 0, "the limit of processes");
-    if (sandbox->filters) {
-        need(filter_install(&sandbox->narrow, channel), "the narrow filter of system calls");
+    return setrlimit(what, &limit) == 0;
+}
+
+void sandbox_end_processes(const struct sandbox *sandbox)
+{
+    if (sandbox->options.off) {
+        return;
     }
+    need(limit_for_good(RLIMIT_NPROC, 0), "the limit of processes");
+    if (sandbox->filters && sandbox->is_root) {
+        need(filter_install(&sandbox->narrow), "the narrow filter of system calls");
+    }
+}
+
+void sandbox_end_descriptors(const struct sandbox *sandbox)
+{
+    need(sandbox->options.off || limit_for_good(RLIMIT_NOFILE, 1), "the limit of descriptors");
 }

@@ -25,9 +25,9 @@ struct sandbox_options {
 struct sandbox {
     struct sandbox_options options;
     struct user user;
-    bool changes_user;
-    int root;  /* an empty directory without a name; -1: stay where we are */
-    int rules; /* a ruleset of Landlock that allows nothing; -1: none */
+    bool changes_user, is_root; /* inside */
+    int root;                   /* an empty directory without a name; -1: stay where we are */
+    int rules;                  /* a ruleset of Landlock that allows nothing; -1: none */
     bool filters;
     uint32_t breach;
     struct filter wide, narrow;
@@ -48,12 +48,12 @@ void sandbox_keep_little(const struct sandbox *);
  * below, what was prepared and fails ends the process. */
 void sandbox_enter(const struct sandbox *, unsigned descriptors);
 
-/* The wide filter: after it the process can do what its table lists, fork as the maker does, and narrow. */
+/* The wide filter: after it the process can do what its table lists, and fork as the maker does. */
 void sandbox_seal(const struct sandbox *);
 
-/* The narrow filter, and no more processes: the last step, of each process by itself. channel: from which a
- * descriptor may still be received; -1: none. */
-void sandbox_narrow(const struct sandbox *, int channel);
+/* No more processes, and no more descriptors: the last steps of each process by itself. */
+void sandbox_end_processes(const struct sandbox *);
+void sandbox_end_descriptors(const struct sandbox *);
 
 /* For who serves a connection and nothing else: not all of the machine's memory. */
 void sandbox_bound_memory(const struct sandbox *);

@@ -9,6 +9,9 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { FAULT_STACK = 64 << 10 };
 
@@ -49,15 +52,36 @@ static void handle(int number)
     }
 }
 
+void signals_raise(int number)
+{
+    const struct itimerspec at_once = {.it_value.tv_nsec = 1};
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = number};
+    int timer = 0; /* the kernel's name for it */
+
+    if (syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) != 0 ||
+        syscall(SYS_timer_settime, timer, 0, &at_once, NULL) != 0) {
+        (void)raise(number); /* where that is filtered it ends the process, too */
+    }
+}
+
 /* The process may have written anywhere. Everybody is told, then the fault takes its course. */
 static void fault(int number, siginfo_t *about, void *context)
 {
+    struct store *store = interrupted;
+
     (void)context;
-    if (interrupted != NULL) {
-        store_suspect(interrupted);
+    if (store != NULL) {
+        store_suspect(store);
     }
-    breach_log(about);
-    (void)raise(number); /* SA_RESETHAND: this time it kills */
+    if (breach_is_abort(about)) {
+        number = SIGABRT; /* which comes here once more */
+    } else {
+        breach_log(about);
+    }
+    signals_raise(number); /* SA_RESETHAND: this time it kills, */
+    for (;;) {             /* before anything else is done */
+        (void)ppoll(NULL, 0, NULL, NULL);
+    }
 }
 
 /* On a stack of its own, for the fault may be that there is no more of the other. */

@@ -33,6 +33,9 @@ void signals_let_in(void);
 /* TERM, INT and SIGIO interrupt this store's waits from now on; NULL: no store's. */
 void signals_interrupt(struct store *);
 
+/* raise(3), which the sandbox does not let through, by a timer that is due at once. For a handler, too. */
+void signals_raise(int number);
+
 /* True for a signal after which a process may have written anywhere before it died. */
 bool signals_is_fault(int number);
 

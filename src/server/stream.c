@@ -4,7 +4,7 @@
  *
  * Descriptors that others may share (descriptors 0 and 1 of inetd or a shell) keep their flags: sockets are
  * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. From its
- * second read on a socket is waited for by recv(2) alone, so that a request and its reply cost recv and
+ * third read on a socket is waited for by recv(2) alone, so that a request and its reply cost recv and
  * sendmsg; signals then come in at any time, and the one that ends the process ends the recv (let_in). A
  * handler does so little that it may interrupt whatever there is. */
 #include "stream.h"
@@ -15,6 +15,7 @@
 #include "log.h"
 #include "number.h"
 #include "patience.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -28,6 +29,7 @@ enum {
     INPUT_BUSY = 64 << 10,  /* so far also for reads that took all there was room for: it saves calls */
     INPUT_KEPT = 256 << 10, /* an empty buffer above this is given back before the process sleeps */
     REFER_LEAST = 256,      /* what is shorter costs less as a copy than as a run */
+    READS_FEW = 2,          /* before it waits in recv(2) */
     READS_BLIND = 64,       /* so often may input be ready at once before signals are let in */
     CLOSING_SECONDS = 3,    /* for a peer to take its last replies; the parent kills after 4 */
     LINGER_SECONDS = 2,
@@ -40,7 +42,7 @@ struct stream {
     enum descriptor_kind in_kind, out_kind;
     sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
     bool watching, signalled;
-    bool was_read;
+    unsigned reads;     /* up to READS_FEW */
     bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
     int recv_seconds;   /* SO_RCVTIMEO, where that is so */
 
@@ -276,14 +278,17 @@ static enum status take_input(struct stream *s, int flags, size_t *taken)
     return STATUS_OK;
 }
 
-/* The first read, which may be the only one, is not worth the two calls that this takes. */
+/* A connection of one request, whose second read finds its end, is not worth the two calls that this takes.
+ */
 static bool may_wait_in_recv(struct stream *s)
 {
     const struct timeval longest = {.tv_sec = s->patience.idle};
-    bool first = !s->was_read;
 
-    s->was_read = true;
-    if (first || s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
+    if (s->reads < READS_FEW) {
+        s->reads++;
+        return false;
+    }
+    if (s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
         return false;
     }
     if (s->recv_seconds != s->patience.idle &&
@@ -456,7 +461,7 @@ const sigset_t *stream_sleep_mask(struct stream *s)
         s->signalled = s->out_kind == DESCRIPTOR_SOCKET && descriptor_watch(s->options.out);
         if (s->signalled) {
             sigdelset(&s->wait_mask, SIGIO);
-            (void)raise(SIGIO); /* pending until the sleep: the peer may have gone already */
+            signals_raise(SIGIO); /* pending until the sleep: the peer may have gone already */
         }
     }
     return &s->wait_mask;
