@@ -44,10 +44,9 @@ remove_segment() {
 
 # Processes that the server has made and not collected, without the maker of the others.
 children() {
-    local child all
-    read -ra all <"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children" || :
-    for child in "${all[@]}"; do
-        [ "$(comm_of "$child")" = "shmaild: maker" ] || printf '%s ' "$child"
+    local child
+    for child in $(<"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"); do
+        is_named "$child" "shmaild: maker" || printf '%s ' "$child"
     done
 }
 
@@ -57,16 +56,17 @@ maker() {
 }
 
 has_maker() {
-    local child all
-    read -ra all <"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children" || :
-    for child in "${all[@]}"; do
-        [ "$(comm_of "$child")" != "shmaild: maker" ] || { found=$child && return; }
+    local child
+    for child in $(<"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"); do
+        ! is_named "$child" "shmaild: maker" || { found=$child && return; }
     done
     return 1
 }
 
-comm_of() { # pid
-    cat "/proc/$1/comm" 2>/dev/null
+is_named() { # pid, comm
+    local name=
+    read -r name 2>/dev/null <"/proc/$1/comm"
+    [ "$name" = "$2" ]
 }
 
 has_children() { # how many
