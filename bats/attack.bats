@@ -24,11 +24,17 @@ descriptors() {
     done | wc -l
 }
 
-memory() { # kB of all of them
+# A line for each of them: kB, and whose.
+memories() {
     local process
     for process in $(office_processes); do
-        sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$process/status"
-    done | awk "{ sum += \$1 } END { print sum }"
+        printf '%s kB %s\n' "$(sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$process/status")" \
+            "$(comm_of "$process")"
+    done
+}
+
+memory() { # kB of all of them
+    memories | awk '{ sum += $1 } END { print sum }'
 }
 
 blocks() {
@@ -46,7 +52,7 @@ remember() { # processes that stay: 0
 expect_flat() {
     eventually has_children "$processes"
     [ "$(descriptors)" -eq "$before" ]
-    [ "$(memory)" -le "$((kilobytes + 512))" ]
+    [ "$(memory)" -le "$((kilobytes + ${allowed:-512}))" ]
     [ "$(blocks)" = "$segment" ]
     run ! grep "was ended by signal ${1-}" "$log"
 }
@@ -117,6 +123,7 @@ half_open() { # in a network of its own
 # With a journal, one that stays connected, and processes that are killed.
 @test "connections of every kind come and go, and leave nothing" {
     local round rounds=1 each=2000 witness
+    local allowed=2560 # the keeper's malloc(3) keeps what it has gathered for a checkpoint, a megabyte or two
     [ "$SHMAIL_ATTACK" -lt 1000 ] || rounds=10 each=100000
     start_server --crypt-cost 1 -d "$BATS_TEST_TMPDIR/journal" --sync 1 -t 86400
     "$SHMAIL_BUILD/tests/tool_churn" "$PORT" "$SHMAIL_PID" 500
@@ -127,8 +134,10 @@ half_open() { # in a network of its own
         echo "# figures: $output" >&3
         assert_success
         eventually has_children 2 || { ctl ps; return 1; }
-        echo "# figures: then $(children | wc -w) processes, $(descriptors) descriptors, $(memory) kB," \
-            "$(ctl stat | grep -E '^(processes|blocks|accounts)' | tr '\t\n' ' ;')" >&3
+        echo "# figures: then $(descriptors) descriptors; $({
+            memories
+            ctl stat | grep -E '^(processes|blocks|accounts)'
+        } | tr '\t\n' ' ;')" >&3
         expect_flat '[^9]'
     done
     [ "$(exchange "$witness" NOOP)" = OK ]
