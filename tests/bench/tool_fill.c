@@ -68,7 +68,7 @@ static void deal_messages(struct store *store, const account_t *accounts, unsign
 int main(int argc, char **argv)
 {
     struct store_options options = {.sync = STORE_SYNC_NEVER};
-    struct store *store;
+    static struct store *store; /* until the process ends: there is no close */
     char why[256];
     if (argc == 6 && strcmp(argv[1], "-d") == 0)
         options.directory = argv[2];
