@@ -29,7 +29,7 @@ memories() {
     local process
     for process in $(office_processes); do
         printf '%s kB %s\n' "$(sed -n 's/^RssAnon:[[:space:]]*\([0-9]*\).*/\1/p' "/proc/$process/status")" \
-            "$(comm_of "$process")"
+            "$(cat "/proc/$process/comm")"
     done
 }
 
