@@ -193,12 +193,14 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
 
 void block_free(struct store *store, block_t block)
 {
-    uint64_t offset = (uint64_t)block * UNIT - store->arena;
+    uint64_t offset = (uint64_t)block * UNIT - store->arena; /* immense where it lies before the arena */
+    if (offset / PAGE >= store->pages_most)
+        bug("what is freed is no block");
     uint32_t page = (uint32_t)(offset / PAGE);
     struct page_state state = unpack(get64(store, &store->pages[page].word));
     uint32_t size = class_size(state.class);
     uint32_t index = (uint32_t)(offset % PAGE) / size;
-    if ((uint64_t)block * UNIT < store->arena || offset % PAGE % size != 0 || state.used == 0)
+    if (offset % PAGE % size != 0 || state.used == 0)
         bug("what is freed is no block");
     if (state.used == PAGE / size) {
         free_kept_page(store, state.class);
