@@ -179,6 +179,15 @@ static void write_long(void)
     EXPECT_EQ(draft_write(office, &letter), STATUS_OK);
 }
 
+/* The second of its size, so that its publication reserves the next block. */
+static void write_small_again(void)
+{
+    message_id id;
+    write_small();
+    EXPECT_EQ(mailbox_append(office, bob, &id), STATUS_OK);
+    write_small();
+}
+
 static void drop(void)
 {
     draft_drop(office);

@@ -147,6 +147,36 @@ static void a_draft_replaces_the_draft_before_it(void)
     EXPECT_CLEAN(store);
 }
 
+/* What is kept for the next draft is one block of the right size, and goes with the process. */
+static void drafts_of_one_size_have_their_block_ready(void)
+{
+    static const size_t lengths[] = {100,   100,   100, 101,   5000,  5000, 5000,
+                                     60000, 60000, 100, 20000, 20000, 100,  100};
+    static const bool ready[] = {false, true,  true,  true,  false, true,  true,
+                                 false, false, false, false, false, false, true};
+    struct message message;
+    message_id id;
+    open_mailbox();
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        struct letter letter = {
+            .sender = "bob", .sender_length = 3, .body = text + i, .body_length = lengths[i]};
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_CLEAN(store);
+        EXPECT_EQ(mailbox_append(store, alice, &id), STATUS_OK);
+        EXPECT_EQ(store->slot->draft != 0, ready[i]);
+        EXPECT_CLEAN(store);
+    }
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        EXPECT_EQ(mailbox_open(store, alice, i + 1, &message), STATUS_OK);
+        expect_message(store, &message, "bob", "", text + i, lengths[i]);
+        message_release(store, &message);
+    }
+    store_detach(store);
+    EXPECT_EQ(store_attach(store, "again"), STATUS_OK);
+    EXPECT_EQ(store->slot->draft, 0);
+    EXPECT_CLEAN(store);
+}
+
 /* ---- the FIFO ---- */
 
 static void ids_only_grow(void)
@@ -349,6 +379,7 @@ static const struct harness_test tests[] = {
     {"a long text takes no more pieces than it needs", a_long_text_takes_no_more_pieces_than_it_needs},
     {"texts over their limits are refused", texts_over_their_limits_are_refused},
     {"a draft replaces the draft before it", a_draft_replaces_the_draft_before_it},
+    {"drafts of one size have their block ready", drafts_of_one_size_have_their_block_ready},
     {"ids only grow", ids_only_grow},
     {"a listing in chunks survives deletions and arrivals",
      a_listing_in_chunks_survives_deletions_and_arrivals},

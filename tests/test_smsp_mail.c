@@ -62,6 +62,31 @@ static void two_users_messages_never_mix(void)
     end();
 }
 
+static void mail_goes_to_whoever_has_the_name_now(void)
+{
+    char others[COOKIE_TEXT + 1];
+
+    begin_with_two();
+    EXPECT_STR(ask(&alice, "SEND bob one %s", cookie), "OK 1");
+    EXPECT_STR(ask(&alice, "SEND bob two %s", cookie), "OK 2");
+    EXPECT_STR(ask(&bob, "UNREGISTER bob secret"), "OK");
+    EXPECT_STR(ask(&alice, "SEND bob three %s", cookie), "KO");
+    EXPECT_STR(ask(&alice, "WHY"), "OK no such account");
+    EXPECT_STR(ask(&alice, "SEND alice four %s", cookie), "OK 1");
+    enrol(&bob, "bob", others);
+    EXPECT_STR(ask(&alice, "SEND bob five %s", cookie), "OK 1");
+    EXPECT_STR(ask(&bob, "UNREGISTER bob secret"), "OK");
+    enrol(&bob, "bob", others);
+    EXPECT_STR(ask(&alice, "SEND bob six %s", cookie), "OK 1"); /* he was gone and back in between */
+    EXPECT_STR(ask(&alice, "MESSAGE seven %s", cookie), "OK");
+    EXPECT_STR(ask(&bob, "UNREGISTER bob secret"), "OK");
+    enrol(&bob, "bob", others);
+    EXPECT_STR(ask(&alice, "STORE bob %s", cookie), "OK");
+    EXPECT_STR(ask(&bob, "COUNT bob %s", others), "COUNTED 1");
+    EXPECT_STR(ask(&bob, "GETMSG bob %s", others), "seven");
+    end();
+}
+
 static void a_recipient_may_be_an_address(void)
 {
     begin_with_two();
@@ -219,6 +244,7 @@ static const struct harness_test tests[] = {
     {"STORE takes the newest and leaves it where it cannot go",
      store_takes_the_newest_and_leaves_it_where_it_cannot_go},
     {"two users' messages never mix", two_users_messages_never_mix},
+    {"mail goes to whoever has the name now", mail_goes_to_whoever_has_the_name_now},
     {"a recipient may be an address", a_recipient_may_be_an_address},
     {"content is everything between", content_is_everything_between},
     {"content over the message limit is refused", content_over_the_message_limit_is_refused},

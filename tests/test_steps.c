@@ -117,6 +117,7 @@ static const struct operation mail_operations[] = {
     {"draft_write, several transactions", NULL, write_long, 0},
     {"draft_drop, several transactions", write_long, drop, 0},
     {"mailbox_append, one block", write_small, append_draft, CHANGES},
+    {"mailbox_append with a block for the next", write_small_again, append_draft, CHANGES},
     {"mailbox_append, three blocks", write_big, append_draft, CHANGES},
     {"mailbox_append, the index grows", fill_leaf, append_draft, CHANGES},
     {"mailbox_append, somebody waits", be_waited_for, append_draft, CHANGES},

@@ -43,6 +43,11 @@ struct smsp {
 
     struct smsp_repeat repeat;
 
+    /* The last recipient. He was there; whether he still is the store says when he is to get something. */
+    account_t recipient;
+    char recipient_name[NAME_MAX_BYTES];
+    size_t recipient_length;
+
     /* The current request. */
     bool dialect; /* it came with a sum, and so will its reply */
     bool wrong_sum;

@@ -33,11 +33,59 @@ static enum status write_draft(struct smsp *smsp)
     return draft_write(smsp->store, &letter);
 }
 
-static enum status find_recipient(struct smsp *smsp, account_t *recipient)
+/* *remembered: he was found for an earlier request, and may be gone. */
+static enum status find_recipient(struct smsp *smsp, bool *remembered)
 {
     struct text name = smsp->arguments[ARGUMENT_RECIPIENT];
 
-    return account_find(smsp->store, name.bytes, name.length, recipient);
+    *remembered =
+        name.length == smsp->recipient_length && memcmp(name.bytes, smsp->recipient_name, name.length) == 0;
+    if (*remembered) {
+        return STATUS_OK;
+    }
+    enum status status = account_find(smsp->store, name.bytes, name.length, &smsp->recipient);
+    smsp->recipient_length = status == STATUS_OK ? name.length : 0;
+    memcpy(smsp->recipient_name, name.bytes, smsp->recipient_length);
+    return status;
+}
+
+/* Has deliver done for the recipient; where the one that was remembered is gone, for whoever has his name
+ * now. */
+static enum status deliver_to_recipient(struct smsp *smsp,
+                                        enum status (*deliver)(struct smsp *, message_id *), message_id *id)
+{
+    bool remembered = true;
+    enum status status = STATUS_GONE;
+
+    while (status == STATUS_GONE && remembered) {
+        status = find_recipient(smsp, &remembered);
+        if (status == STATUS_OK) {
+            status = deliver(smsp, id);
+        }
+        if (status == STATUS_GONE) {
+            smsp->recipient_length = 0;
+        }
+    }
+    return status;
+}
+
+static enum status store_from_queue(struct smsp *smsp, message_id *id)
+{
+    return queue_store(smsp->store, smsp->session.account, smsp->recipient, id);
+}
+
+static enum status send_draft(struct smsp *smsp, message_id *id)
+{
+    enum status status = write_draft(smsp);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = mailbox_append(smsp->store, smsp->recipient, id);
+    if (status != STATUS_OK) {
+        draft_drop(smsp->store);
+    }
+    return status;
 }
 
 enum status smsp_message(void *context)
@@ -57,34 +105,20 @@ enum status smsp_message(void *context)
 
 enum status smsp_store(void *context)
 {
-    struct smsp *smsp = context;
-    account_t recipient = ACCOUNT_NONE;
     message_id id = 0;
 
-    enum status status = find_recipient(smsp, &recipient);
-    return status == STATUS_OK ? queue_store(smsp->store, smsp->session.account, recipient, &id) : status;
+    return deliver_to_recipient(context, store_from_queue, &id);
 }
 
 enum status smsp_send(void *context)
 {
-    struct smsp *smsp = context;
-    account_t recipient = ACCOUNT_NONE;
     message_id id = 0;
 
-    enum status status = find_recipient(smsp, &recipient);
+    enum status status = deliver_to_recipient(context, send_draft, &id);
     if (status == STATUS_OK) {
-        status = write_draft(smsp);
+        reply_number(context, TEXT("OK "), id);
     }
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = mailbox_append(smsp->store, recipient, &id);
-    if (status != STATUS_OK) {
-        draft_drop(smsp->store);
-        return status;
-    }
-    reply_number(smsp, TEXT("OK "), id);
-    return STATUS_OK;
+    return status;
 }
 
 enum status smsp_count(void *context)

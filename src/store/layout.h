@@ -283,7 +283,10 @@ struct store {
     int64_t room_deadline;   /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;       /* the latest journal record that an answer may depend on */
     bool wants_flush;        /* the ring is full */
-    uint64_t wanted;         /* offset that has no memory behind it yet; 0: none (segment.h) */
+    size_t
+        draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
+    bool drafts_repeat; /* so was the one before */
+    uint64_t wanted;    /* offset that has no memory behind it yet; 0: none (segment.h) */
 };
 
 static inline void *at(const struct store *store, block_t block)

@@ -74,8 +74,10 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
         return status;
     journal_mark(store, record, sequence);
     set64(store, (uint64_t *)&message->received, (uint64_t)now);
-    set32(store, &store->slot->draft, 0);
-    return mailbox_put(store, account, record, draft, *id, waited);
+    status = mailbox_put(store, account, record, draft, *id, waited);
+    if (status == STATUS_OK)
+        draft_let_go(store);
+    return status;
 }
 
 enum status mailbox_append(struct store *store, account_t account, message_id *id)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum {
+    DRAFT_AHEAD_MAX = 8 << 10, /* an idle process keeps no more */
     HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
     PIECE_TEXT = sizeof(((struct piece *)0)->text)
 };
@@ -73,20 +74,43 @@ static enum status reserve_all(struct store *store, size_t head, size_t pieces)
     return STATUS_OK;
 }
 
+static enum status reserve_draft(struct store *store, size_t head, size_t pieces)
+{
+    size_t block = pieces ? 0 : block_class_size(head);
+    bool repeats = block && block == store->draft_block;
+    store->drafts_repeat = repeats;
+    store->draft_block = block;
+    if (repeats && store->slot->draft)
+        return STATUS_OK;
+    draft_drop(store);
+    enum status status = reserve_all(store, head, pieces);
+    if (status != STATUS_OK)
+        draft_drop(store);
+    return status;
+}
+
+void draft_let_go(struct store *store)
+{
+    block_t next = 0;
+    if (store->drafts_repeat && store->draft_block <= DRAFT_AHEAD_MAX && transaction_has_room(store, 16) &&
+        block_allocate(store, store->draft_block, &next) == STATUS_OK)
+        set32(store, at(store, next), 0);
+    else
+        next = 0;
+    set32(store, &store->slot->draft, next);
+}
+
 enum status draft_write(struct store *store, const struct letter *letter)
 {
     if (letter->sender_length > NAME_MAX_BYTES || letter->subject_length > SUBJECT_MAX ||
         letter->body_length > MESSAGE_LIMIT_MAX)
         return STATUS_TOO_LONG;
-    draft_drop(store);
     size_t fixed = letter->sender_length + letter->subject_length;
     size_t in_head = message_head_text(fixed, letter->body_length) - fixed;
     size_t pieces = (letter->body_length - in_head + PIECE_TEXT - 1) / PIECE_TEXT;
-    enum status status = reserve_all(store, sizeof(struct message_record) + fixed + in_head, pieces);
-    if (status != STATUS_OK) {
-        draft_drop(store);
+    enum status status = reserve_draft(store, sizeof(struct message_record) + fixed + in_head, pieces);
+    if (status != STATUS_OK)
         return status;
-    }
     struct message_record *message = at(store, store->slot->draft);
     message->pieces = pieces ? message->link : 0;
     message->id = 0;

@@ -49,6 +49,11 @@ void message_unpin_last(struct store *, struct slot *);
 /* The message belongs to nothing any more: frees it, or leaves it to its pins or to the limbo list. */
 void message_drop(struct store *, block_t);
 
+/* Within the transaction that publishes the draft: the slot lets go of it. A process that writes one draft
+ * after the other in blocks of one size gets the next block here, and so does without a transaction for that.
+ */
+void draft_let_go(struct store *);
+
 /* Gives back up to STEP_BLOCKS of the slot's draft; true when none is left. */
 bool draft_drop_step(struct store *, struct slot *);
 

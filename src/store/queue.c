@@ -40,7 +40,7 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     set32(store, &record->queue, draft);
     set64(store, &record->queue_count, record->queue_count + 1);
     set64(store, &record->queue_bytes, record->queue_bytes + message_bytes(message));
-    set32(store, &store->slot->draft, 0);
+    draft_let_go(store);
     return STATUS_OK;
 }
 
