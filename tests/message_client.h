@@ -3,6 +3,7 @@
 #ifndef SHMAIL_TESTS_MESSAGE_CLIENT_H
 #define SHMAIL_TESTS_MESSAGE_CLIENT_H
 
+#include "descriptors.h"
 #include "harness.h"
 #include "mailbox.h"
 #include "protocol.h"
@@ -54,6 +55,7 @@ static inline void serve(int descriptor)
     if (store_attach(store, "client") != STATUS_OK)
         _exit(70);
     signals_interrupt(store);
+    descriptor_own(descriptor, getpid()); /* as its parent would */
     struct stream_options options = {.in = descriptor,
                                      .out = descriptor,
                                      .idle_seconds = 30,
