@@ -203,6 +203,7 @@ fuzzers: $(FUZZERS)
 .PHONY: fuzz fuzzers
 
 bench: all $(PEERS) $(LIMITS) $(FILL) ## measure all beside its peers and the machine's limits (QUICK=1; ROWS='NAME...')
+	@$(MAKE) --no-print-directory STATIC=1 build/static/shmaild
 	@tests/bench/run.py $(BUILD) $(if $(filter-out 0,$(QUICK)),--quick) $(ROWS)
 
 bench-instructions: all ## count the instructions of a request of each verb, against the record

@@ -96,7 +96,7 @@ def answering(command, port, log, **options):
         yield f"inet:127.0.0.1:{port}", process
 
 
-def shmaild(place, pinned, options=(), office=None):
+def shmaild(place, pinned, options=(), office=None, program="shmaild"):
     """Private, or on the post office that is named."""
     for option in options:
         if option.startswith("--") and not place.has_option(option.split("=")[0]):
@@ -104,7 +104,7 @@ def shmaild(place, pinned, options=(), office=None):
     directory = place.new_directory("shmaild")
     options = [str(directory / "journal") if option == "JOURNAL" else option for option in options]
     whose = ["-e"] if office is None else ["-n", office]
-    command = [place.program("shmaild"), *whose, "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", *options]
+    command = [place.program(program), *whose, "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", *options]
     return announced(place.on_one_processor(command, pinned), directory / "log")
 
 

@@ -73,6 +73,12 @@ def smsp(verb, size=100, name="shmaild", options=(), office=None, once=False):
                 once)
 
 
+def connecting(name="shmaild", options=(), program="static/shmaild"):
+    """A connection for each request, of the static program: what a fork copies is less."""
+    return Load(name, lambda place, pinned: servers.shmaild(place, pinned, options, program=program), "smsp",
+                "COUNT", once=True)
+
+
 def durable(verb, size):
     """With room in the journal for a second of the fastest load: a server refuses what comes before its keeper has
     made more."""
