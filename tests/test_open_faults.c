@@ -5,6 +5,8 @@
 
 #include "named_segment.h"
 
+#include <dlfcn.h>
+
 static struct store_options options;
 
 /* The system is to blame, not who asks; a call that is only interrupted is made again. */
@@ -149,9 +151,12 @@ static void what_is_removed_meanwhile_is_made_anew(void)
 
 static long processors;
 
+/* A sanitizer asks for more. */
 long sysconf(int name)
 {
-    return name == _SC_NPROCESSORS_ONLN ? processors : -1;
+    long (*of_the_system)(int);
+    *(void **)&of_the_system = dlsym(RTLD_NEXT, "sysconf");
+    return name == _SC_NPROCESSORS_ONLN ? processors : of_the_system(name);
 }
 
 /* At most one hash a processor at a time, but one at least. */
