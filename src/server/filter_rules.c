@@ -79,6 +79,7 @@ static const struct filter_rule wide[] = {
        .values = {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET},
        .count = 3,
        .ignored = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME}}},
+    {SYS_sched_yield, {{0}}},
     {SYS_getpid, {{0}}},
     {SYS_gettid, {{0}}},
     {SYS_tgkill, {IS(FILTER_SIGNAL, 0)}}, /* abort(3), whose handler then goes on by a timer */

@@ -8,6 +8,7 @@
 #include "process.h"
 #include "transaction.h"
 
+#include <sched.h>
 #include <string.h>
 
 enum {
@@ -121,10 +122,9 @@ bool journal_await_room(struct store *store)
     return load32(&journal->failure) != 0 || (waits && load32(&journal->roomless) == 0);
 }
 
-/* Those whose records are there, and one of the others, who leads next. */
-void journal_wake(struct store *store, uint64_t sequence)
+/* Posts those who wait for records up to the sequence, or one of those who wait for later ones. */
+static void wake(struct store *store, uint64_t sequence, bool later)
 {
-    bool successor = false;
     for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         for (; taken; taken &= taken - 1) {
@@ -132,12 +132,20 @@ void journal_wake(struct store *store, uint64_t sequence)
             if (!process_has_slot(store, index))
                 continue;
             uint64_t wants = load64(&store->slots[index].settling);
-            if (wants && (wants <= sequence || !successor)) {
-                successor = successor || wants > sequence;
-                sem_post(&store->slots[index].wake);
-            }
+            if (wants == 0 || (wants > sequence) != later)
+                continue;
+            sem_post(&store->slots[index].wake);
+            if (later)
+                return;
         }
     }
+}
+
+/* First who leads next, so that the disk is not idle while the others wake. */
+void journal_wake(struct store *store, uint64_t sequence)
+{
+    wake(store, sequence, true);
+    wake(store, sequence, false);
 }
 
 void journal_lead(struct store *store)
@@ -180,6 +188,9 @@ enum status store_settle(struct store *store)
             break;
         }
         if (try_lead(store, slept)) {
+            if (store->groups)
+                (void)sched_yield(); /* others, who are about to have a record as well, go into the same group
+                                      */
             (void)journal_write_group(store, true, &more);
             journal_follow(store);
         } else {

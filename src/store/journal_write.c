@@ -219,6 +219,7 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     }
     write_runs(&group);
     *more = sequence <= assigned;
+    store->groups = group.count > 1;
     if (group.error) {
         journal_fail(store, group.error, "writing");
         return STATUS_READ_ONLY;
