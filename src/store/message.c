@@ -92,7 +92,7 @@ static enum status reserve_draft(struct store *store, size_t head, size_t pieces
 void draft_let_go(struct store *store)
 {
     block_t next = 0;
-    if (store->drafts_repeat && store->draft_block <= DRAFT_AHEAD_MAX && transaction_has_room(store, 16) &&
+    if (store->drafts_repeat && store->draft_block <= DRAFT_AHEAD_MAX &&
         block_allocate(store, store->draft_block, &next) == STATUS_OK)
         set32(store, at(store, next), 0);
     else
