@@ -75,7 +75,7 @@ struct stream *stream_open(const struct stream_options *options)
     memset(s, 0, offsetof(struct stream, batch));
     s->options = *options;
     s->in_kind = descriptor_kind(options->in);
-    s->out_kind = descriptor_kind(options->out);
+    s->out_kind = options->out == options->in ? s->in_kind : descriptor_kind(options->out);
     s->woke = clock_now();
     s->patience = (struct patience){
         .idle = options->idle_seconds,
@@ -284,11 +284,7 @@ static bool may_wait_in_recv(struct stream *s)
 {
     const struct timeval longest = {.tv_sec = s->patience.idle};
 
-    if (s->reads < READS_FEW) {
-        s->reads++;
-        return false;
-    }
-    if (s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
+    if (s->reads < READS_FEW || s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
         return false;
     }
     if (s->recv_seconds != s->patience.idle &&
@@ -334,7 +330,8 @@ enum status stream_read(struct stream *s, size_t most)
     if (now >= deadline) { /* a peer may be late and yet never silent */
         return STATUS_TIMED_OUT;
     }
-    if (s->more && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) { /* most likely the rest is there */
+    bool likely = s->more || s->reads == 0; /* the rest, or what came while this process was made */
+    if (likely && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) {
         status = take_input(s, MSG_DONTWAIT, &taken);
     } else if (patience_is_idle(&s->patience, now, deadline) && may_wait_in_recv(s)) {
         status = take_input(s, 0, &taken);
@@ -342,6 +339,7 @@ enum status stream_read(struct stream *s, size_t most)
             return STATUS_TIMED_OUT;
         }
     }
+    s->reads += s->reads < READS_FEW;
     while (status == STATUS_OK && taken == 0) {
         status = wait_for_input(s, deadline);
         if (status == STATUS_OK) {
