@@ -122,9 +122,8 @@ bool journal_read_at(struct journal_reader *reader, uint64_t offset, uint64_t ah
     if (!bytes)
         return false;
     *texts = bytes + sizeof(*record);
-    uint32_t crc = crc32c(journal_crc_begin(record), *texts, (size_t)journal_texts(record));
-    const char *end = *texts + journal_texts(record);
-    return record->crc == crc32c(crc, end, (size_t)(bytes + journal_size(record) - end));
+    return record->crc ==
+           crc32c(journal_crc_begin(record), *texts, (size_t)(journal_size(record) - sizeof(*record)));
 }
 
 uint64_t journal_read_seek(struct journal_reader *reader, uint64_t offset)
