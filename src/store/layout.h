@@ -273,7 +273,7 @@ struct store {
     uint64_t journal_bytes;
     enum store_sync sync;
     int64_t ahead;   /* nanoseconds that throttles take the clock to be ahead: tests let hours pass */
-    bool recovering; /* free account records are not listed until the end */
+    bool recovering; /* nobody else has it: no lock, no quota; free accounts are listed at the end */
 
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */

@@ -139,7 +139,8 @@ static enum status put_draft(struct store *store, account_t account, uint64_t id
         status = mailbox_put(store, account, record, store->slot->draft, id, &waited);
         set64(store, &record->newest, newest);
         set64(store, (uint64_t *)&message->received, (uint64_t)received);
-        set32(store, &store->slot->draft, 0);
+        if (status == STATUS_OK)
+            draft_let_go(store);
     } while (!transaction_finish(store, &status));
     return status;
 }

@@ -78,9 +78,12 @@ uint64_t get64(const struct store *store, const uint64_t *field)
     return entry ? entry->value : *field;
 }
 
+/* While the store is recovered nobody else has it. What a lock costs is that it waits until all that was
+ * written before, the text of a message, has left the processor. */
 void transaction_begin(struct store *store)
 {
-    lock_take(store);
+    if (!store->recovering)
+        lock_take(store);
     store->redo_count = 0;
     memset(store->redo_filter, 0, sizeof(store->redo_filter));
     store->wanted = 0;
@@ -113,7 +116,8 @@ void transaction_end(struct store *store, enum status status)
     }
     if (status == STATUS_GONE || status == STATUS_TAKEN || status == STATUS_NO_SESSION)
         journal_observe_all(store);
-    lock_release(store);
+    if (!store->recovering)
+        lock_release(store);
 }
 
 bool transaction_finish(struct store *store, enum status *status)
