@@ -9,6 +9,7 @@
 #include "mailbox_record.h"
 #include "message.h"
 #include "queue.h"
+#include "segment_ahead.h"
 #include "transaction.h"
 
 #include <stdlib.h>
@@ -17,7 +18,8 @@
 struct restore {
     struct store *store;
     uint64_t *as_of; /* per account: the sequence up to which the snapshot has it */
-    block_t last;    /* the oldest message of the queue that a snapshot is giving, newest first */
+    struct segment_ahead ahead;
+    block_t last; /* the oldest message of the queue that a snapshot is giving, newest first */
 };
 
 struct restore *restore_begin(struct store *store)
@@ -32,6 +34,7 @@ struct restore *restore_begin(struct store *store)
     restore->store = store;
     restore->as_of = as_of;
     store->recovering = true;
+    segment_ahead_begin(&restore->ahead, store);
     return restore;
 }
 
@@ -39,6 +42,7 @@ void restore_end(struct restore *restore)
 {
     struct store *store = restore->store;
     struct header *header = store->header;
+    (void)segment_ahead_end(&restore->ahead);
     store->recovering = false;
     header->accounts_free = 0;
     for (uint32_t i = header->accounts_used; i > 0; i--) {
@@ -241,7 +245,7 @@ static enum status restore_delete(struct restore *restore, const struct journal_
     return status == STATUS_NO_MESSAGE ? STATUS_OK : status;
 }
 
-enum status restore_record(struct restore *restore, const struct journal_record *record, const char *texts)
+static enum status make_again(struct restore *restore, const struct journal_record *record, const char *texts)
 {
     uint32_t most = restore->store->header->accounts_most;
     if (record->type == RECORD_EPOCH || record->type == RECORD_END)
@@ -270,4 +274,13 @@ enum status restore_record(struct restore *restore, const struct journal_record 
     default:
         return restore_delete(restore, record);
     }
+}
+
+enum status restore_record(struct restore *restore, const struct journal_record *record, const char *texts)
+{
+    segment_ahead_look(&restore->ahead);
+    enum status status = make_again(restore, record, texts);
+    if (status == STATUS_FULL_SEGMENT && segment_ahead_end(&restore->ahead))
+        status = make_again(restore, record, texts); /* with what was given back */
+    return status;
 }

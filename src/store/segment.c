@@ -134,6 +134,13 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
     return STATUS_OK;
 }
 
+void segment_give_back(struct store *store, uint64_t offset, uint64_t length)
+{
+    for (uint64_t unit = offset / PAGE; unit < (offset + length) / PAGE; unit++)
+        if (segment_has(store, unit * PAGE) && madvise(store->base + unit * PAGE, PAGE, MADV_REMOVE) == 0)
+            __atomic_fetch_and(&store->reserved[unit / 64], ~(UINT64_C(1) << (unit % 64)), __ATOMIC_RELEASE);
+}
+
 /* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
 static bool creation_lock(int fd, short type)
 {

@@ -25,6 +25,9 @@ uint32_t segment_header_crc(const struct header *);
 /* Reserves memory behind the range; call it without a lock. STATUS_FULL_SEGMENT: there is none. */
 enum status segment_reserve(struct store *, uint64_t offset, uint64_t length);
 
+/* Undoes that, for whole pages that nobody uses, in a store that nobody else has. */
+void segment_give_back(struct store *, uint64_t offset, uint64_t length);
+
 /* In a transaction: true if the field has memory; otherwise notes it in store->wanted, and the operation ends
  * with STATUS_FULL_SEGMENT, upon which transaction_finish reserves it and has the operation begin again. */
 static inline bool segment_wants(struct store *store, const void *field)
