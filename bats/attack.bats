@@ -106,6 +106,25 @@ half_open() { # in a network of its own
     expect_nothing_left
 }
 
+@test "a client that is gone before it is served still counts as its source" {
+    start_server --crypt-cost 1 --registrations 3
+    kill -STOP "$(maker)"
+    python3 - "$HOST" "$PORT" <<'END'
+import socket, struct, sys
+for number in range(5):
+    client = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    client.sendall(b"REGISTER gone%d secret\n" % number)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # reset
+    client.close()
+END
+    kill -CONT "$(maker)"
+    run ask "REGISTER late secret" WHY
+    assert_output --partial "KO"
+    run -0 ctl account list
+    [ "${#lines[@]}" -le 4 ]
+    expect_deserted
+}
+
 @test "1,000 connections that send garbage are ended, and leave nothing" {
     start_server
     remember

@@ -83,6 +83,7 @@ is_gone() { # pid
 @test "spares take no slot, and -c counts connections" {
     local first second third
     start_server --spare 4 --slots 2 -c 2 --per-source 2
+    eventually has_named "shmaild: spare" 2 # no more than there may be connections
     dial first
     dial second
     exec {third}<>"/dev/tcp/$HOST/$PORT"

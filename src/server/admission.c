@@ -52,10 +52,11 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     if (arrival->connection < 0) { /* most errors are those of a connection which has gone */
         return errno == EBADF || errno == EINVAL || errno == ENOTSOCK ? ADMISSION_BROKEN : ADMISSION_NONE;
     }
-    arrival->proxied = listener->behind_proxy;
-    arrival->source =
-        arrival->proxied ? (struct source){.kind = SOURCE_OTHER} : source_of(&address, arrival->connection);
-    if (!arrival->proxied && has_its_share(children, per_source, &arrival->source, &address, complaint)) {
+    arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
+    arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
+                                              : source_of(&address, arrival->connection);
+    if (!arrival->caller.proxied &&
+        has_its_share(children, per_source, &arrival->source, &address, complaint)) {
         (void)close(arrival->connection);
         return ADMISSION_NONE;
     }

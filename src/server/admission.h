@@ -5,6 +5,7 @@
 #include "children.h"
 #include "complaint.h"
 #include "listener.h"
+#include "peer.h"
 #include "source.h"
 
 #include <stdbool.h>
@@ -13,8 +14,8 @@
 /* A connection that was accepted and has no process yet. */
 struct arrival {
     int connection;
-    bool proxied; /* its listener is for a proxy, whose address is nobody's */
-    struct source source;
+    struct caller caller;
+    struct source source; /* SOURCE_OTHER where a proxy speaks for it */
 };
 
 enum admission {

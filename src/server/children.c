@@ -155,7 +155,8 @@ size_t children_of(const struct children *children, const struct source *source)
     return count;
 }
 
-bool children_hand_over(struct children *children, int connection, bool proxied, const struct source *source)
+bool children_hand_over(struct children *children, int connection, const struct caller *caller,
+                        const struct source *source)
 {
     if (children->idle == 0 || children->handed == CHILDREN_HANDED_MAX) {
         return false;
@@ -166,10 +167,10 @@ bool children_hand_over(struct children *children, int connection, bool proxied,
             continue;
         }
         descriptor_own(connection, child->pid);
-        if (spare_give(child->channel, connection, proxied)) {
+        if (spare_give(child->channel, connection, caller)) {
             child->connection = connection;
             child->source = *source;
-            child->proxied = proxied;
+            child->caller = *caller;
             children->idle--;
             children->handed++;
             return true;

@@ -6,6 +6,7 @@
 #ifndef SHMAIL_CHILDREN_H
 #define SHMAIL_CHILDREN_H
 
+#include "peer.h"
 #include "source.h"
 
 #include <poll.h>
@@ -16,7 +17,7 @@
 struct child {
     pid_t pid;
     struct source source; /* of its connection */
-    bool proxied;         /* that comes through a proxy */
+    struct caller caller; /* as long as it is not its own */
     int channel;          /* to a spare; -1: it serves */
     int connection;       /* handed to it through the channel, which it has not yet said to have; -1: none */
 };
@@ -59,7 +60,7 @@ size_t children_serving(const struct children *);
 size_t children_of(const struct children *, const struct source *);
 
 /* Gives the connection to an idle spare. False: there is none, or too many others are slow to take theirs. */
-bool children_hand_over(struct children *, int connection, bool proxied, const struct source *);
+bool children_hand_over(struct children *, int connection, const struct caller *, const struct source *);
 
 /* Spares that were given a connection are listened to until they have said that they have it; then their
  * channels are closed. Returns how many are to be polled. */

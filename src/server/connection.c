@@ -98,7 +98,7 @@ static bool identify(struct store *store, int in, size_t per_source, struct peer
 
 int connection_serve(struct store *store, const struct settings *settings,
                      const struct stream_options *limits, int in, int out, size_t proxied,
-                     struct sandbox *sandbox)
+                     const struct caller *caller, struct sandbox *sandbox)
 {
     struct stream_options options = *limits;
     struct peer peer;
@@ -108,7 +108,7 @@ int connection_serve(struct store *store, const struct settings *settings,
     options.sleep_mask = signals_sleep_mask();
     options.closing = signals_closing();
     options.let_in = signals_open;
-    peer_of(in, &peer);
+    peer_of(in, caller, &peer);
     struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
     if (stream == NULL) {
         log_error("%s: turned away: %s", peer.name, status_text(STATUS_NO_MEMORY));

@@ -180,7 +180,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     descriptor_tune(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
     return connection_serve(store, &options->settings, &options->limits, STDIN_FILENO, STDOUT_FILENO,
-                            options->proxy ? SIZE_MAX : 0, &sandbox);
+                            options->proxy ? SIZE_MAX : 0, NULL, &sandbox);
 }
 
 /* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
@@ -226,7 +226,8 @@ int main(int argc, char **argv)
     static struct sandbox sandbox;
     static struct store *store; /* until the process ends: there is no close */
     char why[LINE];
-    bool error_was_open = descriptors_fill(), proxied = false;
+    struct caller caller = {0};
+    bool error_was_open = descriptors_fill();
 
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
     open_log(&options, error_was_open);
@@ -250,14 +251,14 @@ int main(int argc, char **argv)
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
-    int connected = parent_run(&listeners, store, &sandbox, &limits, &proxied);
+    int connected = parent_run(&listeners, store, &sandbox, &limits, &caller);
     while (connected == PARENT_DAMAGED) {
         store = rebuild(store, &options, &listeners, &sandbox);
-        connected = parent_run(&listeners, store, &sandbox, &limits, &proxied);
+        connected = parent_run(&listeners, store, &sandbox, &limits, &caller);
     }
     if (connected >= 0) {
         end_child(connection_serve(store, &options.settings, &options.limits, connected, connected,
-                                   proxied ? limits.per_source : 0, NULL));
+                                   caller.proxied ? limits.per_source : 0, &caller, NULL));
     }
     log_info("stopped");
     return EX_OK;

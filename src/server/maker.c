@@ -67,17 +67,17 @@ pid_t maker_fork(struct maker *maker)
 
 /* In the new process: its connection, or the end of a spare that gets none. */
 static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
-                 bool *proxied)
+                 struct caller *caller)
 {
     int connection = descriptor;
 
-    *proxied = order->proxied;
+    *caller = order->caller;
     if (order->is_spare) {
         (void)prctl(PR_SET_NAME, "shmaild: spare");
     }
     sandbox_end_processes(sandbox);
     if (order->is_spare) {
-        connection = spare_wait(descriptor, proxied);
+        connection = spare_wait(descriptor, caller);
     }
     if (connection < 0) {
         _exit(EX_OK);
@@ -105,7 +105,7 @@ static void pause_with(int channel)
     }
 }
 
-int maker_run(struct maker *maker, const struct sandbox *sandbox, bool *proxied)
+int maker_run(struct maker *maker, const struct sandbox *sandbox, struct caller *caller)
 {
     struct complaint complaint = {0};
     struct maker_order order;
@@ -128,20 +128,22 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, bool *proxied)
         }
         if (pid == 0) {
             (void)close(maker->channel);
-            return begin(descriptor, &order, sandbox, proxied);
+            return begin(descriptor, &order, sandbox, caller);
         }
         (void)close(descriptor);
     }
 }
 
-bool maker_order(struct maker *maker, int descriptor, bool is_spare, bool proxied)
+bool maker_order(struct maker *maker, int descriptor, bool is_spare, const struct caller *caller)
 {
-    const struct maker_order order = {
-        .place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare, .proxied = proxied};
+    struct maker_order order = {.place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare};
 
     if (maker->pid == 0 || maker->ordered - maker->heard == MAKER_ORDERS_MOST) {
         errno = EAGAIN;
         return false;
+    }
+    if (caller != NULL) {
+        order.caller = *caller;
     }
     __atomic_store_n(&maker->made[order.place], 0, __ATOMIC_RELAXED);
     if (!pass_give(maker->channel, descriptor, &order, sizeof order)) {

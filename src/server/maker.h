@@ -7,6 +7,7 @@
 #ifndef SHMAIL_MAKER_H
 #define SHMAIL_MAKER_H
 
+#include "peer.h"
 #include "sandbox.h"
 
 #include <sched.h>
@@ -31,7 +32,7 @@ struct maker {
 struct maker_order {
     uint32_t place; /* in made */
     bool is_spare;
-    bool proxied;
+    struct caller caller; /* of the connection */
 };
 
 /* Memory for the numbers, once. False: errno tells. */
@@ -41,12 +42,12 @@ bool maker_prepare(struct maker *);
 pid_t maker_fork(struct maker *);
 
 /* The maker: carries out orders until the parent is gone. Returns in each process that it makes, with its
- * connection, in the sandbox, and whether that comes through a proxy. */
-int maker_run(struct maker *, const struct sandbox *, bool *proxied);
+ * connection, in the sandbox, and what is known of that. */
+int maker_run(struct maker *, const struct sandbox *, struct caller *);
 
-/* Orders a process for the descriptor, of which the caller keeps its own. False: there is no maker, or it has
- * as many orders as it can hold; errno tells. */
-bool maker_order(struct maker *, int descriptor, bool is_spare, bool proxied);
+/* Orders a process for the descriptor, of which one's own is kept; caller: NULL for a spare. False: there is
+ * no maker, or it has as many orders as it can hold; errno tells. */
+bool maker_order(struct maker *, int descriptor, bool is_spare, const struct caller *);
 
 /* The process of the oldest order that was not heard of; 0: it is not made yet. */
 pid_t maker_hear(struct maker *);

@@ -116,7 +116,7 @@ static void want_checker(struct parent *p)
 }
 
 /* Without a maker connections wait. In what it makes: the connection. */
-static int want_maker(struct parent *p, bool *proxied)
+static int want_maker(struct parent *p, struct caller *caller)
 {
     if (p->maker.pid != 0 || p->pause_until > clock_now()) {
         return -1;
@@ -124,7 +124,7 @@ static int want_maker(struct parent *p, bool *proxied)
     pid_t pid = maker_fork(&p->maker);
     if (pid == 0) {
         close_all(p);
-        return maker_run(&p->maker, p->sandbox, proxied);
+        return maker_run(&p->maker, p->sandbox, caller);
     }
     if (pid < 0) {
         back_off(p, "cannot make a process to make others", errno);
@@ -144,7 +144,7 @@ static void hear_maker(struct parent *p)
 static void put_back(struct parent *p, const struct child *child)
 {
     if (child->connection >= 0) {
-        p->waiting[p->waiting_count++] = (struct arrival){child->connection, child->proxied, child->source};
+        p->waiting[p->waiting_count++] = (struct arrival){child->connection, child->caller, child->source};
     }
 }
 
@@ -279,12 +279,12 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
  * there is none waits. */
 static void serve(struct parent *p, const struct arrival *arrival)
 {
-    if (children_hand_over(&p->children, arrival->connection, arrival->proxied, &arrival->source)) {
+    if (children_hand_over(&p->children, arrival->connection, &arrival->caller, &arrival->source)) {
         return;
     }
-    if (maker_order(&p->maker, arrival->connection, false, arrival->proxied)) {
+    if (maker_order(&p->maker, arrival->connection, false, &arrival->caller)) {
         children_ask(&p->children, &(struct child){.source = arrival->source,
-                                                   .proxied = arrival->proxied,
+                                                   .caller = arrival->caller,
                                                    .channel = -1,
                                                    .connection = arrival->connection});
         return;
@@ -328,7 +328,7 @@ static void keep_spares(struct parent *p)
             back_off(p, "cannot make a channel to a spare process", errno);
             return;
         }
-        bool ordered = maker_order(&p->maker, ends[1], true, false);
+        bool ordered = maker_order(&p->maker, ends[1], true, NULL);
         int error = errno;
         (void)close(ends[1]);
         if (!ordered) {
@@ -425,7 +425,7 @@ static void end_everybody(struct parent *p)
 }
 
 int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
-               const struct parent_limits *limits, bool *proxied)
+               const struct parent_limits *limits, struct caller *caller)
 {
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
 
@@ -441,7 +441,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     want_keeper(&parent);
     want_checker(&parent);
     for (;;) {
-        int connection = want_maker(&parent, proxied);
+        int connection = want_maker(&parent, caller);
         if (connection >= 0) {
             return connection;
         }

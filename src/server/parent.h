@@ -3,6 +3,7 @@
 #define SHMAIL_PARENT_H
 
 #include "listener.h"
+#include "peer.h"
 #include "sandbox.h"
 #include "store.h"
 
@@ -23,12 +24,12 @@ enum {
     PARENT_DAMAGED = -2, /* a check after a crash has failed; no child is left, the listeners are open */
 };
 
-/* Returns in each child with its connected descriptor, which is the child's to close, and in *proxied whether
- * it comes through a proxy; the child has no listeners, and is in the sandbox. In the parent it returns one
+/* Returns in each child with its connected descriptor, which is the child's to close, and in *caller what is
+ * known of it; the child has no listeners, and is in the sandbox. In the parent it returns one
  * of the above. Beside the children it keeps a keeper of the journal, where there is one, and has the store
  * checked after a crash. Needs signals_prepare.
  */
 int parent_run(struct listeners *, struct store *, struct sandbox *, const struct parent_limits *,
-               bool *proxied);
+               struct caller *);
 
 #endif

@@ -29,13 +29,21 @@ static void set_address(const struct address *address, struct peer *peer)
     peer->source = source_of_address(address);
 }
 
-void peer_of(int descriptor, struct peer *peer)
+/* True for an address that tells who it is; unix sockets have none, but credentials. */
+static bool is_told(const struct caller *caller)
+{
+    return caller != NULL && caller->from.length > 0 && caller->from.socket.any.sa_family != AF_UNIX;
+}
+
+void peer_of(int descriptor, const struct caller *caller, struct peer *peer)
 {
     struct address address = {.length = sizeof address.socket};
     struct ucred credentials;
     socklen_t size = sizeof credentials;
 
-    if (getpeername(descriptor, &address.socket.any, &address.length) != 0) {
+    if (is_told(caller)) {
+        set_address(&caller->from, peer);
+    } else if (getpeername(descriptor, &address.socket.any, &address.length) != 0) {
         bool gone = errno != ENOTSOCK; /* before it was served: nobody knows who it was */
         (void)snprintf(peer->name, sizeof peer->name, "%s", gone ? "somebody gone" : "stdin");
         peer->source = gone ? (struct source){.kind = SOURCE_OTHER} : source_of_user(getuid());

@@ -15,11 +15,9 @@ bool spare_channel(int ends[static 2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0;
 }
 
-bool spare_give(int channel, int connection, bool proxied)
+bool spare_give(int channel, int connection, const struct caller *caller)
 {
-    char byte = (char)proxied;
-
-    return pass_give(channel, connection, &byte, sizeof byte);
+    return pass_give(channel, connection, caller, sizeof *caller);
 }
 
 bool spare_has_taken(int channel)
@@ -29,22 +27,20 @@ bool spare_has_taken(int channel)
     return recv(channel, &byte, 1, MSG_DONTWAIT) == 1;
 }
 
-int spare_wait(int channel, bool *proxied)
+int spare_wait(int channel, struct caller *caller)
 {
     int connection = -1;
-    char byte = 0;
 
     while (connection < 0 && *signals_closing() == 0) {
         struct pollfd poll = {.fd = channel, .events = POLLIN};
         int ready = ppoll(&poll, 1, NULL, signals_sleep_mask());
         if (ready > 0) {
-            connection = pass_take(channel, &byte, sizeof byte);
+            connection = pass_take(channel, caller, sizeof *caller);
         }
         if (connection < 0 && (ready > 0 || errno != EINTR)) {
             return -1;
         }
     }
-    *proxied = byte != 0;
     if (connection >= 0) {
         /* From here on the death of this process is that of the connection. Where nobody hears it, the parent
          * is dead, and its children go on serving. */

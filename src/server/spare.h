@@ -2,20 +2,21 @@
 #ifndef SHMAIL_SPARE_H
 #define SHMAIL_SPARE_H
 
+#include "peer.h"
+
 #include <stdbool.h>
 
 /* Makes the two ends of a spare's channel, the first one the parent's. */
 bool spare_channel(int ends[static 2]);
 
-/* Sends the connection down the parent's end, and whether it comes through a proxy. False: nobody is there,
- * or it is full. */
-bool spare_give(int channel, int connection, bool proxied);
+/* Sends the connection down the parent's end. False: nobody is there, or it is full. */
+bool spare_give(int channel, int connection, const struct caller *);
 
 /* True once the spare has said that it has the connection. */
 bool spare_has_taken(int channel);
 
 /* The spare's side: waits for its connection and says that it has it. -1: told to end, or the parent is gone.
  */
-int spare_wait(int channel, bool *proxied);
+int spare_wait(int channel, struct caller *);
 
 #endif
