@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -30,6 +31,7 @@ static char body[400000];
 static uint64_t memory = UINT64_MAX; /* bytes that the machine has for the segment */
 static int threads;
 static bool threads_are_refused;
+static bool nothing_is_taken_back;
 
 int posix_fallocate(int fd, off_t offset, off_t length)
 {
@@ -37,6 +39,15 @@ int posix_fallocate(int fd, off_t offset, off_t length)
     if (fstat(fd, &about) != 0 || (uint64_t)about.st_blocks * 512 + (uint64_t)length > memory)
         return ENOSPC;
     return syscall(SYS_fallocate, fd, 0, offset, length) == 0 ? 0 : errno;
+}
+
+int madvise(void *place, size_t length, int advice)
+{
+    if (advice == MADV_REMOVE && nothing_is_taken_back) {
+        errno = EINVAL;
+        return -1;
+    }
+    return (int)syscall(SYS_madvise, place, length, advice);
 }
 
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *context)
@@ -126,6 +137,15 @@ static void what_nobody_has_used_is_given_back(void)
     EXPECT_CLEAN(store);
 }
 
+static void what_cannot_be_given_back_stays_reserved(void)
+{
+    nothing_is_taken_back = true;
+    begin_with_memory_ahead(&roomy, WORTH + AHEAD);
+    restore_end(restore);
+    EXPECT(segment_has(store, store->arena + (uint64_t)(WORTH + AHEAD - 1) * PAGE));
+    EXPECT_CLEAN(store);
+}
+
 static void who_finds_no_memory_gets_what_was_reserved_ahead(void)
 {
     begin_with_memory_ahead(&roomy, WORTH + AHEAD);
@@ -205,6 +225,7 @@ static void a_large_post_office_is_as_it_was(void)
 static const struct harness_test tests[] = {
     {"what a recovery has reserved ahead and nobody has used is given back",
      what_nobody_has_used_is_given_back},
+    {"what cannot be given back stays reserved", what_cannot_be_given_back_stays_reserved},
     {"a recovery that finds no memory gets what was reserved ahead",
      who_finds_no_memory_gets_what_was_reserved_ahead},
     {"a recovery reserves the arena ahead to its last page, and can fill it",

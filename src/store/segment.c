@@ -137,7 +137,7 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
 void segment_give_back(struct store *store, uint64_t offset, uint64_t length)
 {
     for (uint64_t unit = offset / PAGE; unit < (offset + length) / PAGE; unit++)
-        if (segment_has(store, unit * PAGE) && madvise(store->base + unit * PAGE, PAGE, MADV_REMOVE) == 0)
+        if (madvise(store->base + unit * PAGE, PAGE, MADV_REMOVE) == 0)
             __atomic_fetch_and(&store->reserved[unit / 64], ~(UINT64_C(1) << (unit % 64)), __ATOMIC_RELEASE);
 }
 
