@@ -21,13 +21,28 @@ struct buffer {
 /* bytes never point into the buffer itself. */
 bool buffer_append(struct buffer *, const void *bytes, size_t length);
 bool buffer_append_text(struct buffer *, const char *text);
-bool buffer_append_byte(struct buffer *, char byte);
 bool buffer_append_number(struct buffer *, uint64_t number); /* decimal */
 __attribute__((format(printf, 2, 3))) bool buffer_print(struct buffer *, const char *format, ...);
 
 /* Makes room for length more bytes and returns where they go; the caller adds to ->length what it wrote.
  * NULL: no room, and failed is set. */
-char *buffer_reserve(struct buffer *, size_t length);
+char *buffer_reserve_anew(struct buffer *, size_t length);
+static inline char *buffer_reserve(struct buffer *buffer, size_t length)
+{
+    return length < buffer->capacity - buffer->length ? buffer->bytes + buffer->length
+                                                      : buffer_reserve_anew(buffer, length);
+}
+
+static inline bool buffer_append_byte(struct buffer *buffer, char byte)
+{
+    char *room = buffer_reserve(buffer, 1);
+    if (room == NULL) {
+        return false;
+    }
+    *room = byte;
+    buffer->length++;
+    return true;
+}
 
 /* Drops the first length bytes; what remains moves to the front. */
 void buffer_consume(struct buffer *, size_t length);

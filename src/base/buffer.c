@@ -42,7 +42,7 @@ static bool fits_cap(const struct buffer *buffer, size_t length)
     return buffer->length <= most && length <= most - buffer->length;
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t length)
+char *buffer_reserve_anew(struct buffer *buffer, size_t length)
 {
     if (!fits_cap(buffer, length)) {
         buffer->failed = true;
@@ -73,11 +73,6 @@ bool buffer_append(struct buffer *buffer, const void *bytes, size_t length)
 bool buffer_append_text(struct buffer *buffer, const char *text)
 {
     return buffer_append(buffer, text, strlen(text));
-}
-
-bool buffer_append_byte(struct buffer *buffer, char byte)
-{
-    return buffer_append(buffer, &byte, 1);
 }
 
 bool buffer_append_number(struct buffer *buffer, uint64_t number)
