@@ -17,7 +17,7 @@
 struct child {
     pid_t pid;
     struct source source; /* of its connection */
-    struct caller caller; /* as long as it is not its own */
+    struct caller caller; /* what is known of that, should it have to go to another process */
     int channel;          /* to a spare; -1: it serves */
     int connection;       /* handed to it through the channel, which it has not yet said to have; -1: none */
 };

@@ -1,6 +1,6 @@
-/* parent.c: accepts, forks, reaps, and ends its children when it is told to end. It reads no byte of any
- * client, takes no lock of the store, and stays when descriptors, processes or memory run out: it waits and
- * goes on. */
+/* parent.c: accepts, has children made, reaps them, and ends them when it is told to end. It reads no byte of
+ * any client, takes no lock of the store, and stays when descriptors, processes or memory run out: it waits
+ * and goes on. */
 #include "parent.h"
 
 #include "admission.h"

@@ -25,8 +25,8 @@ uint32_t segment_header_crc(const struct header *);
 /* Reserves memory behind the range; call it without a lock. STATUS_FULL_SEGMENT: there is none. */
 enum status segment_reserve(struct store *, uint64_t offset, uint64_t length);
 
-/* Undoes that, for whole pages that are reserved and nobody uses, in a store that nobody else has. Those that
- * the kernel does not take stay reserved. */
+/* Undoes that, for whole pages that nobody uses, reserved or not, in a store that nobody else has. Those that
+ * the kernel does not take stay as they are. */
 void segment_give_back(struct store *, uint64_t offset, uint64_t length);
 
 /* In a transaction: true if the field has memory; otherwise notes it in store->wanted, and the operation ends
