@@ -233,7 +233,9 @@ static size_t sleep_for_work(struct parent *p)
     bool retries = !paused && p->waiting_count > 0 && !is_full(p);
     bool hears = p->maker.ordered != p->maker.heard; /* it says nothing itself */
     bool fills = !paused && children_idle(&p->children) < spares_wanted(p);
-    bool naps = !paused && !retries && (hears || fills);
+    bool lacks =
+        p->maker.pid == 0 || (p->keeper == 0 && store_has_journal(p->store)); /* since a pause just ended */
+    bool naps = !paused && !retries && (hears || fills || lacks);
     size_t count = accepts ? p->listeners->count : 0;
     struct timespec left = deadline_left(naps ? clock_now() + QUIET : p->pause_until);
 
