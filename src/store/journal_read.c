@@ -145,33 +145,37 @@ uint64_t journal_read_seek(struct journal_reader *reader, uint64_t offset)
     return reader->size;
 }
 
-/* What is not sound at the expected place: did it use to be? A later epoch tells as well: what is lost may be
- * the very record that began it. */
-static enum journal_found judge(struct journal_reader *reader)
+enum journal_found journal_read_later(struct journal_reader *reader, uint64_t offset)
 {
     struct journal_record record;
     const char *texts;
-    uint64_t expected = reader->sequence + 1;
+    while ((offset = journal_read_seek(reader, offset)) < reader->size) {
+        bool sound = journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts);
+        if (errno)
+            return FOUND_TROUBLE;
+        sound = sound && !(record.flags & RECORD_SNAPSHOT) && record.sequence > reader->sequence;
+        if (sound && record.synced > reader->sequence)
+            return FOUND_DAMAGE;
+        offset += sound ? journal_size(&record) : 8;
+    }
+    return errno ? FOUND_TROUBLE : FOUND_END;
+}
+
+/* What is not sound at the expected place: did it use to be? */
+static enum journal_found judge(struct journal_reader *reader)
+{
     reader->bad = reader->offset;
     if (errno)
         return FOUND_TROUBLE;
     if (reader->snapshot)
         return FOUND_DAMAGE; /* it was whole on disk before its header said so */
-    for (uint64_t offset = reader->offset; (offset = journal_read_seek(reader, offset + 8)) < reader->size;) {
-        if (journal_read_at(reader, offset, EPOCHS_AHEAD, &record, &texts)) {
-            if (!(record.flags & RECORD_SNAPSHOT) && record.synced >= expected)
-                return FOUND_DAMAGE;
-        } else if (errno) {
-            return FOUND_TROUBLE;
-        }
-    }
-    return errno ? FOUND_TROUBLE : FOUND_END;
+    return journal_read_later(reader, reader->offset);
 }
 
 enum journal_found journal_read(struct journal_reader *reader, struct journal_record *record,
                                 const char **texts)
 {
-    if (reader->snapshot && reader->offset == reader->header.log) {
+    if (reader->snapshot && reader->offset >= reader->header.log) {
         reader->snapshot = false;
         reader->sequence = reader->header.first;
     }

@@ -51,6 +51,11 @@ bool journal_read_at(struct journal_reader *, uint64_t offset, uint64_t ahead, s
  * tells. */
 uint64_t journal_read_seek(struct journal_reader *, uint64_t offset);
 
+/* Whether some record of the log from offset on, further on in the sequence than the last one, says that the
+ * one after that had been on disk: FOUND_DAMAGE, FOUND_END (none does) or FOUND_TROUBLE. A later epoch tells
+ * as well: what is lost may be the very record that began it. */
+enum journal_found journal_read_later(struct journal_reader *, uint64_t offset);
+
 /* The next record and its texts, which hold until the next call. */
 enum journal_found journal_read(struct journal_reader *, struct journal_record *, const char **texts);
 

@@ -90,20 +90,6 @@ void journal_scan_close(struct journal_scan *scan)
 
 /* ---- what is no record ---- */
 
-/* Some record from there on says that the one after the last sound one had been on disk. */
-static bool was_on_disk(struct journal_scan *scan, uint64_t offset)
-{
-    struct journal_record record;
-    const char *texts;
-    while ((offset = journal_read_seek(&scan->reader, offset)) < scan->reader.size) {
-        bool found = counts(scan, offset, &record, &texts);
-        if (errno || (found && record.synced > scan->reader.sequence))
-            return true;
-        offset += found ? journal_size(&record) : STEP;
-    }
-    return false;
-}
-
 static const char *unreadable_page(const struct journal_scan *scan, uint64_t from, uint64_t to)
 {
     char page[DISK_PAGE];
@@ -180,8 +166,8 @@ static enum scan_found pass_over(struct journal_scan *scan)
         return SCAN_TROUBLE;
     if (!found && !snapshot)
         return finish(scan);
-    bool acknowledged = snapshot || was_on_disk(scan, place);
-    if (errno)
+    enum journal_found lost = snapshot ? FOUND_DAMAGE : journal_read_later(reader, place);
+    if (lost == FOUND_TROUBLE)
         return SCAN_TROUBLE;
     const char *trouble = unreadable_page(scan, reader->offset, place);
     scan->offset = reader->offset;
@@ -200,7 +186,7 @@ static enum scan_found pass_over(struct journal_scan *scan)
     reader->offset = place;
     snprintf(scan->reason, sizeof(scan->reason), "%s%s%s", reason, trouble ? ": " : "",
              trouble ? trouble : "");
-    return acknowledged ? SCAN_DAMAGE : SCAN_TORN;
+    return lost == FOUND_DAMAGE ? SCAN_DAMAGE : SCAN_TORN;
 }
 
 /* ---- what is one ---- */
