@@ -148,8 +148,8 @@ static void put_back(struct parent *p, const struct child *child)
     }
 }
 
-/* What it has not made will be asked of the next one. */
-static void lose_maker(struct parent *p)
+/* It has ended. What it has not made will be asked of the next one. */
+static void forget_maker(struct parent *p)
 {
     struct child child;
 
@@ -161,7 +161,6 @@ static void lose_maker(struct parent *p)
         }
         put_back(p, &child);
     }
-    back_off(p, "the process that makes others has ended", ECHILD);
 }
 
 /* A connection that a spare has died with, untouched, goes to another process. */
@@ -202,7 +201,8 @@ static void reap(struct parent *p)
         }
         if (pid == p->maker.pid) {
             child_note_death(pid, status);
-            lose_maker(p);
+            forget_maker(p);
+            back_off(p, "the process that makes others has ended", ECHILD);
         }
         reap_child(p, pid, status);
     }
@@ -379,17 +379,11 @@ static void let_go(struct parent *p)
 /* So that nothing is made any more; what it has made is known. */
 static void end_maker(struct parent *p)
 {
-    int64_t deadline = clock_now() + END_KILLED;
-
     if (p->maker.pid > 0) {
         (void)kill(p->maker.pid, SIGKILL);
-    }
-    while (p->maker.pid > 0 && clock_now() < deadline) {
-        struct timespec left = deadline_left(deadline);
-        reap(p);
-        if (p->maker.pid > 0) {
-            (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+        while (waitpid(p->maker.pid, NULL, 0) < 0 && errno == EINTR) {
         }
+        forget_maker(p);
     }
 }
 
