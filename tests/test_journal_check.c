@@ -71,6 +71,51 @@ static void what_nobody_knows_to_be_synced_is_said_to_be_that(void)
     EXPECT_SAID("note journal.0 offset 6864: the last record is torn, and was never synced");
 }
 
+/* Else what comes next would be numbered as what the snapshot has, and be passed over one day. */
+static void a_log_that_ends_before_its_snapshot_does_is_damaged(void)
+{
+    char zeros[BYTES_MAX] = {0};
+    make_captured();
+    uint64_t first = journal.header.log;
+    put_bytes(journal.active, first, zeros, journal.end - first);
+    EXPECT_EQ(scene_recover("journal").status, STATUS_MISMATCH);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_EQ(journal_reaches() - journal.header.first, 3);
+    EXPECT_SAID(": 3 records are missing here, which the snapshot has\n");
+    EXPECT(repair_journal("journal") > 0);
+    EXPECT_EQ(check_journal("journal"), 0);
+    EXPECT_EQ(scene_recover("journal").sequence, journal_reaches());
+}
+
+/* A sound record that no journal comes to. */
+static void a_sequence_beyond_all_is_mended(void)
+{
+    make_captured();
+    struct place *place = journal.places;
+    EXPECT_EQ(place->record.type, RECORD_ACCOUNT);
+    place->record.received = -1;
+    seal(&place->record, (char *)journal.bytes[journal.active] + place->offset + sizeof(place->record));
+    put_bytes(journal.active, place->offset, &place->record, sizeof(place->record));
+    EXPECT_EQ(scene_recover("journal").status, STATUS_MISMATCH);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT(repair_journal("journal") > 0);
+    EXPECT_EQ(check_journal("journal"), 0);
+    EXPECT_EQ(scene_recover("journal").sequence, JOURNAL_FIRST_MAX / 2);
+    EXPECT_EQ(check_journal("journal"), 0);
+}
+
+static void a_header_that_begins_beyond_all_is_damaged(void)
+{
+    make_captured();
+    journal.header.first = JOURNAL_FIRST_MAX + 1;
+    journal.header.crc = journal_header_crc(&journal.header);
+    put_bytes(journal.active, 0, &journal.header, sizeof(journal.header));
+    EXPECT_EQ(scene_recover("journal").status, STATUS_MISMATCH);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_EQ(repair_journal("journal"), 0);
+    EXPECT_EQ(scene_recover("journal").sequence, journal_last());
+}
+
 /* A sound record of an epoch that nothing has begun. */
 static void an_epoch_without_a_beginning_is_said(void)
 {
@@ -225,6 +270,10 @@ static const struct harness_test tests[] = {
     {"records that are missing are counted", records_that_are_missing_are_counted},
     {"what nobody knows to be synced is said to be that", what_nobody_knows_to_be_synced_is_said_to_be_that},
     {"an epoch without a beginning is said", an_epoch_without_a_beginning_is_said},
+    {"a log that ends before its snapshot does is damaged",
+     a_log_that_ends_before_its_snapshot_does_is_damaged},
+    {"a sequence beyond all is mended", a_sequence_beyond_all_is_mended},
+    {"a header that begins beyond all is damaged", a_header_that_begins_beyond_all_is_damaged},
     {"a journal of many accounts is checked", a_journal_of_many_accounts_is_checked},
     {"an account that there is no room for takes no memory",
      an_account_that_there_is_no_room_for_takes_no_memory},

@@ -28,7 +28,8 @@ static bool is_hit(size_t index, const struct damage *damage)
     return place->offset < damage->offset + damage->length && damage->offset < place->offset + place->size;
 }
 
-/* The prefix before what is hit first, unless some later sound record says that this was on disk. */
+/* The prefix before what is hit first, unless some later sound record says that this was on disk, or the
+ * snapshot has it. */
 static struct expectation of_damage(const struct damage *damage)
 {
     size_t first = 0;
@@ -47,10 +48,12 @@ static struct expectation of_damage(const struct damage *damage)
     for (size_t i = first + 1; i < journal.count; i++)
         if (journal.places[i].record.synced >= place->record.sequence && !is_hit(i, damage))
             return refused;
+    if (journal_reaches() >= place->record.sequence)
+        return refused;
     return (struct expectation){.sequence = place->record.sequence - 1};
 }
 
-/* Nothing that comes later can say anything. */
+/* Nothing that comes later can say anything, but the snapshot. */
 static struct expectation of_cut(size_t length)
 {
     struct expectation expectation = {.sequence = journal.header.first};
@@ -61,7 +64,7 @@ static struct expectation of_cut(size_t length)
         if (place->offset + place->size <= length)
             expectation.sequence =
                 place->record.flags & RECORD_SNAPSHOT ? journal.header.first : place->record.sequence;
-        else if (place->record.flags & RECORD_SNAPSHOT)
+        else if (place->record.flags & RECORD_SNAPSHOT || journal_reaches() >= place->record.sequence)
             return (struct expectation){.refused = true, .offset = place->offset};
         else
             break;

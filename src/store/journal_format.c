@@ -29,6 +29,12 @@ uint32_t journal_header_crc(const struct journal_header *header)
     return crc32c(0, &copy, sizeof(copy));
 }
 
+bool journal_header_is_sound(const struct journal_header *header)
+{
+    return header->magic == JOURNAL_MAGIC && header->crc == journal_header_crc(header) &&
+           header->first <= JOURNAL_FIRST_MAX;
+}
+
 bool journal_is_plausible(const struct journal_record *record)
 {
     return record->magic == RECORD_MAGIC && record->type >= RECORD_EPOCH && record->type < RECORD_TYPES &&

@@ -13,6 +13,9 @@
 #define JOURNAL_MAGIC UINT64_C(0x314c4e524a4d4853) /* "SHMJRNL1" */
 #define RECORD_MAGIC 0x4352534au                   /* "JSRC" */
 
+/* Where a log may begin: after a thousand million records a second for 146 years. */
+#define JOURNAL_FIRST_MAX (UINT64_C(1) << 62)
+
 enum {
     JOURNAL_VERSION = 1,
     JOURNAL_HEADER_SIZE = 4096,
@@ -86,6 +89,9 @@ uint32_t journal_crc_begin(const struct journal_record *);
 uint32_t journal_crc_end(const struct journal_record *, uint32_t crc);
 
 uint32_t journal_header_crc(const struct journal_header *);
+
+/* Magic, checksum, and a sequence to begin with that some journal may have come to. */
+bool journal_header_is_sound(const struct journal_header *);
 
 /* Whether the fixed part is possible at all: magic, type, lengths. */
 bool journal_is_plausible(const struct journal_record *);

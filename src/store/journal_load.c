@@ -68,6 +68,22 @@ static bool step(struct journal_load *load, struct salvage *salvage, struct jour
     return *status == STATUS_OK;
 }
 
+/* What the log lacks at its end: no account of the snapshot can be as of a record that was never there. */
+static void find_missing_end(struct journal_load *load, struct salvage *salvage,
+                             const struct journal_scan *scan, const struct journal_choice *choice)
+{
+    const struct journal_reader *reader = &scan->reader;
+    uint64_t last = reader->snapshot ? reader->header.first : reader->sequence;
+    bool known = !scan->header_is_lost || (!reader->snapshot && last > 0);
+    if (!known || choice->last <= last)
+        return;
+    report_say(load->report, REPORT_LOST,
+               "%s offset %llu: %llu record%s missing here, which the snapshot has",
+               journal_file_name(choice->file), (unsigned long long)scan->offset,
+               (unsigned long long)(choice->last - last), choice->last - last == 1 ? " is" : "s are");
+    salvage_gap(salvage, choice->last - last, 0);
+}
+
 static enum status read_file(struct journal_load *load, const struct journal_choice *choice,
                              struct store *store)
 {
@@ -83,6 +99,8 @@ static enum status read_file(struct journal_load *load, const struct journal_cho
         status = STATUS_OK;
         while (step(load, salvage, &scan, file, &status))
             ;
+        if (status == STATUS_OK)
+            find_missing_end(load, salvage, &scan, choice);
     }
     int error = errno;
     journal_scan_close(&scan);

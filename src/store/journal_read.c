@@ -80,7 +80,7 @@ enum journal_found journal_read_open(struct journal_reader *reader, int file)
     memcpy(&reader->header, bytes, sizeof(reader->header));
     if (reader->header.magic == 0)
         return FOUND_END;
-    if (reader->header.magic != JOURNAL_MAGIC || reader->header.crc != journal_header_crc(&reader->header))
+    if (!journal_header_is_sound(&reader->header))
         return FOUND_DAMAGE;
     reader->epoch = reader->header.epoch;
     reader->snapshot = reader->header.log > JOURNAL_HEADER_SIZE;

@@ -200,6 +200,9 @@ static enum status replay(struct recovery *recovery)
         return cannot(recovery, "read");
     if (found == FOUND_DAMAGE)
         return give_up(recovery, "a record is damaged, and was acknowledged once", recovery->reader.bad);
+    if (restore_reaches(recovery->restore) > recovery->reader.sequence)
+        return give_up(recovery, "records are missing that the snapshot before them has",
+                       recovery->reader.offset);
     return STATUS_OK;
 }
 

@@ -55,7 +55,8 @@ static bool begin_journal(const struct journal_directory *place, const struct jo
     snprintf(journal->directory, sizeof(journal->directory), "%s", place->path);
     journal->file = 1;
     journal->generation = choice->generation + 1;
-    journal->assigned = journal->written = journal->synced = choice->last;
+    journal->assigned = choice->last < JOURNAL_FIRST_MAX / 2 ? choice->last : JOURNAL_FIRST_MAX / 2;
+    journal->written = journal->synced = journal->assigned;
     journal->tail = journal->end = journal->capacity = JOURNAL_HEADER_SIZE;
     memcpy(journal->id, choice->id, sizeof(journal->id));
     return getrandom(&journal->epoch, sizeof(journal->epoch), 0) == (ssize_t)sizeof(journal->epoch) &&

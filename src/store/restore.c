@@ -17,7 +17,8 @@
 
 struct restore {
     struct store *store;
-    uint64_t *as_of; /* per account: the sequence up to which the snapshot has it */
+    uint64_t *as_of;  /* per account: the sequence up to which the snapshot has it */
+    uint64_t reaches; /* the greatest of them */
     struct segment_ahead ahead;
     block_t last; /* the oldest message of the queue that a snapshot is giving, newest first */
 };
@@ -53,6 +54,19 @@ void restore_end(struct restore *restore)
     }
     free(restore->as_of);
     free(restore);
+}
+
+/* The snapshot has the account, or that there is none, as of that sequence. */
+static void set_as_of(struct restore *restore, uint32_t account, uint64_t sequence)
+{
+    restore->as_of[account] = sequence;
+    if (sequence > restore->reaches)
+        restore->reaches = sequence;
+}
+
+uint64_t restore_reaches(const struct restore *restore)
+{
+    return restore->reaches;
 }
 
 bool restore_concerns(const struct restore *restore, const struct journal_record *record, uint32_t account)
@@ -102,7 +116,7 @@ static enum status restore_account(struct restore *restore, const struct journal
     struct account_record *account = &restore->store->accounts[record->account];
     account->newest = captured ? record->id : 0;
     account->queue_newest = captured ? record->other : 0;
-    restore->as_of[record->account] = captured ? (uint64_t)record->received : record->sequence;
+    set_as_of(restore, record->account, captured ? (uint64_t)record->received : record->sequence);
     restore->last = 0;
     return STATUS_OK;
 }
@@ -255,7 +269,7 @@ static enum status make_again(struct restore *restore, const struct journal_reco
     if (record->type == RECORD_STORE)
         return restore_store(restore, record, texts);
     if (record->type == RECORD_REMOVE && record->flags & RECORD_SNAPSHOT) {
-        restore->as_of[record->account] = (uint64_t)record->received;
+        set_as_of(restore, record->account, (uint64_t)record->received);
         return STATUS_OK;
     }
     if (!restore_concerns(restore, record, record->account))

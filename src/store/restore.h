@@ -23,6 +23,10 @@ bool restore_names_account(const struct journal_record *, const char *texts);
 /* Whether the record is news to that account: false where the snapshot had it already. */
 bool restore_concerns(const struct restore *, const struct journal_record *, uint32_t account);
 
+/* Up to which sequence something was made again: where the log ends before it, records are missing that the
+ * snapshot had, and that were on disk before the snapshot counted. */
+uint64_t restore_reaches(const struct restore *);
+
 /* Lists the account records that are free, and frees the rest. */
 void restore_end(struct restore *);
 

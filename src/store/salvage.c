@@ -58,9 +58,15 @@ struct salvage *salvage_begin(struct store *store, const char *file, struct repo
     return salvage;
 }
 
+/* What a record says may be any number. */
+static void add_at_most(uint64_t *number, uint64_t more)
+{
+    *number = *number < UINT64_MAX - more ? *number + more : UINT64_MAX;
+}
+
 void salvage_gap(struct salvage *salvage, uint64_t missing, uint64_t bytes)
 {
-    salvage->missing += missing ? missing : bytes / sizeof(struct journal_record) + 1;
+    add_at_most(&salvage->missing, missing ? missing : bytes / sizeof(struct journal_record) + 1);
 }
 
 void salvage_end(struct salvage *salvage)
@@ -70,8 +76,8 @@ void salvage_end(struct salvage *salvage)
         struct account_record *account = &store->accounts[index];
         if (account->generation % 2 == 0)
             continue;
-        account->newest += salvage->missing;
-        account->queue_newest += salvage->missing;
+        add_at_most(&account->newest, salvage->missing);
+        add_at_most(&account->queue_newest, salvage->missing);
     }
     restore_end(salvage->restore);
     free(salvage->doubts);

@@ -14,7 +14,7 @@
 #include "mailbox.h"
 #include "queue.h"
 
-enum { JOURNAL_BYTES = 8 << 10, ACCOUNTS = 40 };
+enum { JOURNAL_BYTES = 96 << 10, ACCOUNTS = 40 };
 
 static const char *const names[2] = {"journal.0", "journal.1"};
 static struct journal_recipe made;
