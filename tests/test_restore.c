@@ -71,6 +71,13 @@ static const struct wrong wrongs[] = {
     {"a message whose id was used", "", {.type = RECORD_MESSAGE, .account = 1, .id = 7}},
     {"a queued message of no account", "", {.type = RECORD_QUEUE, .account = FREE, .id = 1}},
     {"a queued message whose id was used", "", {.type = RECORD_QUEUE, .account = 1, .id = 3}},
+    {"a message of an id that is not to be reached",
+     "",
+     {.type = RECORD_MESSAGE, .account = 1, .id = RESTORE_IDS}},
+    {"a queued message of such an id", "", {.type = RECORD_QUEUE, .account = 1, .id = RESTORE_IDS}},
+    {"a STORE to such an id",
+     "",
+     {.type = RECORD_STORE, .account = 1, .second = 2, .id = 3, .other = RESTORE_IDS}},
     {"a STORE from no account",
      "",
      {.type = RECORD_STORE, .account = FREE, .second = 1, .id = 1, .other = 8}},
@@ -98,6 +105,48 @@ static void a_record_that_contradicts_those_before_it_is_refused(void)
     }
     restore_end(restore);
     EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_CLEAN(store);
+}
+
+static enum status give_captured(enum journal_type type, uint32_t account, uint64_t id, uint64_t other)
+{
+    struct journal_record record = {
+        .type = type, .flags = RECORD_SNAPSHOT, .account = account, .id = id, .other = other};
+    static const char *const names[] = {"", "alice", "bob", "carol"};
+    if (type == RECORD_ACCOUNT)
+        record.sender_length = (uint8_t)strlen(names[account]);
+    return give(&record, names[account]);
+}
+
+/* Each account, then its mailbox from the oldest message on, then its queue from the newest one down. */
+static void a_snapshot_has_its_order(void)
+{
+    store = attached_store(&(struct store_options){.accounts = ACCOUNTS, .slots = 4, .crypt_cost = 1});
+    restore = restore_begin(store);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, 2 * RESTORE_IDS, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, 0, 2 * RESTORE_IDS), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 1, 9, 6), STATUS_OK);
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 0, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 4, 0), STATUS_OK);
+    uint64_t digest = scene_digest(store);
+    for (uint64_t id = 0; id <= 4; id++)
+        EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, id, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 10, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 1, 7, 0), STATUS_MISMATCH);
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 1, 5, 0), STATUS_OK);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 2, 9, 6), STATUS_OK);
+    digest = scene_digest(store);
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 5, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 1, 4, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 0, 0), STATUS_MISMATCH);
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 5, 0), STATUS_OK);
+    digest = scene_digest(store);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 5, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 6, 0), STATUS_MISMATCH);
+    EXPECT_EQ(scene_digest(store), digest);
+    restore_end(restore);
     EXPECT_CLEAN(store);
 }
 
@@ -164,6 +213,7 @@ static void a_journal_with_a_contradiction_is_refused(void)
 static const struct harness_test tests[] = {
     {"a record that contradicts those before it is refused",
      a_record_that_contradicts_those_before_it_is_refused},
+    {"a snapshot has its order", a_snapshot_has_its_order},
     {"a record without room is refused", a_record_without_room_is_refused},
     {"a journal with a contradiction is refused", a_journal_with_a_contradiction_is_refused},
 };

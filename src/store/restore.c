@@ -20,7 +20,10 @@ struct restore {
     uint64_t *as_of;  /* per account: the sequence up to which the snapshot has it */
     uint64_t reaches; /* the greatest of them */
     struct segment_ahead ahead;
-    block_t last; /* the oldest message of the queue that a snapshot is giving, newest first */
+    /* What a snapshot gives: an account, its mailbox, oldest first, and its queue, newest first. */
+    uint32_t account;
+    uint64_t above, below; /* the ids that the next message of the mailbox or the queue may have */
+    block_t last;          /* the oldest message of the queue so far */
 };
 
 struct restore *restore_begin(struct store *store)
@@ -106,7 +109,8 @@ static enum status restore_account(struct restore *restore, const struct journal
 {
     char hash[HASH_MAX + 1];
     bool captured = record->flags & RECORD_SNAPSHOT;
-    if (!restore_names_account(record, texts) || restore_lives(restore, record->account))
+    if (!restore_names_account(record, texts) || restore_lives(restore, record->account) ||
+        (captured && (record->id >= 2 * RESTORE_IDS || record->other >= 2 * RESTORE_IDS)))
         return STATUS_MISMATCH;
     memcpy(hash, texts + record->sender_length, record->subject_length);
     hash[record->subject_length] = '\0';
@@ -117,6 +121,9 @@ static enum status restore_account(struct restore *restore, const struct journal
     account->newest = captured ? record->id : 0;
     account->queue_newest = captured ? record->other : 0;
     set_as_of(restore, record->account, captured ? (uint64_t)record->received : record->sequence);
+    restore->account = captured ? record->account : 0;
+    restore->above = 0;
+    restore->below = account->queue_newest + 1;
     restore->last = 0;
     return STATUS_OK;
 }
@@ -163,15 +170,26 @@ static enum status put_draft(struct store *store, account_t account, uint64_t id
     return status;
 }
 
+/* Whether the message may come next there: newest is the last id that was given. */
+static bool comes_next(const struct restore *restore, const struct journal_record *record, uint64_t id,
+                       uint64_t newest, uint64_t above, uint64_t below)
+{
+    if (record->flags & RECORD_SNAPSHOT)
+        return record->account == restore->account && id > above && id < below && id <= newest;
+    return id == newest + 1 || (id > newest && id < RESTORE_IDS);
+}
+
 static enum status restore_message(struct restore *restore, uint32_t account, uint64_t id,
                                    const struct journal_record *record, const char *texts)
 {
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
     if (!restore_lives(restore, account) ||
-        (!(record->flags & RECORD_SNAPSHOT) && id <= store->accounts[account].newest))
+        !comes_next(restore, record, id, store->accounts[account].newest, restore->above, UINT64_MAX))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
+    if (status == STATUS_OK)
+        restore->above = id;
     return status == STATUS_OK ? put_draft(store, handle(restore, account), id, record->received) : status;
 }
 
@@ -202,11 +220,13 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
     if (!restore_lives(restore, record->account) ||
-        (!(record->flags & RECORD_SNAPSHOT) && record->id <= store->accounts[record->account].queue_newest))
+        !comes_next(restore, record, record->id, store->accounts[record->account].queue_newest, 0,
+                    restore->below))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
     if (status != STATUS_OK)
         return status;
+    restore->below = record->id;
     if (record->flags & RECORD_SNAPSHOT) {
         append_to_queue(restore, record);
         return STATUS_OK;
@@ -240,7 +260,7 @@ static enum status restore_store(struct restore *restore, const struct journal_r
     if (!leaves && arrives && !(record->flags & RECORD_WHOLE))
         return STATUS_MISMATCH;
     if (leaves && arrives) {
-        if (store->accounts[record->second].newest >= record->other)
+        if (!comes_next(restore, record, record->other, store->accounts[record->second].newest, 0, 0))
             return STATUS_MISMATCH;
         store->accounts[record->second].newest = record->other - 1;
         return queue_store(store, handle(restore, record->account), handle(restore, record->second), &id);

@@ -5,6 +5,10 @@
 #include "journal_format.h"
 #include "layout.h"
 
+/* To an id from there on no account comes by what is missing in a journal, so that enough are left to count.
+ */
+#define RESTORE_IDS (ID_MOST / 4)
+
 struct restore;
 
 /* Needs an attached store that nobody else has, with its journal off. NULL: no memory. */

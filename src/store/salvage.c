@@ -59,14 +59,16 @@ struct salvage *salvage_begin(struct store *store, const char *file, struct repo
 }
 
 /* What a record says may be any number. */
-static void add_at_most(uint64_t *number, uint64_t more)
+static void add_at_most(uint64_t *number, uint64_t more, uint64_t most)
 {
-    *number = *number < UINT64_MAX - more ? *number + more : UINT64_MAX;
+    if (*number < most)
+        *number = more < most - *number ? *number + more : most;
 }
 
 void salvage_gap(struct salvage *salvage, uint64_t missing, uint64_t bytes)
 {
-    add_at_most(&salvage->missing, missing ? missing : bytes / sizeof(struct journal_record) + 1);
+    add_at_most(&salvage->missing, missing ? missing : bytes / sizeof(struct journal_record) + 1,
+                RESTORE_IDS);
 }
 
 void salvage_end(struct salvage *salvage)
@@ -76,8 +78,8 @@ void salvage_end(struct salvage *salvage)
         struct account_record *account = &store->accounts[index];
         if (account->generation % 2 == 0)
             continue;
-        add_at_most(&account->newest, salvage->missing);
-        add_at_most(&account->queue_newest, salvage->missing);
+        add_at_most(&account->newest, salvage->missing, RESTORE_IDS);
+        add_at_most(&account->queue_newest, salvage->missing, RESTORE_IDS);
     }
     restore_end(salvage->restore);
     free(salvage->doubts);
@@ -268,7 +270,8 @@ static enum status place_store(struct salvage *salvage, const struct journal_rec
         reason = unknown;
     else if (arrives && may_be_another(salvage, record->second, record->other - 1))
         reason = another;
-    else if (arrives && record->other <= salvage->store->accounts[record->second].newest)
+    else if (arrives && (record->other <= salvage->store->accounts[record->second].newest ||
+                         record->other >= RESTORE_IDS))
         reason = contradiction;
     if (leaves && !sender)
         salvage->doubts[record->account].passed++;
