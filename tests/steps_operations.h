@@ -4,6 +4,7 @@
 #define SHMAIL_TEST_STEPS_OPERATIONS_H
 
 #include "mailbox_record.h"
+#include "message.h"
 #include "password.h"
 #include "steps_office.h"
 #include "throttle.h"
@@ -350,8 +351,8 @@ static void commit_and_die(void)
     bool waited;
     write_small();
     transaction_begin(office);
-    EXPECT_EQ(mailbox_put(office, bob, &office->accounts[bob.index], office->slot->draft, 4, &waited),
-              STATUS_OK);
+    draft_address(office, bob.index, 4, 0);
+    EXPECT_EQ(mailbox_put(office, &office->accounts[bob.index], office->slot->draft, &waited), STATUS_OK);
     set32(office, &office->slot->draft, 0);
     transaction_seal(office);
     for (uint32_t i = 0; i < office->redo_count / 2; i++) {

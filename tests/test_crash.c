@@ -4,6 +4,7 @@
 #include "journal.h"
 #include "lock.h"
 #include "mailbox_record.h"
+#include "message.h"
 #include "password.h"
 #include "post_office.h"
 #include "process.h"
@@ -230,8 +231,8 @@ static void prepare_append(void)
     EXPECT_EQ(mailbox_delete(store, alice, id), STATUS_OK);
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     transaction_begin(store);
-    EXPECT_EQ(mailbox_put(store, alice, &store->accounts[alice.index], store->slot->draft, id + 1, &waited),
-              STATUS_OK);
+    draft_address(store, alice.index, id + 1, 0);
+    EXPECT_EQ(mailbox_put(store, &store->accounts[alice.index], store->slot->draft, &waited), STATUS_OK);
     set32(store, &store->slot->draft, 0);
 }
 

@@ -2,6 +2,7 @@
 #include "account.h"
 #include "clock.h"
 #include "mailbox_record.h"
+#include "message.h"
 #include "post_office.h"
 #include "process.h"
 #include "transaction.h"
@@ -240,7 +241,8 @@ static void deliver_and_die(void)
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     do {
         transaction_begin(store);
-        status = mailbox_put(store, alice, &store->accounts[alice.index], store->slot->draft, 1, &waited);
+        draft_address(store, alice.index, 1, 0);
+        status = mailbox_put(store, &store->accounts[alice.index], store->slot->draft, &waited);
         set32(store, &store->slot->draft, 0);
     } while (!transaction_finish(store, &status));
     EXPECT(waited);

@@ -138,7 +138,7 @@ enum message_state { MESSAGE_DRAFT, MESSAGE_LISTED, MESSAGE_QUEUED, MESSAGE_DELE
 /* The head of a message: then sender, subject and the start of the body; the rest lies in pieces. After
  * publication only link, id, received, owner, pins and the state within shape change. */
 struct message_record {
-    block_t link;   /* of the queue, the limbo list or the draft */
+    block_t link;   /* of the queue, the limbo list or the draft; without meaning in a mailbox */
     block_t pieces; /* the first piece */
     uint64_t id;
     int64_t received;

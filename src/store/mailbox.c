@@ -26,10 +26,10 @@ bool quota_holds(const struct store *store, uint64_t count, uint64_t bytes,
            message_bytes(message) <= store->quota_bytes - bytes;
 }
 
-enum status mailbox_put(struct store *store, account_t account, struct account_record *record, block_t block,
-                        message_id id, bool *waited)
+enum status mailbox_put(struct store *store, struct account_record *record, block_t block, bool *waited)
 {
     struct message_record *message = at(store, block);
+    message_id id = get64(store, &message->id);
     uint64_t count = get64(store, &record->count);
     if (count == 0) {
         set64(store, &record->base, id);
@@ -41,9 +41,6 @@ enum status mailbox_put(struct store *store, account_t account, struct account_r
     set64(store, &record->newest, id);
     set64(store, &record->count, count + 1);
     set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
-    set32(store, &message->link, 0);
-    set64(store, &message->id, id);
-    set32(store, &message->owner, account.index);
     set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
     *waited = record->waited != 0;
     if (*waited)
@@ -73,8 +70,8 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
     if (status != STATUS_OK)
         return status;
     journal_mark(store, record, sequence);
-    set64(store, (uint64_t *)&message->received, (uint64_t)now);
-    status = mailbox_put(store, account, record, draft, *id, waited);
+    draft_address(store, account.index, *id, now);
+    status = mailbox_put(store, record, draft, waited);
     if (status == STATUS_OK)
         draft_let_go(store);
     return status;

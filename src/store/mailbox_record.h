@@ -5,10 +5,10 @@
 #include "layout.h"
 #include "mailbox.h"
 
-/* Puts a block that stands nowhere else at the end, under an id that is greater than any before. True in
- * *waited: process_wake_waiters is due after the commit. STATUS_FULL_SEGMENT. */
-enum status mailbox_put(struct store *, account_t, struct account_record *, block_t, message_id id,
-                        bool *waited);
+/* Puts a message that stands nowhere else at the end. It says that it is the account's, and its id is greater
+ * than any before (draft_address, message_readdress). True in *waited: process_wake_waiters is due after the
+ * commit. STATUS_FULL_SEGMENT. */
+enum status mailbox_put(struct store *, struct account_record *, block_t, bool *waited);
 
 /* Whether a mailbox or queue of so many messages and bytes may take one more. What a journal brings back
  * always may. */

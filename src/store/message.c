@@ -89,6 +89,21 @@ static enum status reserve_draft(struct store *store, size_t head, size_t pieces
     return status;
 }
 
+void draft_address(struct store *store, uint32_t owner, message_id id, int64_t received)
+{
+    struct message_record *message = at(store, store->slot->draft);
+    message->owner = owner;
+    message->id = id;
+    message->received = received;
+}
+
+void message_readdress(struct store *store, block_t block, uint32_t owner, message_id id)
+{
+    struct message_record *message = at(store, block);
+    set32(store, &message->owner, owner);
+    set64(store, &message->id, id);
+}
+
 void draft_let_go(struct store *store)
 {
     block_t next = 0;
@@ -113,9 +128,6 @@ enum status draft_write(struct store *store, const struct letter *letter)
         return status;
     struct message_record *message = at(store, store->slot->draft);
     message->pieces = pieces ? message->link : 0;
-    message->id = 0;
-    message->received = 0;
-    message->owner = 0;
     message->pins = 0;
     message->body_length = (uint32_t)letter->body_length;
     message->shape = message_shape(MESSAGE_DRAFT, letter->sender_length, letter->subject_length);

@@ -33,9 +33,7 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     journal_mark(store, record, sequence);
     set64(store, &record->queue_newest, id);
     set32(store, &message->link, record->queue);
-    set64(store, &message->id, id);
-    set64(store, (uint64_t *)&message->received, (uint64_t)now);
-    set32(store, &message->owner, sender.index);
+    draft_address(store, sender.index, id, now);
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set32(store, &record->queue, draft);
     set64(store, &record->queue_count, record->queue_count + 1);
@@ -93,7 +91,8 @@ static enum status move(struct store *store, account_t sender, account_t recipie
     set32(store, &from->queue, message->link);
     set64(store, &from->queue_count, from->queue_count - 1);
     set64(store, &from->queue_bytes, from->queue_bytes - message_bytes(message));
-    return mailbox_put(store, recipient, to, block, *id, waited);
+    message_readdress(store, block, recipient.index, *id);
+    return mailbox_put(store, to, block, waited);
 }
 
 /* For a journal's sake: the newest message has gone where it is known already. */

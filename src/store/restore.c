@@ -159,11 +159,10 @@ static enum status put_draft(struct store *store, account_t account, uint64_t id
     do {
         transaction_begin(store);
         struct account_record *record = &store->accounts[account.index];
-        struct message_record *message = at(store, store->slot->draft);
         uint64_t newest = record->newest > id ? record->newest : id;
-        status = mailbox_put(store, account, record, store->slot->draft, id, &waited);
+        draft_address(store, account.index, id, received);
+        status = mailbox_put(store, record, store->slot->draft, &waited);
         set64(store, &record->newest, newest);
-        set64(store, (uint64_t *)&message->received, (uint64_t)received);
         if (status == STATUS_OK)
             draft_let_go(store);
     } while (!transaction_finish(store, &status));
@@ -203,9 +202,7 @@ static void append_to_queue(struct restore *restore, const struct journal_record
     transaction_begin(store);
     set32(store, restore->last ? at(store, restore->last) : &account->queue, draft);
     set32(store, &message->link, 0);
-    set64(store, &message->id, record->id);
-    set64(store, (uint64_t *)&message->received, (uint64_t)record->received);
-    set32(store, &message->owner, record->account);
+    draft_address(store, record->account, record->id, record->received);
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set64(store, &account->queue_count, account->queue_count + 1);
     set64(store, &account->queue_bytes, account->queue_bytes + message_bytes(message));

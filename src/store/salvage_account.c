@@ -119,10 +119,12 @@ enum status queue_move(struct store *store, uint32_t sender, uint64_t id, uint32
         set32(store, link, message->link);
         set64(store, &from->queue_count, from->queue_count - 1);
         set64(store, &from->queue_bytes, from->queue_bytes - message_bytes(message));
-        if (recipient)
-            status = mailbox_put(store, handle(store, recipient), to, block, recipient_id, &waited);
-        else
+        if (recipient) {
+            message_readdress(store, block, recipient, recipient_id);
+            status = mailbox_put(store, to, block, &waited);
+        } else {
             message_drop(store, block);
+        }
     } while (!transaction_finish(store, &status));
     message_sweep(store);
     return status;
