@@ -10,8 +10,11 @@
 #include "process.h"
 #include "transaction.h"
 
+#include <sched.h>
+
 enum {
-    SPINS = 200,                   /* about a microsecond: most owners are gone by then */
+    SPINS = 200,                   /* some microseconds: most owners are gone by then */
+    YIELDS = 4,                    /* an owner that has lost its processor gets it back */
     SLEEP_NANOSECONDS = 100000000, /* how late a death, or a lost wake-up, may be noticed */
 };
 
@@ -66,6 +69,11 @@ void lock_take(struct store *store)
             pause_processor();
             i++;
         }
+    }
+    for (int i = 0; i < YIELDS; i++) {
+        sched_yield();
+        if (load64(word) == 0 && exchange(word, 0, store->me))
+            return;
     }
     take_slowly(store);
 }
