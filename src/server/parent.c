@@ -43,8 +43,10 @@ struct parent {
     bool damaged;                         /* so it has found */
     struct arrival waiting[WAITING_MOST]; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    bool quiet;          /* nothing has come for a while */
-    int64_t pause_until; /* nothing is accepted before */
+    bool quiet;  /* nothing has come for a while */
+    bool paused; /* nothing is accepted, no process made; a turn without it tries all that lacks before it
+                    sleeps */
+    int64_t pause_until;
     struct complaint resource_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
 };
@@ -55,6 +57,7 @@ static void back_off(struct parent *p, const char *what, int error)
     if (complaint_is_due(&p->resource_complaint)) {
         log_error("%s: %s; connections wait", what, strerror(error));
     }
+    p->paused = true;
     p->pause_until = clock_now() + PAUSE;
 }
 
@@ -84,7 +87,7 @@ static pid_t fork_helper(struct parent *p)
 /* Without a keeper the journal goes on until its file is full, so there is time to try again. */
 static void want_keeper(struct parent *p)
 {
-    if (!store_has_journal(p->store)) {
+    if (p->keeper > 0 || p->paused || !store_has_journal(p->store)) {
         return;
     }
     pid_t parent = getpid();
@@ -101,7 +104,7 @@ static void want_keeper(struct parent *p)
 /* The store is checked by a child, since the parent takes no lock, and may not die of what is found. */
 static void want_checker(struct parent *p)
 {
-    if (p->checker > 0 || p->damaged || !store_is_suspect(p->store) || p->pause_until > clock_now()) {
+    if (p->checker > 0 || p->paused || p->damaged || !store_is_suspect(p->store)) {
         return;
     }
     pid_t parent = getpid();
@@ -118,7 +121,7 @@ static void want_checker(struct parent *p)
 /* Without a maker connections wait. In what it makes: the connection. */
 static int want_maker(struct parent *p, struct caller *caller)
 {
-    if (p->maker.pid != 0 || p->pause_until > clock_now()) {
+    if (p->maker.pid != 0 || p->paused) {
         return -1;
     }
     pid_t pid = maker_fork(&p->maker);
@@ -174,7 +177,7 @@ static void reap_child(struct parent *p, pid_t pid, int status)
     }
     child_note_death(pid, status);
     put_back(p, &child);
-    p->pause_until = 0; /* what had run out may be there again */
+    p->paused = false; /* what had run out may be there again */
 }
 
 static void reap(struct parent *p)
@@ -228,14 +231,11 @@ static size_t spares_wanted(const struct parent *p)
  * listeners were asked. */
 static size_t sleep_for_work(struct parent *p)
 {
-    bool paused = p->pause_until > clock_now();
-    bool accepts = !paused && p->waiting_count == 0 && !is_full(p);
-    bool retries = !paused && p->waiting_count > 0 && !is_full(p);
+    bool accepts = !p->paused && p->waiting_count == 0 && !is_full(p);
+    bool retries = !p->paused && p->waiting_count > 0 && !is_full(p);
     bool hears = p->maker.ordered != p->maker.heard; /* it says nothing itself */
-    bool fills = !paused && children_idle(&p->children) < spares_wanted(p);
-    bool lacks =
-        p->maker.pid == 0 || (p->keeper == 0 && store_has_journal(p->store)); /* since a pause just ended */
-    bool naps = !paused && !retries && (hears || fills || lacks);
+    bool fills = children_idle(&p->children) < spares_wanted(p);
+    bool naps = !p->paused && !retries && (hears || fills);
     size_t count = accepts ? p->listeners->count : 0;
     struct timespec left = deadline_left(naps ? clock_now() + QUIET : p->pause_until);
 
@@ -246,7 +246,7 @@ static size_t sleep_for_work(struct parent *p)
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, polled, paused || retries || naps ? &left : NULL, signals_sleep_mask());
+    int ready = ppoll(p->polls, polled, p->paused || retries || naps ? &left : NULL, signals_sleep_mask());
     p->quiet = ready == 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
@@ -299,7 +299,7 @@ static void serve_waiting(struct parent *p)
 {
     struct arrival arrival;
 
-    while (p->waiting_count > 0 && !is_full(p) && p->pause_until <= clock_now()) {
+    while (p->waiting_count > 0 && !is_full(p) && !p->paused) {
         arrival = p->waiting[--p->waiting_count];
         serve(p, &arrival);
     }
@@ -325,7 +325,7 @@ static void keep_spares(struct parent *p)
     if (2 * children_idle(&p->children) > wanted && !p->quiet) {
         return;
     }
-    while (children_idle(&p->children) < wanted && p->pause_until <= clock_now()) {
+    while (children_idle(&p->children) < wanted && !p->paused) {
         if (!spare_channel(ends)) {
             back_off(p, "cannot make a channel to a spare process", errno);
             return;
@@ -434,9 +434,10 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember what is made");
     }
-    want_keeper(&parent);
-    want_checker(&parent);
     for (;;) {
+        parent.paused = parent.paused && clock_now() < parent.pause_until;
+        want_keeper(&parent);
+        want_checker(&parent);
         int connection = want_maker(&parent, caller);
         if (connection >= 0) {
             return connection;
@@ -459,10 +460,6 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             end_everybody(&parent);
             return PARENT_DAMAGED;
         }
-        if (parent.keeper == 0 && parent.pause_until <= clock_now()) {
-            want_keeper(&parent);
-        }
-        want_checker(&parent);
         serve_ready(&parent, asked);
     }
 }
