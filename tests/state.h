@@ -83,8 +83,8 @@ static inline void state_add_sessions(struct state *state, const struct store *s
 static inline void state_describe(struct state *state, const struct store *store, unsigned detail)
 {
     struct store view = *store;
-    memset(view.redo_filter, 0,
-           sizeof(view.redo_filter)); /* the fields themselves, not what its last transaction wrote */
+    memset(view.redo_latest, 0,
+           sizeof(view.redo_latest)); /* the fields themselves, not what its last transaction wrote */
     state->length = 0;
     state_add(state, "accounts\n");
     for (uint32_t index = 1; index <= view.header->accounts_used; index++) {

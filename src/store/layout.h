@@ -278,7 +278,7 @@ struct store {
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
-    uint64_t redo_filter[4]; /* a field that is not in it has not been written in this transaction */
+    uint8_t redo_latest[256]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
     int64_t checkpoint_due;  /* of the keeper, with the disk full: before that the next one is not tried */
     int64_t room_deadline;   /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;       /* the latest journal record that an answer may depend on */

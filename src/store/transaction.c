@@ -15,23 +15,14 @@
 
 #define EIGHT_BYTES UINT64_C(1)
 
-/* Of the filter of 256 bits. */
-static uint32_t filter_bit(uint64_t where)
+static uint32_t hash_of(uint64_t where)
 {
     return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
 }
 
-static bool may_be_written(const struct store *store, uint64_t where)
-{
-    uint32_t bit = filter_bit(where);
-    return store->redo_filter[bit / 64] >> bit % 64 & 1;
-}
-
 static struct redo_entry *find(const struct store *store, uint64_t where)
 {
-    if (!may_be_written(store, where))
-        return NULL;
-    for (uint32_t i = store->redo_count; i-- > 0;)
+    for (uint32_t i = store->redo_latest[hash_of(where)]; i-- > 0;)
         if (store->slot->redo[i].where == where)
             return &store->slot->redo[i];
     return NULL;
@@ -43,9 +34,8 @@ static void set(struct store *store, uint64_t where, uint64_t value)
     if (!entry) {
         if (store->redo_count == REDO_MAX)
             bug("a transaction is too long");
-        uint32_t bit = filter_bit(where);
-        store->redo_filter[bit / 64] |= UINT64_C(1) << bit % 64;
         entry = &store->slot->redo[store->redo_count++];
+        store->redo_latest[hash_of(where)] = (uint8_t)store->redo_count;
         entry->where = where;
     }
     entry->value = value;
@@ -85,7 +75,7 @@ void transaction_begin(struct store *store)
     if (!store->recovering)
         lock_take(store);
     store->redo_count = 0;
-    memset(store->redo_filter, 0, sizeof(store->redo_filter));
+    memset(store->redo_latest, 0, sizeof(store->redo_latest));
     store->wanted = 0;
     store->wants_flush = false;
 }
