@@ -25,9 +25,22 @@ class Load:
     verb: str
     size: int = 100
     once: bool = False  # a connection for each request
+    afresh: bool = False  # a server for each sample: for a load that leaves its mail behind
 
     @contextlib.contextmanager
     def enter(self, place, work):
+        if self.afresh:
+            yield lambda seconds: self.sample_afresh(place, work, seconds)
+            return
+        with self.serve(place, work) as sample:
+            yield sample
+
+    def sample_afresh(self, place, work, seconds):
+        with self.serve(place, work) as sample:
+            return sample(seconds)
+
+    @contextlib.contextmanager
+    def serve(self, place, work):
         with self.start(place, work.pinned) as (address, _):
             command = [place.program("tests/bench/bench-peers"), "--json", "--protocol", self.protocol,
                        "--mix", self.verb, "--size", str(self.size), "--connections", str(work.connections),
@@ -68,9 +81,9 @@ class Limit:
 
 # ---- the sides that the rows are made of ----
 
-def smsp(verb, size=100, name="shmaild", options=(), office=None, once=False):
+def smsp(verb, size=100, name="shmaild", options=(), office=None, once=False, afresh=False):
     return Load(name, lambda place, pinned: servers.shmaild(place, pinned, options, office), "smsp", verb, size,
-                once)
+                once, afresh)
 
 
 def connecting(name="shmaild", options=(), program="static/shmaild"):
@@ -85,8 +98,8 @@ def durable(verb, size):
     return smsp(verb, size, options=("-d", "JOURNAL", "--sync", "always", "--journal-size", "256M"))
 
 
-def message(verb, size):
-    return Load("shmaild", servers.shmaild, "message", verb, size)
+def message(verb, size, afresh=False):
+    return Load("shmaild", servers.shmaild, "message", verb, size, afresh=afresh)
 
 
 def echo(size=LINE, name="echo"):
