@@ -57,7 +57,7 @@ struct slot {
     char protocol[16];
     struct source source; /* of a peer that was named later; else all zero */
     sem_t wake;           /* mailbox_wait sleeps here */
-    block_t draft;        /* reserved blocks, chained by their link */
+    block_t draft;        /* reserved blocks, chained by their link: the draft, and those for the next ones */
     uint32_t pins;        /* how many of pinned[] count */
     account_t entered;
     uint64_t attempt[3];      /* keys of the login that is being checked (throttle.c); 0: none */
@@ -279,10 +279,10 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[256]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
-    int64_t checkpoint_due;  /* of the keeper, with the disk full: before that the next one is not tried */
-    int64_t room_deadline;   /* of the operation that waits for room in the journal; 0: none does */
-    uint64_t observed;       /* the latest journal record that an answer may depend on */
-    bool wants_flush;        /* the ring is full */
+    int64_t checkpoint_due;   /* of the keeper, with the disk full: before that the next one is not tried */
+    int64_t room_deadline;    /* of the operation that waits for room in the journal; 0: none does */
+    uint64_t observed;        /* the latest journal record that an answer may depend on */
+    bool wants_flush;         /* the ring is full */
     bool groups; /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */

@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum {
-    DRAFT_AHEAD_MAX = 8 << 10, /* an idle process keeps no more */
+    DRAFTS_AHEAD = 8,             /* blocks that a process keeps for its next drafts, */
+    DRAFTS_AHEAD_BYTES = 8 << 10, /* at most, and of at most so many bytes */
     HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
     PIECE_TEXT = sizeof(((struct piece *)0)->text)
 };
@@ -104,14 +105,29 @@ void message_readdress(struct store *store, block_t block, uint32_t owner, messa
     set64(store, &message->id, id);
 }
 
+/* A chain of blocks for the drafts that come next; 0: there is no room for one. Several at a time, because
+ * what tells which blocks are free is what processes that send fight for. */
+static block_t reserve_ahead(struct store *store)
+{
+    size_t left = DRAFTS_AHEAD_BYTES / store->draft_block;
+    if (left > DRAFTS_AHEAD)
+        left = DRAFTS_AHEAD;
+    block_t first = 0, block;
+    for (; left > 0 && transaction_has_room(store, 16); left--) {
+        if (block_allocate(store, store->draft_block, &block) != STATUS_OK)
+            break;
+        set32(store, at(store, block), first);
+        first = block;
+    }
+    return first;
+}
+
 void draft_let_go(struct store *store)
 {
-    block_t next = 0;
-    if (store->drafts_repeat && store->draft_block <= DRAFT_AHEAD_MAX &&
-        block_allocate(store, store->draft_block, &next) == STATUS_OK)
-        set32(store, at(store, next), 0);
-    else
-        next = 0;
+    const struct message_record *draft = at(store, store->slot->draft);
+    block_t next = store->draft_block ? draft->link : 0;
+    if (!next && store->drafts_repeat)
+        next = reserve_ahead(store);
     set32(store, &store->slot->draft, next);
 }
 

@@ -57,7 +57,8 @@ void draft_address(struct store *, uint32_t owner, message_id id, int64_t receiv
 void message_readdress(struct store *, block_t, uint32_t owner, message_id id);
 
 /* Within the transaction that publishes the draft: the slot lets go of it. A process that writes one draft
- * after the other in blocks of one size gets the next block here, and so does without a transaction for that.
+ * after the other in blocks of one size gets the next blocks here, and so does without a transaction for
+ * that.
  */
 void draft_let_go(struct store *);
 

@@ -206,7 +206,7 @@ static void append_to_queue(struct restore *restore, const struct journal_record
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set64(store, &account->queue_count, account->queue_count + 1);
     set64(store, &account->queue_bytes, account->queue_bytes + message_bytes(message));
-    set32(store, &store->slot->draft, 0);
+    draft_let_go(store);
     transaction_end(store, STATUS_OK);
     restore->last = draft;
 }
