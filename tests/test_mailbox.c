@@ -147,7 +147,40 @@ static void a_draft_replaces_the_draft_before_it(void)
     EXPECT_CLEAN(store);
 }
 
-/* What is kept for the next draft is one block of the right size, and goes with the process. */
+static size_t blocks_ahead(void)
+{
+    size_t count = 0;
+    for (block_t block = store->slot->draft; block; block = *(block_t *)at(store, block))
+        count++;
+    return count;
+}
+
+/* Up to eight, and to 8 KiB. The second draft of a size asks for them; each that follows takes one, and the
+ * last one asks again. */
+static void blocks_are_kept_for_the_next_drafts_but_not_many(void)
+{
+    static const struct {
+        size_t length, most;
+    } sizes[] = {{100, 8}, {1000, 7}, {3000, 2}, {8000, 1}, {9000, 0}};
+    message_id id;
+    open_mailbox();
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct letter letter = {
+            .sender = "bob", .sender_length = 3, .body = text, .body_length = sizes[i].length};
+        size_t most = 0;
+        for (size_t sent = 0, before = 0; sent < 30; sent++) {
+            EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+            EXPECT_EQ(mailbox_append(store, alice, &id), STATUS_OK);
+            EXPECT(sent == 0 ? blocks_ahead() == 0 : before <= 1 || blocks_ahead() == before - 1);
+            before = blocks_ahead();
+            most = before > most ? before : most;
+            EXPECT_CLEAN(store);
+        }
+        EXPECT_EQ(most, sizes[i].most);
+    }
+}
+
+/* What is kept for the next drafts is of the right size, and goes with the process. */
 static void drafts_of_one_size_have_their_block_ready(void)
 {
     static const size_t lengths[] = {100,   100,   100, 101,   5000,  5000, 5000,
@@ -379,6 +412,7 @@ static const struct harness_test tests[] = {
     {"a long text takes no more pieces than it needs", a_long_text_takes_no_more_pieces_than_it_needs},
     {"texts over their limits are refused", texts_over_their_limits_are_refused},
     {"a draft replaces the draft before it", a_draft_replaces_the_draft_before_it},
+    {"blocks are kept for the next drafts, but not many", blocks_are_kept_for_the_next_drafts_but_not_many},
     {"drafts of one size have their block ready", drafts_of_one_size_have_their_block_ready},
     {"ids only grow", ids_only_grow},
     {"a listing in chunks survives deletions and arrivals",
