@@ -155,11 +155,51 @@ static void an_account_that_is_removed_while_its_mailbox_is_written_is_gone(void
     EXPECT_EQ(mailbox_count(store, scene_account(store, "ben")), 1);
 }
 
+static void move_the_name(void)
+{
+    message_id id;
+    if (disk_hook_file == store->header->journal.file || load64(&store->header->journal.checkpoint) == 0 ||
+        meanwhile > 0)
+        return;
+    EXPECT_EQ(scene_secret(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(scene_secret(store, "ben", NULL), STATUS_OK);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(scene_account(store, "ann").index, 2); /* it was ben's */
+    EXPECT_EQ(scene_secret(store, "ann", "$y$changed"), STATUS_OK);
+    EXPECT_EQ(deliver(store, scene_account(store, "ann"), "cleo", "", "kept", 4, &id), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    meanwhile++;
+}
+
+/* Ann was written when it happens, and is not written again where her name is now. */
+static void a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place(void)
+{
+    static const char body[30000];
+    message_id id;
+    store = attached_store(&options);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(scene_create(store, "ben", NULL), STATUS_OK);
+    EXPECT_EQ(scene_create(store, "cleo", NULL), STATUS_OK);
+    for (int i = 0; i < PINS_MAX; i++)
+        EXPECT_EQ(deliver(store, scene_account(store, "ann"), "ben", "", body, sizeof(body), &id), STATUS_OK);
+    EXPECT_EQ(deliver(store, scene_account(store, "ben"), "ann", "", "gone", 4, &id), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    disk_hook = move_the_name;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    disk_hook = NULL;
+    EXPECT_EQ(meanwhile, 1);
+    reboot();
+    EXPECT_EQ(mailbox_count(store, scene_account(store, "ann")), 1);
+    EXPECT(!scene_account(store, "ben").index);
+}
+
 static const struct harness_test tests[] = {
     {"a checkpoint that is written while the post office serves forgets nothing",
      a_checkpoint_that_serves_forgets_nothing, 600},
     {"an account that is removed while its mailbox is written is gone",
      an_account_that_is_removed_while_its_mailbox_is_written_is_gone},
+    {"a name that moves while a checkpoint is written is in one place",
+     a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place},
 };
 
 HARNESS_MAIN(tests)

@@ -129,6 +129,7 @@ static enum status new_identity(struct store *store, const char *name, size_t le
     struct identity *identity = at(store, *block);
     identity->name_length = (uint16_t)length;
     identity->hash_length = (uint16_t)hash_length;
+    identity->born = 0;
     memcpy(identity->text, name, length);
     identity->text[length] = '\0';
     memcpy(identity->text + length + 1, hash, hash_length + 1);
@@ -184,6 +185,7 @@ static enum status insert(struct store *store, uint32_t index, const char *name,
     if (status != STATUS_OK)
         return status;
     struct account_record *record = &store->accounts[index];
+    ((struct identity *)at(store, identity))->born = sequence;
     journal_mark(store, record, sequence);
     *account = (account_t){index, record->generation + 1};
     set32(store, &record->generation, account->generation);
@@ -295,6 +297,7 @@ enum status account_change_hash(struct store *store, const struct account_secret
                                    hash, &sequence);
         if (status != STATUS_OK)
             continue;
+        ((struct identity *)at(store, identity))->born = old->born;
         journal_mark(store, record, sequence);
         block_free(store, record->identity);
         set32(store, &record->identity, identity);

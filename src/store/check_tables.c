@@ -106,7 +106,8 @@ static void check_identity(struct check *check, const struct account_record *rec
     size_t hash = identity->hash_length;
     if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||
         check_block_size(check, record->identity) < sizeof(*identity) + name + hash + 2 ||
-        strnlen(identity->text, name + 1) != name || strnlen(identity->text + name + 1, hash + 1) != hash ||
+        identity->born > record->changed || strnlen(identity->text, name + 1) != name ||
+        strnlen(identity->text + name + 1, hash + 1) != hash ||
         (uint32_t)siphash13_folded(store->header->hash_key, identity->text, name) != record->name_hash)
         finding(check, "account %u: its name or hash is damaged", who);
 }
@@ -139,11 +140,11 @@ static void check_content(struct check *check, uint32_t who, bool alive)
     if (record->changed > check->store->header->journal.assigned)
         finding(check, "account %u: journal record %llu about it was never given", who,
                 (unsigned long long)record->changed);
-    if (walk.count != record->count || walk.last > record->newest || record->newest == UINT64_MAX)
+    if (walk.count != record->count || walk.last > record->newest || record->newest >= ID_MOST)
         finding(check, "mailbox %u: %llu messages up to %llu, counted %llu up to %llu", who,
                 (unsigned long long)walk.count, (unsigned long long)walk.last,
                 (unsigned long long)record->count, (unsigned long long)record->newest);
-    if (walk.bytes != record->bytes || queued != record->queue_bytes || record->queue_newest == UINT64_MAX)
+    if (walk.bytes != record->bytes || queued != record->queue_bytes || record->queue_newest >= ID_MOST)
         finding(check, "account %u: its messages or bytes are miscounted", who);
 }
 

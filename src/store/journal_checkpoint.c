@@ -110,16 +110,22 @@ struct captured {
     char texts[NAME_MAX_BYTES + HASH_MAX];
 };
 
-/* False: no account has that index now. */
-static bool capture(struct store *store, uint32_t index, struct captured *captured)
+/* False: no account has that index now; or one that was born while the checkpoint runs: then there is none as
+ * of the record before, and the log makes it. Else the snapshot might have its name twice, since an account
+ * that was captured may have been removed, and its name have gone to another index. */
+static bool capture(struct store *store, uint32_t index, uint64_t start, struct captured *captured)
 {
     const struct account_record *record = &store->accounts[index];
     transaction_begin(store);
     captured->as_of = store->header->journal.assigned;
     captured->account = (account_t){index, record->generation};
     bool lives = record->generation % 2 == 1;
+    const struct identity *identity = lives ? at(store, record->identity) : NULL;
+    if (lives && identity->born > start && identity->born <= captured->as_of) {
+        captured->as_of = identity->born - 1;
+        lives = false;
+    }
     if (lives) {
-        const struct identity *identity = at(store, record->identity);
         captured->newest = record->newest;
         captured->queue_newest = record->queue_newest;
         captured->name_length = (uint8_t)identity->name_length;
@@ -169,7 +175,7 @@ static void put_queue(struct checkpoint *checkpoint, const struct captured *capt
 static void put_account(struct checkpoint *checkpoint, uint32_t index)
 {
     struct captured captured;
-    bool lives = capture(checkpoint->store, index, &captured);
+    bool lives = capture(checkpoint->store, index, checkpoint->start, &captured);
     struct journal_record record = {.type = lives ? RECORD_ACCOUNT : RECORD_REMOVE,
                                     .account = index,
                                     .received = (int64_t)captured.as_of};

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 4u
+#define LAYOUT_VERSION 5u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -34,7 +34,7 @@ enum {
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
 
-#define ID_MOST (UINT64_C(1) << 63) /* no office lives to give that many: a greater id is a scribble */
+#define ID_MOST (UINT64_C(1) << 62) /* no id is given from there on: no office lives that long */
 
 typedef uint32_t block_t; /* offset / UNIT of a block */
 
@@ -130,7 +130,8 @@ static_assert(sizeof(struct throttle_record) == 16, "four a cache line");
 struct identity {
     block_t link;
     uint16_t name_length, hash_length;
-    char text[]; /* the name, a NUL, the hash, a NUL */
+    uint64_t born; /* the account's first journal record since the segment was made; 0: it was there before */
+    char text[];   /* the name, a NUL, the hash, a NUL */
 };
 
 enum message_state { MESSAGE_DRAFT, MESSAGE_LISTED, MESSAGE_QUEUED, MESSAGE_DELETED };
