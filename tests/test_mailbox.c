@@ -212,6 +212,30 @@ static void drafts_of_one_size_have_their_block_ready(void)
 
 /* ---- the FIFO ---- */
 
+static void there_is_a_last_id(void)
+{
+    struct letter letter = {.sender = "bob", .sender_length = 3, .body = text, .body_length = 4};
+    message_id id = 0;
+    open_mailbox();
+    struct account_record *record = &store->accounts[alice.index];
+    record->newest = record->queue_newest = ID_MOST - 2;
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_EQ(queue_push(store, alice), i == 0 ? STATUS_OK : STATUS_FULL_QUEUE);
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_EQ(mailbox_append(store, alice, &id), i == 0 ? STATUS_OK : STATUS_FULL_MAILBOX);
+        EXPECT(i > 0 || id == ID_MOST - 1);
+        EXPECT_CLEAN(store);
+    }
+    EXPECT_EQ(queue_store(store, alice, alice, &id), STATUS_FULL_MAILBOX);
+    EXPECT_CLEAN(store);
+    record->newest = ID_MOST;
+    EXPECT_EQ(store_check(store, print_finding, NULL), 1);
+    record->newest = ID_MOST - 1;
+    record->queue_newest = ID_MOST;
+    EXPECT_EQ(store_check(store, print_finding, NULL), 1);
+}
+
 static void ids_only_grow(void)
 {
     struct message message;
@@ -414,6 +438,7 @@ static const struct harness_test tests[] = {
     {"a draft replaces the draft before it", a_draft_replaces_the_draft_before_it},
     {"blocks are kept for the next drafts, but not many", blocks_are_kept_for_the_next_drafts_but_not_many},
     {"drafts of one size have their block ready", drafts_of_one_size_have_their_block_ready},
+    {"there is a last id", there_is_a_last_id},
     {"ids only grow", ids_only_grow},
     {"a listing in chunks survives deletions and arrivals",
      a_listing_in_chunks_survives_deletions_and_arrivals},

@@ -73,11 +73,11 @@ static const struct wrong wrongs[] = {
     {"a queued message whose id was used", "", {.type = RECORD_QUEUE, .account = 1, .id = 3}},
     {"a message of an id that is not to be reached",
      "",
-     {.type = RECORD_MESSAGE, .account = 1, .id = RESTORE_IDS}},
-    {"a queued message of such an id", "", {.type = RECORD_QUEUE, .account = 1, .id = RESTORE_IDS}},
+     {.type = RECORD_MESSAGE, .account = 1, .id = ID_MOST}},
+    {"a queued message of such an id", "", {.type = RECORD_QUEUE, .account = 1, .id = ID_MOST}},
     {"a STORE to such an id",
      "",
-     {.type = RECORD_STORE, .account = 1, .second = 2, .id = 3, .other = RESTORE_IDS}},
+     {.type = RECORD_STORE, .account = 1, .second = 2, .id = 3, .other = ID_MOST}},
     {"a STORE from no account",
      "",
      {.type = RECORD_STORE, .account = FREE, .second = 1, .id = 1, .other = 8}},
@@ -123,8 +123,8 @@ static void a_snapshot_has_its_order(void)
 {
     store = attached_store(&(struct store_options){.accounts = ACCOUNTS, .slots = 4, .crypt_cost = 1});
     restore = restore_begin(store);
-    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, 2 * RESTORE_IDS, 0), STATUS_MISMATCH);
-    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, 0, 2 * RESTORE_IDS), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, ID_MOST, 0), STATUS_MISMATCH);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 3, 0, ID_MOST), STATUS_MISMATCH);
     EXPECT_EQ(give_captured(RECORD_ACCOUNT, 1, 9, 6), STATUS_OK);
     EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 0, 0), STATUS_MISMATCH);
     EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 4, 0), STATUS_OK);
@@ -133,6 +133,10 @@ static void a_snapshot_has_its_order(void)
         EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, id, 0), STATUS_MISMATCH);
     EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 10, 0), STATUS_MISMATCH);
     EXPECT_EQ(give_captured(RECORD_QUEUE, 1, 7, 0), STATUS_MISMATCH);
+    EXPECT_EQ(scene_digest(store), digest);
+    for (enum journal_type type = RECORD_EPOCH; type < RECORD_TYPES; type++)
+        if (type == RECORD_EPOCH || type == RECORD_PASSWORD || type == RECORD_STORE || type == RECORD_DELETE)
+            EXPECT_EQ(give_captured(type, 1, 4, 0), STATUS_MISMATCH);
     EXPECT_EQ(scene_digest(store), digest);
     EXPECT_EQ(give_captured(RECORD_QUEUE, 1, 5, 0), STATUS_OK);
     EXPECT_EQ(give_captured(RECORD_ACCOUNT, 2, 9, 6), STATUS_OK);
@@ -146,6 +150,22 @@ static void a_snapshot_has_its_order(void)
     EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 5, 0), STATUS_MISMATCH);
     EXPECT_EQ(give_captured(RECORD_QUEUE, 2, 6, 0), STATUS_MISMATCH);
     EXPECT_EQ(scene_digest(store), digest);
+    restore_end(restore);
+    EXPECT_CLEAN(store);
+}
+
+/* The second page that is wanted is the index's. */
+static void a_message_of_a_snapshot_without_room_may_come_again(void)
+{
+    store = attached_store(&(struct store_options){.accounts = ACCOUNTS, .slots = 4, .crypt_cost = 1});
+    restore = restore_begin(store);
+    EXPECT_EQ(give_captured(RECORD_ACCOUNT, 1, 9, 6), STATUS_OK);
+    fault.kinds = CALL_RESERVE;
+    fault.at = 2;
+    fault.error = ENOSPC;
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 4, 0), STATUS_FULL_SEGMENT);
+    fault.kinds = 0;
+    EXPECT_EQ(give_captured(RECORD_MESSAGE, 1, 4, 0), STATUS_OK);
     restore_end(restore);
     EXPECT_CLEAN(store);
 }
@@ -214,6 +234,8 @@ static const struct harness_test tests[] = {
     {"a record that contradicts those before it is refused",
      a_record_that_contradicts_those_before_it_is_refused},
     {"a snapshot has its order", a_snapshot_has_its_order},
+    {"a message of a snapshot without room may come again",
+     a_message_of_a_snapshot_without_room_may_come_again},
     {"a record without room is refused", a_record_without_room_is_refused},
     {"a journal with a contradiction is refused", a_journal_with_a_contradiction_is_refused},
 };

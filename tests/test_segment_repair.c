@@ -53,7 +53,15 @@ static void try_field(const struct field *field)
 {
     const uint64_t was = value_of(field);
     const uint64_t most = field->size == 8 ? UINT64_MAX : (UINT64_C(1) << field->size * 8) - 1;
-    const uint64_t values[] = {0, 1, was + 1, was - 1, was ^ (most / 2 + 1), was + 64, most};
+    const uint64_t values[] = {0,
+                               1,
+                               was + 1,
+                               was - 1,
+                               was ^ (most / 2 + 1),
+                               was + 64,
+                               most,
+                               was ^ (most / 8 + 1),
+                               was ^ (most / 4 + 1)};
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
         if ((values[i] & most) != was && (!with_journal || i % 2 == 0))
             try_value(field, values[i] & most);

@@ -60,6 +60,8 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
     if (!quota_holds(store, record->count, record->bytes, message))
         return STATUS_FULL_MAILBOX;
     *id = record->newest + 1;
+    if (*id >= ID_MOST)
+        return STATUS_FULL_MAILBOX;
     struct journal_note note = {.type = RECORD_MESSAGE,
                                 .account = account.index,
                                 .id = *id,

@@ -126,7 +126,7 @@ void draft_let_go(struct store *store)
 {
     const struct message_record *draft = at(store, store->slot->draft);
     block_t next = store->draft_block ? draft->link : 0;
-    if (!next && store->drafts_repeat)
+    if (!next && store->drafts_repeat && store->draft_block)
         next = reserve_ahead(store);
     set32(store, &store->slot->draft, next);
 }

@@ -21,6 +21,8 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     if (!quota_holds(store, record->queue_count, record->queue_bytes, message))
         return STATUS_FULL_QUEUE;
     uint64_t id = record->queue_newest + 1;
+    if (id >= ID_MOST)
+        return STATUS_FULL_QUEUE;
     struct journal_note note = {.type = RECORD_QUEUE,
                                 .account = sender.index,
                                 .id = id,
@@ -68,7 +70,7 @@ static enum status move(struct store *store, account_t sender, account_t recipie
     if (!block)
         return STATUS_NOTHING_QUEUED;
     struct message_record *message = at(store, block);
-    if (!quota_holds(store, to->count, to->bytes, message))
+    if (!quota_holds(store, to->count, to->bytes, message) || to->newest + 1 >= ID_MOST)
         return STATUS_FULL_MAILBOX;
     /* While a checkpoint runs it may have one account before this and the other after it: then the record has
      * to bring the message along. */

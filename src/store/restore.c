@@ -88,6 +88,13 @@ static account_t handle(const struct restore *restore, uint32_t account)
     return (account_t){account, restore->store->accounts[account].generation};
 }
 
+bool restore_has_place(const struct journal_record *record)
+{
+    return !(record->flags & RECORD_SNAPSHOT) || record->type == RECORD_ACCOUNT ||
+           record->type == RECORD_REMOVE || record->type == RECORD_MESSAGE || record->type == RECORD_QUEUE ||
+           record->type == RECORD_END;
+}
+
 bool restore_lives(const struct restore *restore, uint32_t account)
 {
     return account > 0 && account <= restore->store->header->accounts_used &&
@@ -110,7 +117,7 @@ static enum status restore_account(struct restore *restore, const struct journal
     char hash[HASH_MAX + 1];
     bool captured = record->flags & RECORD_SNAPSHOT;
     if (!restore_names_account(record, texts) || restore_lives(restore, record->account) ||
-        (captured && (record->id >= 2 * RESTORE_IDS || record->other >= 2 * RESTORE_IDS)))
+        (captured && (record->id >= ID_MOST || record->other >= ID_MOST)))
         return STATUS_MISMATCH;
     memcpy(hash, texts + record->sender_length, record->subject_length);
     hash[record->subject_length] = '\0';
@@ -175,7 +182,7 @@ static bool comes_next(const struct restore *restore, const struct journal_recor
 {
     if (record->flags & RECORD_SNAPSHOT)
         return record->account == restore->account && id > above && id < below && id <= newest;
-    return id == newest + 1 || (id > newest && id < RESTORE_IDS);
+    return id > newest && id < ID_MOST;
 }
 
 static enum status restore_message(struct restore *restore, uint32_t account, uint64_t id,
@@ -188,8 +195,10 @@ static enum status restore_message(struct restore *restore, uint32_t account, ui
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
     if (status == STATUS_OK)
+        status = put_draft(store, handle(restore, account), id, record->received);
+    if (status == STATUS_OK)
         restore->above = id;
-    return status == STATUS_OK ? put_draft(store, handle(restore, account), id, record->received) : status;
+    return status;
 }
 
 /* A snapshot gives a queue newest first: each goes behind the last one. */
@@ -279,6 +288,8 @@ static enum status restore_delete(struct restore *restore, const struct journal_
 static enum status make_again(struct restore *restore, const struct journal_record *record, const char *texts)
 {
     uint32_t most = restore->store->header->accounts_most;
+    if (!restore_has_place(record))
+        return STATUS_MISMATCH;
     if (record->type == RECORD_EPOCH || record->type == RECORD_END)
         return STATUS_OK;
     if (record->account > most || record->second > most)

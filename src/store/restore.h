@@ -5,10 +5,6 @@
 #include "journal_format.h"
 #include "layout.h"
 
-/* To an id from there on no account comes by what is missing in a journal, so that enough are left to count.
- */
-#define RESTORE_IDS (ID_MOST / 4)
-
 struct restore;
 
 /* Needs an attached store that nobody else has, with its journal off. NULL: no memory. */
@@ -23,6 +19,9 @@ bool restore_lives(const struct restore *, uint32_t account);
 /* Whether the record's texts can be an account's name and hash: neither holds the NUL that ends it in the
  * segment. */
 bool restore_names_account(const struct journal_record *, const char *texts);
+
+/* Whether the record is of a kind that its place has: a snapshot has accounts and their mail. */
+bool restore_has_place(const struct journal_record *);
 
 /* Whether the record is news to that account: false where the snapshot had it already. */
 bool restore_concerns(const struct restore *, const struct journal_record *, uint32_t account);

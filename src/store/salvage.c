@@ -58,7 +58,7 @@ struct salvage *salvage_begin(struct store *store, const char *file, struct repo
     return salvage;
 }
 
-/* What a record says may be any number. */
+/* What a record says may be any number; half of all ids are left to be given. */
 static void add_at_most(uint64_t *number, uint64_t more, uint64_t most)
 {
     if (*number < most)
@@ -68,7 +68,7 @@ static void add_at_most(uint64_t *number, uint64_t more, uint64_t most)
 void salvage_gap(struct salvage *salvage, uint64_t missing, uint64_t bytes)
 {
     add_at_most(&salvage->missing, missing ? missing : bytes / sizeof(struct journal_record) + 1,
-                RESTORE_IDS);
+                ID_MOST / 2);
 }
 
 void salvage_end(struct salvage *salvage)
@@ -78,8 +78,8 @@ void salvage_end(struct salvage *salvage)
         struct account_record *account = &store->accounts[index];
         if (account->generation % 2 == 0)
             continue;
-        add_at_most(&account->newest, salvage->missing, RESTORE_IDS);
-        add_at_most(&account->queue_newest, salvage->missing, RESTORE_IDS);
+        add_at_most(&account->newest, salvage->missing, ID_MOST / 2);
+        add_at_most(&account->queue_newest, salvage->missing, ID_MOST / 2);
     }
     restore_end(salvage->restore);
     free(salvage->doubts);
@@ -270,8 +270,8 @@ static enum status place_store(struct salvage *salvage, const struct journal_rec
         reason = unknown;
     else if (arrives && may_be_another(salvage, record->second, record->other - 1))
         reason = another;
-    else if (arrives && (record->other <= salvage->store->accounts[record->second].newest ||
-                         record->other >= RESTORE_IDS))
+    else if (arrives &&
+             (record->other <= salvage->store->accounts[record->second].newest || record->other >= ID_MOST))
         reason = contradiction;
     if (leaves && !sender)
         salvage->doubts[record->account].passed++;
@@ -299,7 +299,7 @@ enum status salvage_record(struct salvage *salvage, const struct journal_record 
     uint32_t most = salvage->store->header->accounts_most;
     snprintf(salvage->origin, sizeof(salvage->origin), "%s offset %llu", salvage->file,
              (unsigned long long)offset);
-    if (record->account > most || record->second > most)
+    if (record->account > most || record->second > most || !restore_has_place(record))
         return put_aside(salvage, record, texts, contradiction);
     if (record->type == RECORD_STORE)
         return place_store(salvage, record, texts);
