@@ -146,7 +146,7 @@ END
     )
     assert_output - <<'END'
 -2 "A body of 62944757 bytes is over the limit of 62944756 bytes"
--2 "Unknown command type 9"
+-2 "Log in first"
 -2 "A body of 4294967295 bytes is over the limit of 62944756 bytes, closing"
 END
 }
@@ -357,7 +357,7 @@ END
     }
     run both
     assert_output - <<'END'
--2 "Unknown command type 9"
+-2 "Log in first"
 OK
 END
 }

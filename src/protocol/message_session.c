@@ -204,14 +204,14 @@ static void request_serve(struct message_session *session, int32_t type, size_t 
         }
     }
     session->command = command != NULL ? command->name : "unknown command";
-    if (command == NULL) {
-        status = message_refuse(session, STATUS_MALFORMED, "Unknown command type %" PRId32, type);
-        stream_consume(stream, FRAME_HEADER + length);
-    } else if (store_is_suspect(session->connection->store)) {
+    if (command != NULL && store_is_suspect(session->connection->store)) {
         status = STATUS_SUSPENDED;
         stream_consume(stream, FRAME_HEADER + length);
-    } else if (command->needs_entry && !is_entered(session)) {
+    } else if ((command == NULL || command->needs_entry) && !is_entered(session)) {
         status = STATUS_NO_SESSION;
+        stream_consume(stream, FRAME_HEADER + length);
+    } else if (command == NULL) {
+        status = message_refuse(session, STATUS_MALFORMED, "Unknown command type %" PRId32, type);
         stream_consume(stream, FRAME_HEADER + length);
     } else {
         status = command_run(session, command, length);
