@@ -125,6 +125,11 @@ has_keeper() {
     eventually grep -q "cannot make a process for the journal" "$log"
     tell "$one" "SEND alice goes $cookie" "SEND alice on $cookie"
     told "$one" "OK 1" "OK 2"
+    "${as[@]}" prlimit --pid "$(maker)" --nproc=10000: # who serves can be made, a keeper cannot
+    for _ in 1 2 3; do
+        run ask "COUNT alice $cookie"
+        assert_output "COUNTED 2"
+    done
     allow_processes 10000
     eventually has_keeper
     exec {one}>&-
@@ -168,6 +173,21 @@ has_keeper() {
     exec {one}>&- {two}>&-
     eventually only_the_keeper_is_left
     expect_kept 1
+}
+
+@test "a keeper that ends of its own accord is followed after a moment, not at once" {
+    local cookie keeper
+    serve
+    eventually has_keeper
+    keeper=$(children)
+    keeper=${keeper// /}
+    kill -TERM "$keeper"
+    is_gone() { [ ! -e "/proc/$keeper" ]; }
+    eventually is_gone
+    sleep 0.3
+    [ -z "$(children)" ]
+    eventually has_keeper
+    expect_kept 0
 }
 
 @test "out of the segment" {

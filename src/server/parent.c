@@ -31,6 +31,13 @@ enum {
 #define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
 
+/* Some time in which something is not tried again. It ends when a turn of the parent begins, and not within
+ * one: a turn without it tries all that lacks before it sleeps. */
+struct pause {
+    bool lasts;
+    int64_t until;
+};
+
 struct parent {
     struct listeners *listeners;
     struct store *store;
@@ -43,13 +50,22 @@ struct parent {
     bool damaged;                         /* so it has found */
     struct arrival waiting[WAITING_MOST]; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    bool quiet;  /* nothing has come for a while */
-    bool paused; /* nothing is accepted, no process made; a turn without it tries all that lacks before it
-                    sleeps */
-    int64_t pause_until;
-    struct complaint resource_complaint, full_complaint, share_complaint;
+    bool quiet;              /* nothing has come for a while */
+    struct pause pause;      /* nothing is accepted, and nobody made who serves */
+    struct pause help_pause; /* no keeper and no checker is made */
+    struct complaint resource_complaint, help_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
 };
+
+static void pause_begin(struct pause *pause, int64_t length)
+{
+    *pause = (struct pause){.lasts = true, .until = clock_now() + length};
+}
+
+static void pause_look(struct pause *pause)
+{
+    pause->lasts = pause->lasts && clock_now() < pause->until;
+}
 
 /* Something has run out: says so, and lets some time pass. */
 static void back_off(struct parent *p, const char *what, int error)
@@ -57,8 +73,16 @@ static void back_off(struct parent *p, const char *what, int error)
     if (complaint_is_due(&p->resource_complaint)) {
         log_error("%s: %s; connections wait", what, strerror(error));
     }
-    p->paused = true;
-    p->pause_until = clock_now() + PAUSE;
+    pause_begin(&p->pause, PAUSE);
+}
+
+/* The same for one who does not serve. */
+static void do_without(struct parent *p, const char *what, int error)
+{
+    if (complaint_is_due(&p->help_complaint)) {
+        log_error("%s: %s", what, strerror(error));
+    }
+    pause_begin(&p->help_pause, PAUSE);
 }
 
 /* For a process that has just been forked: closes what is the parent's. */
@@ -87,7 +111,7 @@ static pid_t fork_helper(struct parent *p)
 /* Without a keeper the journal goes on until its file is full, so there is time to try again. */
 static void want_keeper(struct parent *p)
 {
-    if (p->keeper > 0 || p->paused || !store_has_journal(p->store)) {
+    if (p->keeper > 0 || p->help_pause.lasts || !store_has_journal(p->store)) {
         return;
     }
     pid_t parent = getpid();
@@ -97,14 +121,14 @@ static void want_keeper(struct parent *p)
     }
     if (p->keeper < 0) {
         p->keeper = 0;
-        back_off(p, "cannot make a process for the journal", errno);
+        do_without(p, "cannot make a process for the journal", errno);
     }
 }
 
 /* The store is checked by a child, since the parent takes no lock, and may not die of what is found. */
 static void want_checker(struct parent *p)
 {
-    if (p->checker > 0 || p->paused || p->damaged || !store_is_suspect(p->store)) {
+    if (p->checker > 0 || p->help_pause.lasts || p->damaged || !store_is_suspect(p->store)) {
         return;
     }
     pid_t parent = getpid();
@@ -114,14 +138,14 @@ static void want_checker(struct parent *p)
     }
     if (p->checker < 0) {
         p->checker = 0;
-        back_off(p, "cannot make a process to check the post office", errno);
+        do_without(p, "cannot make a process to check the post office", errno);
     }
 }
 
 /* Without a maker connections wait. In what it makes: the connection. */
 static int want_maker(struct parent *p, struct caller *caller)
 {
-    if (p->maker.pid != 0 || p->paused) {
+    if (p->maker.pid != 0 || p->pause.lasts) {
         return -1;
     }
     pid_t pid = maker_fork(&p->maker);
@@ -177,7 +201,7 @@ static void reap_child(struct parent *p, pid_t pid, int status)
     }
     child_note_death(pid, status);
     put_back(p, &child);
-    p->paused = false; /* what had run out may be there again */
+    p->pause.lasts = false; /* what had run out may be there again */
 }
 
 static void reap(struct parent *p)
@@ -195,12 +219,15 @@ static void reap(struct parent *p)
             p->checker = 0;
             p->damaged = checker_found_damage(status);
             if (status != 0 && !p->damaged) { /* no slot or memory is left for it: later */
-                back_off(p, "the post office cannot be checked", EAGAIN);
+                do_without(p, "the post office cannot be checked", EAGAIN);
             }
         }
         if (pid == p->keeper) {
             p->keeper = 0;
             child_note_death(pid, status);
+            if (WIFEXITED(status)) { /* of its own accord: it would do so again */
+                pause_begin(&p->help_pause, NANOSECONDS_PER_SECOND);
+            }
         }
         if (pid == p->maker.pid) {
             child_note_death(pid, status);
@@ -227,17 +254,34 @@ static size_t spares_wanted(const struct parent *p)
     return left < p->limits->spares ? left : p->limits->spares;
 }
 
+/* When the sleep ends by itself. */
+static int64_t sleep_end(const struct parent *p, bool retries, bool naps)
+{
+    int64_t end = DEADLINE_NEVER;
+
+    if (retries) {
+        return 0;
+    }
+    if (p->pause.lasts) {
+        end = p->pause.until;
+    }
+    if (p->help_pause.lasts && p->help_pause.until < end) {
+        end = p->help_pause.until;
+    }
+    return naps && clock_now() + QUIET < end ? clock_now() + QUIET : end;
+}
+
 /* Sleeps until a listener is ready, a spare speaks, a signal comes or the pause is over. Returns how many
  * listeners were asked. */
 static size_t sleep_for_work(struct parent *p)
 {
-    bool accepts = !p->paused && p->waiting_count == 0 && !is_full(p);
-    bool retries = !p->paused && p->waiting_count > 0 && !is_full(p);
+    bool accepts = !p->pause.lasts && p->waiting_count == 0 && !is_full(p);
+    bool retries = !p->pause.lasts && p->waiting_count > 0 && !is_full(p);
     bool hears = p->maker.ordered != p->maker.heard; /* it says nothing itself */
     bool fills = children_idle(&p->children) < spares_wanted(p);
-    bool naps = !p->paused && !retries && (hears || fills);
+    bool naps = !p->pause.lasts && !retries && (hears || fills);
     size_t count = accepts ? p->listeners->count : 0;
-    struct timespec left = deadline_left(naps ? clock_now() + QUIET : p->pause_until);
+    struct timespec left = deadline_left(sleep_end(p, retries, naps));
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
@@ -246,7 +290,7 @@ static size_t sleep_for_work(struct parent *p)
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, polled, p->paused || retries || naps ? &left : NULL, signals_sleep_mask());
+    int ready = ppoll(p->polls, polled, &left, signals_sleep_mask());
     p->quiet = ready == 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
@@ -299,7 +343,7 @@ static void serve_waiting(struct parent *p)
 {
     struct arrival arrival;
 
-    while (p->waiting_count > 0 && !is_full(p) && !p->paused) {
+    while (p->waiting_count > 0 && !is_full(p) && !p->pause.lasts) {
         arrival = p->waiting[--p->waiting_count];
         serve(p, &arrival);
     }
@@ -325,7 +369,7 @@ static void keep_spares(struct parent *p)
     if (2 * children_idle(&p->children) > wanted && !p->quiet) {
         return;
     }
-    while (children_idle(&p->children) < wanted && !p->paused) {
+    while (children_idle(&p->children) < wanted && !p->pause.lasts) {
         if (!spare_channel(ends)) {
             back_off(p, "cannot make a channel to a spare process", errno);
             return;
@@ -379,12 +423,22 @@ static void let_go(struct parent *p)
 /* So that nothing is made any more; what it has made is known. */
 static void end_maker(struct parent *p)
 {
-    if (p->maker.pid > 0) {
-        (void)kill(p->maker.pid, SIGKILL);
-        while (waitpid(p->maker.pid, NULL, 0) < 0 && errno == EINTR) {
-        }
-        forget_maker(p);
+    int64_t deadline = clock_now() + END_KILLED;
+    int status;
+    pid_t ended = 0;
+
+    if (p->maker.pid == 0) {
+        return;
     }
+    (void)kill(p->maker.pid, SIGKILL);
+    while ((ended = waitpid(p->maker.pid, &status, WNOHANG)) == 0 && clock_now() < deadline) {
+        struct timespec left = deadline_left(deadline);
+        (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+    }
+    if (ended > 0 && WIFSIGNALED(status) && signals_is_fault(WTERMSIG(status))) {
+        store_suspect(p->store);
+    }
+    forget_maker(p);
 }
 
 static void end(struct parent *p)
@@ -435,7 +489,8 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         die(EX_OSERR, "no memory to remember what is made");
     }
     for (;;) {
-        parent.paused = parent.paused && clock_now() < parent.pause_until;
+        pause_look(&parent.pause);
+        pause_look(&parent.help_pause);
         want_keeper(&parent);
         want_checker(&parent);
         int connection = want_maker(&parent, caller);
