@@ -95,7 +95,7 @@ def connecting(name="shmaild", options=(), program="static/shmaild"):
 def durable(verb, size):
     """With room in the journal for a second of the fastest load: a server refuses what comes before its keeper has
     made more."""
-    return smsp(verb, size, options=("-d", "JOURNAL", "--sync", "always", "--journal-size", "256M"))
+    return smsp(verb, size, options=("-d", "JOURNAL", "--sync", "always", "--journal-size", "1G"))
 
 
 def message(verb, size, afresh=False):
