@@ -193,6 +193,33 @@ static void a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place(void
     EXPECT(!scene_account(store, "ben").index);
 }
 
+/* Each of its checkpoints makes the other file the active one. */
+static void write_checkpoints(const struct store_options *named)
+{
+    store = attached_store(named);
+    for (;;)
+        EXPECT_EQ(journal_checkpoint(store, 1 << 16), STATUS_OK);
+}
+
+static void who_comes_while_files_change_places_finds_his_journal(void)
+{
+    enum { VISITS = 3000 };
+    struct store_options named = options;
+    named.name = harness_name();
+    named.journal_bytes = 1 << 16;
+    store = attached_store(&named);
+    pid_t writer = fork();
+    EXPECT(writer >= 0);
+    if (writer == 0)
+        write_checkpoints(&named);
+    for (int visit = 0; visit < VISITS; visit++)
+        scene_close(attached_store(&named));
+    EXPECT_EQ(kill(writer, SIGKILL), 0);
+    EXPECT_EQ(waitpid(writer, NULL, 0), writer);
+    harness_say("%d visits in %ju generations", VISITS, (uintmax_t)store->header->journal.generation);
+    EXPECT(store->header->journal.generation > 10);
+}
+
 static const struct harness_test tests[] = {
     {"a checkpoint that is written while the post office serves forgets nothing",
      a_checkpoint_that_serves_forgets_nothing, 600},
@@ -200,6 +227,8 @@ static const struct harness_test tests[] = {
      an_account_that_is_removed_while_its_mailbox_is_written_is_gone},
     {"a name that moves while a checkpoint is written is in one place",
      a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place},
+    {"who comes while files change places finds his journal",
+     who_comes_while_files_change_places_finds_his_journal},
 };
 
 HARNESS_MAIN(tests)

@@ -285,18 +285,26 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     enum status status = journal_open_directory(store, options, why, why_size);
     if (status != STATUS_OK)
         return status;
-    bool ours = false;
-    bool repaired = false;
-    int error = 0;
-    for (uint32_t i = 0; i < 2; i++) {
-        enum journal_found found = journal_read_open(&reader, store->files[i]);
-        if (found == FOUND_TROUBLE)
-            error = errno;
-        bool same = found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0;
-        ours = ours || (same && i == journal->file);
-        repaired = repaired || (same && reader.header.generation > journal->generation + 1);
-        journal_read_close(&reader);
-    }
+    bool ours, repaired;
+    int error;
+    uint64_t generation;
+    uint32_t file;
+    do { /* again where a checkpoint has changed the files meanwhile */
+        generation = load64(&journal->generation);
+        file = load32(&journal->file);
+        ours = repaired = false;
+        error = 0;
+        for (uint32_t i = 0; i < 2; i++) {
+            enum journal_found found = journal_read_open(&reader, store->files[i]);
+            if (found == FOUND_TROUBLE)
+                error = errno;
+            bool same =
+                found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0;
+            ours = ours || (same && i == file);
+            repaired = repaired || (same && reader.header.generation > generation + 1);
+            journal_read_close(&reader);
+        }
+    } while (load64(&journal->generation) != generation || load32(&journal->file) != file);
     if (error) {
         snprintf(why, why_size, "journal directory %s cannot be read: %s", options->directory,
                  strerror(error));
