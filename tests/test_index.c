@@ -308,7 +308,7 @@ static void a_mailbox_grows_through_every_height(void)
     open_index(0);
     EXPECT_EQ(deliver(store, alice, "a", "", "first", 5, &id), STATUS_OK);
     for (uint32_t height = 1; height <= 11; height++) {
-        uint64_t span = height < 11 ? UINT64_C(1) << (NODE_BITS * height) : UINT64_MAX - 8;
+        uint64_t span = height < 11 ? UINT64_C(1) << (NODE_BITS * height) : ID_MOST - 8;
         skip_to(span - 1); /* of the base, which is 1: the last two that this height holds, and one more */
         for (uint64_t next = span; next <= span + 1; next++) {
             EXPECT_EQ(deliver(store, alice, "a", "", "more", 4, &id), STATUS_OK);
@@ -361,7 +361,7 @@ static void the_widest_steps_fit_one_transaction(void)
     open_index(0);
     scatter_free_blocks(sizeof(struct node), 64);
     EXPECT_EQ(deliver(store, alice, "a", "", "first", 5, &id), STATUS_OK);
-    skip_to(UINT64_MAX - 70);
+    skip_to(ID_MOST - 70);
     uint32_t before = nodes_in_use();
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     EXPECT_EQ(queue_push(store, alice), STATUS_OK);
