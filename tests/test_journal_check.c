@@ -82,6 +82,12 @@ static void a_log_that_ends_before_its_snapshot_does_is_damaged(void)
     EXPECT(check_journal("journal") > 0);
     EXPECT_EQ(journal_reaches() - journal.header.first, 3);
     EXPECT_SAID(": 3 records are missing here, which the snapshot has\n");
+    size_t third = journal.count - (size_t)(journal_last() - journal_reaches()) - 1;
+    EXPECT_EQ(journal.places[third].record.sequence, journal_reaches());
+    put_bytes(journal.active, first, journal.bytes[journal.active] + first,
+              journal.places[third].offset - first);
+    EXPECT(check_journal("journal") > 0);
+    EXPECT_SAID(": 1 record is missing here, which the snapshot has\n");
     EXPECT(repair_journal("journal") > 0);
     EXPECT_EQ(check_journal("journal"), 0);
     EXPECT_EQ(scene_recover("journal").sequence, journal_reaches());

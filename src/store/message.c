@@ -109,12 +109,11 @@ void message_readdress(struct store *store, block_t block, uint32_t owner, messa
  * what tells which blocks are free is what processes that send fight for. */
 static block_t reserve_ahead(struct store *store)
 {
-    size_t left = DRAFTS_AHEAD_BYTES / store->draft_block;
-    if (left > DRAFTS_AHEAD)
-        left = DRAFTS_AHEAD;
     block_t first = 0, block;
-    for (; left > 0 && transaction_has_room(store, 16); left--) {
-        if (block_allocate(store, store->draft_block, &block) != STATUS_OK)
+    for (size_t count = 1; count <= DRAFTS_AHEAD && count * store->draft_block <= DRAFTS_AHEAD_BYTES;
+         count++) {
+        if (!transaction_has_room(store, 16) ||
+            block_allocate(store, store->draft_block, &block) != STATUS_OK)
             break;
         set32(store, at(store, block), first);
         first = block;
@@ -126,7 +125,7 @@ void draft_let_go(struct store *store)
 {
     const struct message_record *draft = at(store, store->slot->draft);
     block_t next = store->draft_block ? draft->link : 0;
-    if (!next && store->drafts_repeat && store->draft_block)
+    if (!next && store->drafts_repeat)
         next = reserve_ahead(store);
     set32(store, &store->slot->draft, next);
 }
