@@ -84,6 +84,8 @@ static void hints_for_slots_that_cannot_be_are_passed_over(void)
     size_t length = (size_t)((const char *)store->name_buckets - behind) + PAGE;
     EXPECT(length <= sizeof(before));
     store->header->slot_map[0] = store->header->slot_map[1] = UINT64_MAX;
+    for (uint32_t index = store->header->slots_most; index < 128; index++)
+        EXPECT(!process_has_slot(store, index)); /* another table stands there */
     memcpy(before, behind, length);
     store_reclaim(store);
     process_wake_waiters(store, account);

@@ -30,7 +30,7 @@ static uint64_t offset_of(const struct store *store, const void *field)
 bool process_has_slot(const struct store *store, uint32_t index)
 {
     const struct slot *slot = &store->slots[index];
-    return segment_has(store, offset_of(store, &store->waits[index])) &&
+    return index < store->header->slots_most && segment_has(store, offset_of(store, &store->waits[index])) &&
            segment_has(store, offset_of(store, slot)) && segment_has(store, offset_of(store, slot + 1) - 1);
 }
 

@@ -7,7 +7,8 @@
 /* Wakes every process that waits for this mailbox. Without a lock. */
 void process_wake_waiters(struct store *, account_t);
 
-/* False while no process ever had this slot: no memory stands behind it. */
+/* False while no process ever had this slot, as no memory stands behind it; and where there is no such slot,
+ * which a scribbled map of them may name. */
 bool process_has_slot(const struct store *, uint32_t index);
 
 /* An owner word names one life of a slot: (slot index + 1) << 32 | generation. */
