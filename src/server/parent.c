@@ -4,12 +4,12 @@
 #include "parent.h"
 
 #include "admission.h"
-#include "checker.h"
 #include "children.h"
 #include "clock.h"
-#include "keeper.h"
+#include "helpers.h"
 #include "log.h"
 #include "maker.h"
+#include "pause.h"
 #include "signals.h"
 #include "spare.h"
 
@@ -31,13 +31,6 @@ enum {
 #define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
 
-/* Some time in which something is not tried again. It ends when a turn of the parent begins, and not within
- * one: a turn without it tries all that lacks before it sleeps. */
-struct pause {
-    bool lasts;
-    int64_t until;
-};
-
 struct parent {
     struct listeners *listeners;
     struct store *store;
@@ -45,27 +38,14 @@ struct parent {
     const struct parent_limits *limits;
     struct children children;
     struct maker maker;
-    pid_t keeper;                         /* of the journal; 0: none */
-    pid_t checker;                        /* of a store that is suspect; 0: none */
-    bool damaged;                         /* so it has found */
+    struct helpers helpers;
     struct arrival waiting[WAITING_MOST]; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    bool quiet;              /* nothing has come for a while */
-    struct pause pause;      /* nothing is accepted, and nobody made who serves */
-    struct pause help_pause; /* no keeper and no checker is made */
-    struct complaint resource_complaint, help_complaint, full_complaint, share_complaint;
+    bool quiet;         /* nothing has come for a while */
+    struct pause pause; /* nothing is accepted, and nobody made who serves */
+    struct complaint resource_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
 };
-
-static void pause_begin(struct pause *pause, int64_t length)
-{
-    *pause = (struct pause){.lasts = true, .until = clock_now() + length};
-}
-
-static void pause_look(struct pause *pause)
-{
-    pause->lasts = pause->lasts && clock_now() < pause->until;
-}
 
 /* Something has run out: says so, and lets some time pass. */
 static void back_off(struct parent *p, const char *what, int error)
@@ -76,15 +56,6 @@ static void back_off(struct parent *p, const char *what, int error)
     pause_begin(&p->pause, PAUSE);
 }
 
-/* The same for one who does not serve. */
-static void do_without(struct parent *p, const char *what, int error)
-{
-    if (complaint_is_due(&p->help_complaint)) {
-        log_error("%s: %s", what, strerror(error));
-    }
-    pause_begin(&p->help_pause, PAUSE);
-}
-
 /* For a process that has just been forked: closes what is the parent's. */
 static void close_all(struct parent *p)
 {
@@ -93,53 +64,6 @@ static void close_all(struct parent *p)
     }
     listeners_close(p->listeners);
     children_forget(&p->children);
-}
-
-/* Forks a process that serves the store and no client: who holds a listening socket would let connections
- * wait that nobody takes, and keep the address from the next server. */
-static pid_t fork_helper(struct parent *p)
-{
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        maker_forget(&p->maker);
-        close_all(p);
-    }
-    return pid;
-}
-
-/* Without a keeper the journal goes on until its file is full, so there is time to try again. */
-static void want_keeper(struct parent *p)
-{
-    if (p->keeper > 0 || p->help_pause.lasts || !store_has_journal(p->store)) {
-        return;
-    }
-    pid_t parent = getpid();
-    p->keeper = fork_helper(p);
-    if (p->keeper == 0) {
-        keeper_run(p->store, p->sandbox, p->limits->sync_seconds, parent);
-    }
-    if (p->keeper < 0) {
-        p->keeper = 0;
-        do_without(p, "cannot make a process for the journal", errno);
-    }
-}
-
-/* The store is checked by a child, since the parent takes no lock, and may not die of what is found. */
-static void want_checker(struct parent *p)
-{
-    if (p->checker > 0 || p->help_pause.lasts || p->damaged || !store_is_suspect(p->store)) {
-        return;
-    }
-    pid_t parent = getpid();
-    p->checker = fork_helper(p);
-    if (p->checker == 0) {
-        checker_main(p->store, p->sandbox, parent);
-    }
-    if (p->checker < 0) {
-        p->checker = 0;
-        do_without(p, "cannot make a process to check the post office", errno);
-    }
 }
 
 /* Without a maker connections wait. In what it makes: the connection. */
@@ -215,20 +139,7 @@ static void reap(struct parent *p)
         if (WIFSIGNALED(status) && signals_is_fault(WTERMSIG(status))) {
             store_suspect(p->store);
         }
-        if (pid == p->checker) {
-            p->checker = 0;
-            p->damaged = checker_found_damage(status);
-            if (status != 0 && !p->damaged) { /* no slot or memory is left for it: later */
-                do_without(p, "the post office cannot be checked", EAGAIN);
-            }
-        }
-        if (pid == p->keeper) {
-            p->keeper = 0;
-            child_note_death(pid, status);
-            if (WIFEXITED(status)) { /* of its own accord: it would do so again */
-                pause_begin(&p->help_pause, NANOSECONDS_PER_SECOND);
-            }
-        }
+        helpers_reap(&p->helpers, pid, status);
         if (pid == p->maker.pid) {
             child_note_death(pid, status);
             forget_maker(p);
@@ -257,16 +168,13 @@ static size_t spares_wanted(const struct parent *p)
 /* When the sleep ends by itself. */
 static int64_t sleep_end(const struct parent *p, bool retries, bool naps)
 {
-    int64_t end = DEADLINE_NEVER;
+    int64_t end = pause_end(&p->pause);
 
     if (retries) {
         return 0;
     }
-    if (p->pause.lasts) {
-        end = p->pause.until;
-    }
-    if (p->help_pause.lasts && p->help_pause.until < end) {
-        end = p->help_pause.until;
+    if (pause_end(&p->helpers.pause) < end) {
+        end = pause_end(&p->helpers.pause);
     }
     return naps && clock_now() + QUIET < end ? clock_now() + QUIET : end;
 }
@@ -400,13 +308,11 @@ static void end_keeper(struct parent *p)
 {
     int64_t deadline = clock_now() + END_KILLED;
 
-    if (p->keeper > 0) {
-        (void)kill(p->keeper, SIGTERM);
-    }
-    while (p->keeper > 0 && clock_now() < deadline) {
+    helpers_signal(&p->helpers, SIGTERM);
+    while (p->helpers.keeper > 0 && clock_now() < deadline) {
         struct timespec left = deadline_left(deadline);
         reap(p);
-        if (p->keeper > 0) {
+        if (p->helpers.keeper > 0) {
             (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         }
     }
@@ -462,11 +368,9 @@ static void end_everybody(struct parent *p)
 {
     end_maker(p);
     children_signal(&p->children, SIGKILL);
-    if (p->keeper > 0) {
-        (void)kill(p->keeper, SIGKILL);
-    }
+    helpers_signal(&p->helpers, SIGKILL);
     int64_t deadline = deadline_after_seconds(END_SECONDS);
-    while ((p->children.count > 0 || p->keeper > 0) && clock_now() < deadline) {
+    while ((p->children.count > 0 || p->helpers.keeper > 0) && clock_now() < deadline) {
         struct timespec left = deadline_left(clock_now() + END_KILLED / 10);
         (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         reap(p);
@@ -480,6 +384,8 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
 
     parent = (struct parent){.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
+    parent.helpers =
+        (struct helpers){.store = store, .sandbox = sandbox, .sync_seconds = limits->sync_seconds};
     if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember %zu children", limits->connections);
@@ -490,9 +396,12 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     }
     for (;;) {
         pause_look(&parent.pause);
-        pause_look(&parent.help_pause);
-        want_keeper(&parent);
-        want_checker(&parent);
+        pause_look(&parent.helpers.pause);
+        if (helpers_fork(&parent.helpers)) {
+            maker_forget(&parent.maker);
+            close_all(&parent);
+            helpers_main(&parent.helpers);
+        }
         int connection = want_maker(&parent, caller);
         if (connection >= 0) {
             return connection;
@@ -511,7 +420,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             end(&parent);
             return PARENT_STOPPED;
         }
-        if (parent.damaged) {
+        if (parent.helpers.damaged) {
             end_everybody(&parent);
             return PARENT_DAMAGED;
         }
