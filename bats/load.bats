@@ -19,3 +19,36 @@ load office
     assert_output --partial "; 0 connections lost"
     expect_deserted
 }
+
+# 64 replies on a connection: then its process has looked how many serve.
+chat() {
+    local i
+    for ((i = 0; i < 64; i++)); do
+        [ "$(exchange "$1" NOOP)" = OK ] || return 1
+    done
+}
+
+@test "a process waits its turn while more serve than there are processors" {
+    start_server
+    local first descriptor others=()
+    dial first
+    local child
+    read -r child <<<"$(children)"
+    chat "$first"
+    run -0 chrt -p "$child"
+    assert_output --partial SCHED_OTHER
+    for ((i = 0; i < $(nproc); i++)); do
+        dial descriptor
+        others+=("$descriptor")
+    done
+    chat "$first"
+    run -0 chrt -p "$child"
+    assert_output --partial SCHED_BATCH
+    for descriptor in "${others[@]}"; do
+        exec {descriptor}>&-
+    done
+    eventually has_children 1
+    chat "$first"
+    run -0 chrt -p "$child"
+    assert_output --partial SCHED_OTHER
+}

@@ -138,6 +138,9 @@ struct store_figures {
 };
 void store_figures(struct store *, struct store_figures *);
 
+/* How many processes are attached, without a lock or a system call. */
+uint32_t store_processes(const struct store *);
+
 /* One process as its slot shows it. */
 struct store_process {
     uint32_t slot;

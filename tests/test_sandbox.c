@@ -171,6 +171,8 @@ static void every_other_argument(void)
         {"a listener of system calls", {SYS_seccomp, SECCOMP_GET_NOTIF_SIZES, 0, (long)place}},
         {"a limit of memory", {SYS_prlimit64, 0, RLIMIT_DATA, (long)place, 0}},
         {"a limit of another process", {SYS_prlimit64, 1, RLIMIT_NPROC, (long)place, 0}},
+        {"the scheduling of another process", {SYS_sched_setscheduler, 1, SCHED_BATCH, (long)place}},
+        {"a scheduling in real time", {SYS_sched_setscheduler, 0, SCHED_FIFO, (long)place}},
         {"a futex that moves waiters", {SYS_futex, (long)place, FUTEX_CMP_REQUEUE, 1, 1, (long)place, 0}},
         {"a futex that lends priority", {SYS_futex, (long)place, FUTEX_LOCK_PI}},
 #ifdef __x86_64__
@@ -213,16 +215,18 @@ static void other_architecture(void)
 static void work(const struct scene *scene, const long *numbers)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    const struct sched_param usual = {0};
     char byte = 1;
     void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)numbers;
-    bool works = memory != MAP_FAILED && munmap(memory, 1 << 20) == 0 &&
-                 fcntl(scene->segment, F_SETLK, &lock) == 0 && fcntl(scene->segment, F_GETLK, &lock) == 0 &&
-                 posix_fallocate(scene->segment, 0, 65536) == 0 && pwrite(scene->journal, &byte, 1, 0) == 1 &&
-                 posix_fallocate(scene->journal, 0, 4096) == 0 && pread(scene->journal, &byte, 1, 0) == 1 &&
-                 fdatasync(scene->journal) == 0 && fcntl(scene->channel, F_GETFL) >= 0 &&
-                 fcntl(scene->channel, F_GETOWN) == 0 && clock_now() > 0;
+    bool works =
+        memory != MAP_FAILED && munmap(memory, 1 << 20) == 0 && fcntl(scene->segment, F_SETLK, &lock) == 0 &&
+        fcntl(scene->segment, F_GETLK, &lock) == 0 && posix_fallocate(scene->segment, 0, 65536) == 0 &&
+        pwrite(scene->journal, &byte, 1, 0) == 1 && posix_fallocate(scene->journal, 0, 4096) == 0 &&
+        pread(scene->journal, &byte, 1, 0) == 1 && fdatasync(scene->journal) == 0 &&
+        fcntl(scene->channel, F_GETFL) >= 0 && fcntl(scene->channel, F_GETOWN) == 0 && clock_now() > 0 &&
+        sched_setscheduler(0, SCHED_BATCH, &usual) == 0 && sched_setscheduler(0, SCHED_OTHER, &usual) == 0;
     if (!works) {
         _exit(1);
     }

@@ -7,6 +7,7 @@
 #include "descriptors.h"
 #include "log.h"
 #include "peer.h"
+#include "scheduling.h"
 #include "signals.h"
 
 #include <stdio.h>
@@ -15,7 +16,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-enum { TURN_AWAY_SECONDS = 2 }; /* for the first request of a client that can only be refused */
+enum {
+    TURN_AWAY_SECONDS = 2, /* for the first request of a client that can only be refused */
+    LOOK_ROUND = 64,       /* replies between two looks at how many serve */
+};
 
 static const char *end_text(enum status status, const struct stream *stream)
 {
@@ -35,8 +39,14 @@ static const char *end_text(enum status status, const struct stream *stream)
     }
 }
 
+/* Before replies leave. */
 static enum status settle(void *store)
 {
+    static unsigned replies;
+
+    if (++replies % LOOK_ROUND == 0) {
+        scheduling_share(store_processes(store));
+    }
     return store_settle(store);
 }
 

@@ -80,6 +80,7 @@ static const struct filter_rule wide[] = {
        .count = 3,
        .ignored = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME}}},
     {SYS_sched_yield, {{0}}},
+    {SYS_sched_setscheduler, {IS(FILTER_NULL, 0), ONE_OF(1, SCHED_OTHER, SCHED_BATCH)}},
     {SYS_getpid, {{0}}},
     {SYS_gettid, {{0}}},
     {SYS_tgkill, {IS(FILTER_SIGNAL, 0)}}, /* abort(3), whose handler then goes on by a timer */

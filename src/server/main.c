@@ -7,6 +7,7 @@
 #include "log.h"
 #include "options.h"
 #include "parent.h"
+#include "scheduling.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -238,6 +239,7 @@ int main(int argc, char **argv)
         return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n");
     }
     signals_prepare();
+    scheduling_prepare();
     if (options.inetd) {
         store = open_post_office(&options, NULL);
         return serve_standard_input(store, &options, error_was_open);

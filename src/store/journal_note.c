@@ -6,6 +6,7 @@
 #include "log.h"
 #include "message.h"
 #include "process.h"
+#include "scheduling.h"
 #include "transaction.h"
 
 #include <sched.h>
@@ -14,6 +15,8 @@
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
+    COMPANY = 32,                   /* records that are worth a sync */
+    COMPANY_LATE = 1000000,         /* nanoseconds: longer than the others need, all together */
     EPOCH_RESERVE = 4 << 10,        /* the last bytes of a file: for the records that begin epochs */
 };
 
@@ -174,6 +177,26 @@ enum status journal_flush(struct store *store, bool sync)
     return status;
 }
 
+/* Others, who are about to have a record as well, go into the same group: as long as giving them the
+ * processor brings any, until the group is of a good size. Where somebody else then keeps the processor for
+ * long, that is left alone for a while. */
+static void await_company(struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    int64_t now = store->groups ? clock_now() : 0;
+    uint64_t before = 0;
+    uint64_t assigned = load64(&journal->assigned);
+    while (now > store->alone_until && assigned > before && assigned - journal->written < COMPANY) {
+        int64_t start = now;
+        before = assigned;
+        (void)sched_yield();
+        assigned = load64(&journal->assigned);
+        now = clock_now();
+        if (now - start > COMPANY_LATE)
+            store->alone_until = now + NANOSECONDS_PER_SECOND;
+    }
+}
+
 enum status store_settle(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -188,11 +211,11 @@ enum status store_settle(struct store *store)
             break;
         }
         if (try_lead(store, slept)) {
-            if (store->groups)
-                (void)sched_yield(); /* others, who are about to have a record as well, go into the same group
-                                      */
+            scheduling_press(); /* all the others wait for this one */
+            await_company(store);
             (void)journal_write_group(store, true, &more);
             journal_follow(store);
+            scheduling_ease();
         } else {
             sleep_for_leader(store, wanted);
         }

@@ -284,6 +284,7 @@ struct store {
     int64_t room_deadline;    /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;        /* the latest journal record that an answer may depend on */
     bool wants_flush;         /* the ring is full */
+    int64_t alone_until;      /* when this process yields to others again, before it writes */
     bool groups; /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
