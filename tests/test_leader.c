@@ -2,6 +2,7 @@
  * the others, and is followed when it dies; when it fails, all know at once. */
 #include "disk.h"
 #include "scene.h"
+#include "steps.h"
 
 #include "clock.h"
 
@@ -239,6 +240,58 @@ static void a_dead_leader_is_followed_within_a_second(void)
     EXPECT_CLEAN(store);
 }
 
+/* ---- a leader that dies in the transaction by which it lets its group go ---- */
+
+enum death { AS_IT_IS_SEALED, WHEN_HALF_OF_IT_STANDS, DEATHS };
+
+static _Noreturn void lead_in_steps(uint32_t *slot)
+{
+    store->slot = NULL;
+    EXPECT_EQ(store_attach(store, "leader"), STATUS_OK);
+    *slot = slot_index(store, store->slot);
+    EXPECT_EQ(scene_send(store, "bob", "x", 10), STATUS_OK);
+    steps_mark_start();
+    (void)store_settle(store);
+    _exit(1);
+}
+
+static bool is_there(const struct slot *slot, uint64_t written, enum death death)
+{
+    return load64(&slot->redo_count) > 0 &&
+           (death == AS_IT_IS_SEALED || load64(&journal()->written) > written);
+}
+
+/* Who leads next finds that transaction first: it has neither the group nor the place to write in memory. */
+static void what_a_dead_leader_has_let_go_is_not_let_go_again(void)
+{
+    const char *obstacle = steps_obstacle();
+    uint32_t *slot = mmap(NULL, sizeof(*slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (obstacle)
+        harness_skip(obstacle);
+    begin();
+    for (enum death death = 0; death < DEATHS; death++) {
+        struct steps steps;
+        early = start_follower();
+        pid_t pid = fork();
+        if (pid == 0)
+            lead_in_steps(slot);
+        steps_begin(&steps, pid, false, NULL);
+        uint64_t written = journal()->written;
+        while (load64(&journal()->leader) == 0)
+            EXPECT(steps_next(&steps));
+        tell(&early);
+        wait_until_settling(&early);
+        while (!is_there(&store->slots[*slot], written, death))
+            EXPECT(steps_next(&steps));
+        steps_kill(&steps);
+        EXPECT(end_of(&early) <= 1);
+        EXPECT_EQ(journal()->written, journal()->assigned);
+        EXPECT_EQ(journal()->tail, journal()->end);
+        store_reclaim(store);
+        EXPECT_CLEAN(store);
+    }
+}
+
 static const struct harness_test tests[] = {
     {"one sync serves all who waited for it, and one of the others leads next",
      one_sync_serves_all_who_waited_for_it_and_one_of_the_others_leads_next},
@@ -246,6 +299,7 @@ static const struct harness_test tests[] = {
     {"a leader that lives is waited for", a_leader_that_lives_is_waited_for},
     {"the first failure is the one that is told", the_first_failure_is_the_one_that_is_told},
     {"a dead leader is followed within a second", a_dead_leader_is_followed_within_a_second},
+    {"what a dead leader has let go is not let go again", what_a_dead_leader_has_let_go_is_not_let_go_again},
 };
 
 HARNESS_MAIN(tests)

@@ -4,8 +4,8 @@
 #include "journal.h"
 
 #include "clock.h"
+#include "lock.h"
 #include "log.h"
-#include "process.h"
 #include "transaction.h"
 
 #include <errno.h>
@@ -23,10 +23,7 @@ enum {
 
 static bool take_office(struct store *store)
 {
-    uint64_t *word = &store->header->journal.keeper;
-    uint64_t owner = load64(word);
-    return (owner == 0 || owner_is_dead(store, owner)) &&
-           __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return role_take(store, &store->header->journal.keeper, true);
 }
 
 /* What the state would take in a file, at most. */

@@ -3,6 +3,7 @@
 #include "journal.h"
 
 #include "clock.h"
+#include "lock.h"
 #include "log.h"
 #include "message.h"
 #include "process.h"
@@ -89,11 +90,7 @@ void journal_fail(struct store *store, int error, const char *what)
 
 static bool try_lead(struct store *store, bool look_for_dead)
 {
-    uint64_t *word = &store->header->journal.leader;
-    uint64_t owner = load64(word);
-    if (owner != 0 && !(look_for_dead && owner_is_dead(store, owner)))
-        return false;
-    return __atomic_compare_exchange_n(word, &owner, store->me, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+    return role_take(store, &store->header->journal.leader, look_for_dead);
 }
 
 static void sleep_for_leader(struct store *store, uint64_t sequence)

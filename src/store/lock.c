@@ -86,3 +86,17 @@ void lock_release(struct store *store)
     if (owner & LOCK_WAITERS)
         sem_post(&store->header->sleepers);
 }
+
+bool role_take(struct store *store, uint64_t *word, bool look_for_dead)
+{
+    uint64_t owner = load64(word);
+    if (owner != 0 && !(look_for_dead && owner_is_dead(store, owner)))
+        return false;
+    if (!exchange(word, owner, store->me))
+        return false;
+    if (owner != 0) {
+        lock_take(store);
+        lock_release(store);
+    }
+    return true;
+}

@@ -5,7 +5,7 @@
 #include "password.h"
 
 #include "clock.h"
-#include "process.h"
+#include "lock.h"
 #include "transaction.h"
 
 #include <crypt.h>
@@ -17,21 +17,12 @@ enum { TOKEN_SLEEP = 100000000 }; /* nanoseconds; how late a death may be notice
 
 static const char method[] = "$y$";
 
-static bool exchange(uint64_t *word, uint64_t from, uint64_t to)
-{
-    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-/* A word is free, or its owner is dead, or it is somebody's. */
 static uint64_t *try_tokens(struct store *store, bool look_for_dead)
 {
     struct header *header = store->header;
-    for (uint32_t i = 0; i < header->tokens; i++) {
-        uint64_t owner = load64(&header->token[i]);
-        if ((owner == 0 || (look_for_dead && owner_is_dead(store, owner))) &&
-            exchange(&header->token[i], owner, store->me))
+    for (uint32_t i = 0; i < header->tokens; i++)
+        if (role_take(store, &header->token[i], look_for_dead))
             return &header->token[i];
-    }
     return NULL;
 }
 
