@@ -26,7 +26,7 @@ enum {
 
 static char *put_address(char *at, const struct mailbox *mailbox)
 {
-    return LANE_PUT(lane_put(at, mailbox->name, mailbox->name_length), DOMAIN);
+    return LANE_PUT(mailbox_put_name(at, mailbox), DOMAIN);
 }
 
 static void put_header(char *at, int32_t type, size_t length)

@@ -13,7 +13,7 @@ enum {
 static char *put_start(char *at, const char *verb, const struct mailbox *mailbox)
 {
     at = lane_put(at, verb, strlen(verb));
-    return lane_put(at, mailbox->name, mailbox->name_length);
+    return mailbox_put_name(at, mailbox);
 }
 
 /* " cookie" and the terminator, which end the request. */

@@ -17,7 +17,7 @@ static char *put_length(char *at, size_t length)
 
 static char *put_key(char *at, const struct mailbox *mailbox)
 {
-    at = lane_put(put_length(at, mailbox->name_length), mailbox->name, mailbox->name_length);
+    at = mailbox_put_name(put_length(at, mailbox->name_length), mailbox);
     return LANE_PUT(at, "\r\n");
 }
 
