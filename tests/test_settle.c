@@ -177,8 +177,35 @@ static void a_reader_waits_for_what_it_has_read(void)
     play(60);
 }
 
+/* Its record was noted before there was no session left, and is not there. */
+static void what_fails_leaves_nothing_to_wait_for(void)
+{
+    struct store_options small = scene_options;
+    struct cookie cookie;
+    account_t account;
+    enum status status;
+    small.accounts = 8;
+    open_post_office(&small);
+    EXPECT_EQ(account_create(store, "alice", 5, "hash", &account, &cookie), STATUS_OK);
+    store->sessions_per_account = SESSIONS_LIMIT;
+    struct account_secret secret;
+    EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
+    do
+        status = account_login(store, &secret, &cookie);
+    while (status == STATUS_OK);
+    EXPECT_EQ(status, STATUS_FULL_SESSIONS);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    uint64_t assigned = store->header->journal.assigned;
+    EXPECT_EQ(account_create(store, "bob", 3, "hash", &account, &cookie), STATUS_FULL_SESSIONS);
+    alarm(10); /* it would go on for ever */
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    alarm(0);
+    EXPECT_EQ(store->header->journal.assigned, assigned);
+}
+
 static const struct harness_test tests[] = {
     {"a reader waits for what it has read", a_reader_waits_for_what_it_has_read},
+    {"what fails leaves nothing to wait for", what_fails_leaves_nothing_to_wait_for},
 };
 
 HARNESS_MAIN(tests)

@@ -71,7 +71,7 @@ enum status journal_note(struct store *store, const struct journal_note *note, u
         struct message_record *message = at(store, note->message);
         set32(store, &message->pins, get32(store, &message->pins) + 1);
     }
-    journal_observe(store, *sequence);
+    store->noted = *sequence;
     return STATUS_OK;
 }
 

@@ -75,6 +75,7 @@ void transaction_begin(struct store *store)
     if (!store->recovering)
         lock_take(store);
     store->redo_count = 0;
+    store->noted = 0;
     memset(store->redo_latest, 0, sizeof(store->redo_latest));
     store->wanted = 0;
     store->wants_flush = false;
@@ -103,6 +104,7 @@ void transaction_end(struct store *store, enum status status)
     if (status == STATUS_OK && store->redo_count) {
         transaction_seal(store);
         transaction_apply(store, store->slot);
+        journal_observe(store, store->noted); /* of one that fails there is no record to wait for */
     }
     if (status == STATUS_GONE || status == STATUS_TAKEN || status == STATUS_NO_SESSION)
         journal_observe_all(store);
