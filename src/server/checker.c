@@ -67,8 +67,8 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     _exit(status == STATUS_OK ? EX_OK : status == STATUS_DAMAGED ? EX_DATAERR : EX_TEMPFAIL);
 }
 
-/* One that has died may have died of what it found. */
+/* One that has died may have died of what it found, unless it was killed from outside, for its memory. */
 bool checker_found_damage(int status)
 {
-    return WIFSIGNALED(status) || WEXITSTATUS(status) == EX_DATAERR;
+    return WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) == EX_DATAERR;
 }
