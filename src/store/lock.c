@@ -10,11 +10,8 @@
 #include "process.h"
 #include "transaction.h"
 
-#include <sched.h>
-
 enum {
-    SPINS = 200,                   /* some microseconds: most owners are gone by then */
-    YIELDS = 4,                    /* an owner that has lost its processor gets it back */
+    SPINS = 500,                   /* some microseconds: most owners are gone by then */
     SLEEP_NANOSECONDS = 100000000, /* how late a death, or a lost wake-up, may be noticed */
 };
 
@@ -69,11 +66,6 @@ void lock_take(struct store *store)
             pause_processor();
             i++;
         }
-    }
-    for (int i = 0; i < YIELDS; i++) {
-        sched_yield();
-        if (load64(word) == 0 && exchange(word, 0, store->me))
-            return;
     }
     take_slowly(store);
 }
