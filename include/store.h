@@ -95,6 +95,11 @@ void store_interrupt(struct store *);
  * never will be. */
 enum status store_settle(struct store *);
 
+/* Opens the journal's files once more, for a process that is to keep it: the system tells each open file of a
+ * lost write once, so a keeper that shared those of the processes that serve could take that from them. Where
+ * there is no /proc, it does share them. Before the sandbox. */
+void store_prepare_to_keep(const struct store *);
+
 /* Keeps the journal until *stop: timed syncs, space ahead, checkpoints. For one process beside the others,
  * with the file system at hand; returns at once where there is no journal. While another keeper lives it
  * stands by. lone: then it returns at once, and else also some seconds after the last other process has gone.

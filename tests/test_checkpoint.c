@@ -220,6 +220,72 @@ static void who_comes_while_files_change_places_finds_his_journal(void)
     EXPECT(store->header->journal.generation > 10);
 }
 
+/* ---- between the copy of the log and the new header ---- */
+
+static bool is_before_the_new_header(void)
+{
+    return disk_hook_file != store->header->journal.file && disk_hook_offset == 0 &&
+           load64(&store->header->journal.leader) == store->me && load32(&store->header->journal.doubtful);
+}
+
+static void send_while_there_is_room(void)
+{
+    message_id id;
+    if (!is_before_the_new_header() || meanwhile > 0)
+        return;
+    while (deliver(store, scene_account(store, "ann"), "ben", "", "more", 4, &id) == STATUS_OK)
+        meanwhile++;
+    draft_drop(store);
+}
+
+/* The old file may have much more of it than the new one. */
+static void what_comes_at_the_last_moment_has_room_in_the_new_file_as_well(void)
+{
+    struct store_options large = options;
+    struct journal_segment *journal;
+    large.journal_bytes = 1 << 20;
+    store = attached_store(&large);
+    journal = &store->header->journal;
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    disk_hook = send_while_there_is_room;
+    EXPECT_EQ(journal_checkpoint(store, 256 << 10), STATUS_OK);
+    disk_hook = NULL;
+    EXPECT(meanwhile > 0);
+    EXPECT_EQ(journal->file, 1);
+    EXPECT(journal->end <= journal->capacity);
+    EXPECT_EQ(mailbox_count(store, scene_account(store, "ann")), meanwhile);
+    reboot();
+}
+
+static void crash(void)
+{
+    if (load64(&store->header->journal.checkpoint) != 0 && meanwhile == 0) {
+        store_suspect(store);
+        meanwhile++;
+    }
+}
+
+static void one_in_which_somebody_crashes_does_not_count(void)
+{
+    struct store_options large = options;
+    large.journal_bytes = 1 << 20;
+    store = attached_store(&large);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    uint64_t capacity = store->header->journal.capacity;
+    disk_hook = crash;
+    EXPECT_EQ(journal_checkpoint(store, 256 << 10), STATUS_DAMAGED);
+    disk_hook = NULL;
+    EXPECT_EQ(meanwhile, 1);
+    EXPECT_EQ(store->header->journal.file, 0);
+    EXPECT_EQ(store->header->journal.capacity, capacity);
+    EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    EXPECT_EQ(store->header->journal.file, 1);
+    reboot();
+}
+
 static const struct harness_test tests[] = {
     {"a checkpoint that is written while the post office serves forgets nothing",
      a_checkpoint_that_serves_forgets_nothing, 600},
@@ -229,6 +295,9 @@ static const struct harness_test tests[] = {
      a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place},
     {"who comes while files change places finds his journal",
      who_comes_while_files_change_places_finds_his_journal},
+    {"what comes at the last moment has room in the new file as well",
+     what_comes_at_the_last_moment_has_room_in_the_new_file_as_well},
+    {"one in which somebody crashes does not count", one_in_which_somebody_crashes_does_not_count},
 };
 
 HARNESS_MAIN(tests)

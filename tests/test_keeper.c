@@ -95,6 +95,21 @@ static void send(size_t length)
     EXPECT_EQ(scene_send(store, "bob", "x", length), STATUS_OK);
 }
 
+/* How often the keeper has said that, once it has ended. */
+static int times_said(const char *words)
+{
+    static char text[8192];
+    size_t length = 0;
+    ssize_t got;
+    int count = 0;
+    while ((got = read(said, text + length, sizeof(text) - 1 - length)) > 0)
+        length += (size_t)got;
+    text[length] = '\0';
+    for (const char *at = text; (at = strstr(at, words)); at++)
+        count++;
+    return count;
+}
+
 /* ---- the office ---- */
 
 static void there_is_one_keeper_and_a_dead_one_is_followed(void)
@@ -277,6 +292,41 @@ static void a_log_that_is_longer_than_the_state_is_written_anew(void)
     EXPECT_CLEAN(store);
 }
 
+/* ---- a crash ---- */
+
+static void of_what_may_be_damaged_there_is_no_checkpoint(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    journal()->suspect = 1;
+    store_suspect(store);
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    EXPECT_EQ(journal()->generation, 1);
+    EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
+    while (load64(&journal()->generation) == 1)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(times_said("a checkpoint failed"), 0); /* nor was one tried */
+    EXPECT_CLEAN(store);
+}
+
+/* It tells who opened a file once of what was lost. */
+static void it_has_the_files_open_for_itself(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = fork();
+    if (pid == 0) {
+        store_prepare_to_keep(store);
+        for (int i = 0; i < 2; i++)
+            EXPECT_EQ(lseek(store->files[i], 1, SEEK_SET), 1);
+        _exit(0);
+    }
+    EXPECT_EQ(end_of(pid), 0);
+    for (int i = 0; i < 2; i++)
+        EXPECT_EQ(lseek(store->files[i], 0, SEEK_CUR), 0);
+}
+
 /* ---- what it cannot do ---- */
 
 static void fail_all_syncs(void)
@@ -285,20 +335,6 @@ static void fail_all_syncs(void)
     fault.at = 1;
     fault.lasts = true;
     fault.error = EIO;
-}
-
-/* How often the keeper has said that, once it has ended. */
-static int times_said(const char *words)
-{
-    static char text[8192];
-    size_t length = 0;
-    ssize_t got;
-    int count = 0;
-    while ((got = read(said, text + length, sizeof(text) - 1 - length)) > 0)
-        length += (size_t)got;
-    for (const char *at = text; (at = strstr(at, words)); at++)
-        count++;
-    return count;
 }
 
 static void what_it_cannot_do_it_says_once(void)
@@ -313,7 +349,7 @@ static void what_it_cannot_do_it_says_once(void)
     stop_keeper(pid);
     EXPECT_EQ(journal()->capacity, capacity);
     EXPECT_EQ(times_said("no room can be made"), 1);
-    journal_fail(store, EIO, "a test");
+    EXPECT_EQ(journal()->failure, EIO); /* perhaps it was a record that the disk has lost */
     pid = start_keeper(1, false, NULL);
     wait_for_office();
     rest(2);
@@ -370,6 +406,8 @@ static const struct harness_test tests[] = {
      what_may_have_been_lost_is_written_to_the_other_file},
     {"a log that is longer than the state is written anew",
      a_log_that_is_longer_than_the_state_is_written_anew},
+    {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
+    {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
     {"on a full disk a checkpoint that failed is tried again, but not at once",
      on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_once},

@@ -249,6 +249,10 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
         checkpoint->status = STATUS_SYSTEM;
         return;
     }
+    if (store_is_suspect(store)) { /* what was written may be a scribble */
+        checkpoint->status = STATUS_DAMAGED;
+        return;
+    }
     /* From here on either file may be the last word, and whoever leads next has to retire the other one
      * before anything more is written. */
     __atomic_store_n(&journal->doubtful, 1, __ATOMIC_RELEASE);
@@ -273,6 +277,28 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
         journal_fail(store, errno, "writing a header");
 }
 
+/* What is noted from now on has to find room in the new file as well. False: what there is would not. */
+static bool lower_capacity(const struct checkpoint *checkpoint, uint64_t capacity)
+{
+    struct store *store = checkpoint->store;
+    struct journal_segment *journal = &store->header->journal;
+    transaction_begin(store);
+    uint64_t new_end = checkpoint->offset + journal->end - journal->tail;
+    bool fits = new_end <= capacity &&
+                (!checkpoint->disk_is_full || capacity - new_end > journal->capacity - journal->end);
+    if (fits && journal->tail + capacity - checkpoint->offset < journal->capacity)
+        set64(store, &journal->capacity, journal->tail + capacity - checkpoint->offset);
+    transaction_end(store, STATUS_OK);
+    return fits;
+}
+
+static void raise_capacity(struct store *store, uint64_t capacity)
+{
+    transaction_begin(store);
+    set64(store, &store->header->journal.capacity, capacity);
+    transaction_end(store, STATUS_OK);
+}
+
 static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacity)
 {
     struct store *store = checkpoint->store;
@@ -293,14 +319,13 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
     while (more && checkpoint->status == STATUS_OK)
         checkpoint->status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
     copy_log(checkpoint, &from);
-    uint64_t end = load64(&journal->end);
-    uint64_t new_end = checkpoint->offset + end - journal->tail;
-    bool fits = new_end <= capacity &&
-                (!checkpoint->disk_is_full || capacity - new_end > load64(&journal->capacity) - end);
-    if (checkpoint->status == STATUS_OK && !fits)
+    uint64_t capacity_before = journal->capacity;
+    if (checkpoint->status == STATUS_OK && !lower_capacity(checkpoint, capacity))
         checkpoint->status = STATUS_FULL_JOURNAL;
     if (checkpoint->status == STATUS_OK)
         activate(checkpoint, &header, capacity);
+    if (checkpoint->status != STATUS_OK)
+        raise_capacity(store, capacity_before);
     journal_follow(store);
 }
 

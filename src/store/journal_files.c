@@ -107,6 +107,19 @@ enum status journal_open_directory(struct store *store, const struct store_optio
     return status;
 }
 
+void store_prepare_to_keep(const struct store *store)
+{
+    char path[32];
+    for (int i = 0; i < 2 && journal_is_on(store); i++) {
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", store->files[i]);
+        int own = open(path, O_RDWR | O_CLOEXEC);
+        if (own < 0)
+            continue;
+        (void)dup3(own, store->files[i], O_CLOEXEC);
+        close(own);
+    }
+}
+
 static enum status write_all(int file, const void *bytes, size_t length, uint64_t offset)
 {
     while (length > 0) {

@@ -47,8 +47,11 @@ static enum status extend(struct store *store, uint64_t bytes)
         status = filled;
         error = errno;
     }
-    if (filled == STATUS_SYSTEM)
+    if (filled == STATUS_SYSTEM) { /* it may be records that were lost: their writer must not be told less */
+        journal_fail(store, error, "fsync");
+        errno = error;
         return filled;
+    }
     transaction_begin(store);
     set64(store, &journal->capacity, reached);
     transaction_end(store, STATUS_OK);
@@ -83,22 +86,24 @@ static bool is_worth_a_checkpoint(const struct store *store, uint64_t wanted)
     return wanted > 0 && snapshot_bytes(store) + (wanted > end / 8 ? wanted : end / 8) <= end;
 }
 
-/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint. A record
- * that found no room is given it, however large. */
+/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint, but none
+ * is made of a store that a crash may have damaged. A record that found no room is given it, however large.
+ */
 static enum status look(struct store *store, uint64_t bytes)
 {
     struct journal_segment *journal = &store->header->journal;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
-    if (load32(&journal->suspect) ||
-        (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->log_bytes) > state_bytes(store)))
+    bool sound = !store_is_suspect(store); /* else the log may soon be the only good copy */
+    if (sound && (load32(&journal->suspect) || (load64(&journal->log_bytes) > bytes / 2 &&
+                                                load64(&journal->log_bytes) > state_bytes(store))))
         return journal_checkpoint(store, bytes);
     uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (room >= bytes / 2 && room >= wanted)
         return STATUS_OK;
     enum status status = extend(store, bytes + wanted);
-    if (status != STATUS_FULL_JOURNAL || !is_worth_a_checkpoint(store, wanted))
+    if (status != STATUS_FULL_JOURNAL || !sound || !is_worth_a_checkpoint(store, wanted))
         return status;
     status = journal_checkpoint(store, bytes);
     if (status != STATUS_OK)

@@ -115,8 +115,10 @@ enum status store_serve(struct store *store)
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* A new server means that somebody has looked after the disk: what was not synced is written again and
      * synced, and a checkpoint takes nothing from the file that failed. */
-    if (__atomic_exchange_n(&journal->failure, 0, __ATOMIC_ACQ_REL))
+    if (load32(&journal->failure)) {
         __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&journal->failure, 0, __ATOMIC_RELEASE);
+    }
     __atomic_store_n(&journal->sync, (uint32_t)store->sync, __ATOMIC_RELEASE);
     return STATUS_OK;
 }
