@@ -22,8 +22,8 @@ static inline bool journal_is_on(const struct store *store)
 
 /* Within a transaction, before anything is set: notes one record. message: a block to write texts from,
  * pinned until then; text: a block with the texts, which then belongs to the journal; else 0. Sets *sequence;
- * 0 where there is no journal. It is observed when the transaction is committed. STATUS_FULL_JOURNAL, STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with
- * store->wants_flush. */
+ * 0 where there is no journal. It is observed when the transaction is committed. STATUS_FULL_JOURNAL,
+ * STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with store->wants_flush. */
 enum status journal_note(struct store *, const struct journal_note *, uint64_t *sequence);
 
 /* Within the same transaction: the record of that sequence is the last one about the account. */
