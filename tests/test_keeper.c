@@ -294,6 +294,17 @@ static void a_log_that_is_longer_than_the_state_is_written_anew(void)
 
 /* ---- a crash ---- */
 
+static void a_dead_keeper_s_checkpoint_does_not_run_any_more(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    journal()->checkpoint = 1;
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(2);
+    EXPECT_EQ(journal()->checkpoint, 0);
+    stop_keeper(pid);
+}
+
 static void of_what_may_be_damaged_there_is_no_checkpoint(void)
 {
     begin(STORE_SYNC_ALWAYS);
@@ -406,6 +417,7 @@ static const struct harness_test tests[] = {
      what_may_have_been_lost_is_written_to_the_other_file},
     {"a log that is longer than the state is written anew",
      a_log_that_is_longer_than_the_state_is_written_anew},
+    {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},

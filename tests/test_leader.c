@@ -240,6 +240,45 @@ static void a_dead_leader_is_followed_within_a_second(void)
     EXPECT_CLEAN(store);
 }
 
+/* It would swallow the one post by which the next leader is found. */
+static void who_waits_for_room_is_not_asked_to_lead(void)
+{
+    int posts = 1;
+    begin();
+    store->slot->settling = UINT64_MAX;
+    journal_wake(store, journal()->synced);
+    EXPECT_EQ(sem_getvalue(&store->slot->wake, &posts), 0);
+    EXPECT_EQ(posts, 0);
+    journal_wake(store, UINT64_MAX);
+    EXPECT_EQ(sem_getvalue(&store->slot->wake, &posts), 0);
+    EXPECT_EQ(posts, 1);
+}
+
+/* Its sync may have been the one that the system has told of a lost write. */
+static void after_a_leader_that_died_with_something_to_sync_the_file_is_suspect(void)
+{
+    begin();
+    for (int unsynced = 0; unsynced < 2; unsynced++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            store->slot = NULL;
+            EXPECT_EQ(store_attach(store, "leader"), STATUS_OK);
+            if (unsynced) {
+                bool more;
+                EXPECT_EQ(scene_send(store, "bob", "x", 10), STATUS_OK);
+                journal_lead(store);
+                EXPECT_EQ(journal_write_group(store, false, &more), STATUS_OK);
+                raise(SIGKILL);
+            }
+            die_as_leader();
+        }
+        EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+        EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+        EXPECT_EQ(journal()->suspect, (uint32_t)unsynced);
+        store_reclaim(store);
+    }
+}
+
 /* ---- a leader that dies in the transaction by which it lets its group go ---- */
 
 enum death { AS_IT_IS_SEALED, WHEN_HALF_OF_IT_STANDS, DEATHS };
@@ -299,6 +338,9 @@ static const struct harness_test tests[] = {
     {"a leader that lives is waited for", a_leader_that_lives_is_waited_for},
     {"the first failure is the one that is told", the_first_failure_is_the_one_that_is_told},
     {"a dead leader is followed within a second", a_dead_leader_is_followed_within_a_second},
+    {"who waits for room is not asked to lead", who_waits_for_room_is_not_asked_to_lead},
+    {"after a leader that died with something to sync the file is suspect",
+     after_a_leader_that_died_with_something_to_sync_the_file_is_suspect},
     {"what a dead leader has let go is not let go again", what_a_dead_leader_has_let_go_is_not_let_go_again},
 };
 

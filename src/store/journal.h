@@ -102,4 +102,7 @@ enum status journal_reserve(const struct store *, uint64_t size, uint64_t *reach
  * active one. For the keeper. */
 enum status journal_checkpoint(struct store *, uint64_t bytes);
 
+/* For who has just become the keeper: a dead one's checkpoint does not run any more. */
+void journal_forget_checkpoint(struct store *);
+
 #endif

@@ -200,6 +200,12 @@ static void mark_running(struct store *store, bool running)
     transaction_end(store, STATUS_OK);
 }
 
+void journal_forget_checkpoint(struct store *store)
+{
+    if (load64(&store->header->journal.checkpoint))
+        mark_running(store, false);
+}
+
 /* From here on the log is copied. */
 static enum status mark_start(struct checkpoint *checkpoint)
 {

@@ -156,19 +156,16 @@ static bool is_alone(struct store *store)
     return figures.slots <= 1;
 }
 
-void store_keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
-                const sigset_t *sleep_mask)
+/* Until it is told to end, or, where it is lone, has been alone for some seconds. */
+static void keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
+                 const sigset_t *sleep_mask)
 {
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
     int64_t due = deadline_after_seconds(sync_seconds);
-    if (!journal->on)
-        return;
-    bool keeps = take_office(store);
-    for (; !keeps && !lone && !*stop; keeps = take_office(store))
-        stand_by(sleep_mask);
     int64_t leaves = deadline_after_seconds(LONE_SECONDS);
-    while (keeps && !*stop && (!lone || clock_now() < leaves)) {
+    journal_forget_checkpoint(store);
+    while (!*stop && (!lone || clock_now() < leaves)) {
         if (!is_alone(store))
             leaves = deadline_after_seconds(LONE_SECONDS);
         enum status status = look_and_tell(store);
@@ -184,8 +181,23 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
         }
         rest(store, sleep_mask);
     }
-    if (journal->sync != STORE_SYNC_NEVER && (keeps || !lone))
+    __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
+}
+
+/* A lone keeper that leaves looks once more for who has come and found it in its office. */
+void store_keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
+                const sigset_t *sleep_mask)
+{
+    if (!journal_is_on(store))
+        return;
+    bool keeps = take_office(store);
+    for (; !keeps && !lone && !*stop; keeps = take_office(store))
+        stand_by(sleep_mask);
+    bool kept = keeps;
+    while (keeps) {
+        keep(store, sync_seconds, lone, stop, sleep_mask);
+        keeps = lone && !*stop && !is_alone(store) && take_office(store);
+    }
+    if (store->header->journal.sync != STORE_SYNC_NEVER && (kept || !lone))
         (void)journal_flush(store, true);
-    if (keeps)
-        __atomic_store_n(&journal->keeper, 0, __ATOMIC_RELEASE);
 }

@@ -21,6 +21,10 @@ enum {
     EPOCH_RESERVE = 4 << 10,        /* the last bytes of a file: for the records that begin epochs */
 };
 
+/* What a process waits for that waits for no record: in its slot. */
+#define ROOM UINT64_MAX
+#define LEAD (UINT64_MAX - 1)
+
 static void describe(const struct store *store, const struct journal_note *note,
                      struct journal_record *record)
 {
@@ -88,9 +92,16 @@ void journal_fail(struct store *store, int error, const char *what)
             sem_post(&store->slots[i].wake);
 }
 
+/* A dead one may have died in a sync that failed, of which the system tells nobody else. */
 static bool try_lead(struct store *store, bool look_for_dead)
 {
-    return role_take(store, &store->header->journal.leader, look_for_dead);
+    struct journal_segment *journal = &store->header->journal;
+    bool may_be_dead = load64(&journal->leader) != 0;
+    if (!role_take(store, &journal->leader, look_for_dead))
+        return false;
+    if (may_be_dead && load64(&journal->synced) < load64(&journal->written))
+        __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
+    return true;
 }
 
 static void sleep_for_leader(struct store *store, uint64_t sequence)
@@ -114,7 +125,7 @@ bool journal_await_room(struct store *store)
         waits = keeper != 0 && !owner_is_dead(store, keeper) && load32(&journal->failure) == 0 &&
                 clock_now() < store->room_deadline;
         struct timespec until = deadline_at(clock_now() + SETTLE_NANOSECONDS);
-        __atomic_store_n(&store->slot->settling, UINT64_MAX, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&store->slot->settling, ROOM, __ATOMIC_SEQ_CST);
         if (waits && load64(&journal->looks) < look)
             (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
     }
@@ -122,7 +133,8 @@ bool journal_await_room(struct store *store)
     return load32(&journal->failure) != 0 || (waits && load32(&journal->roomless) == 0);
 }
 
-/* Posts those who wait for records up to the sequence, or one of those who wait for later ones. */
+/* Posts those who wait for records up to the sequence, or one of those who wait for later ones and may lead.
+ */
 static void wake(struct store *store, uint64_t sequence, bool later)
 {
     for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
@@ -132,7 +144,7 @@ static void wake(struct store *store, uint64_t sequence, bool later)
             if (!process_has_slot(store, index))
                 continue;
             uint64_t wants = load64(&store->slots[index].settling);
-            if (wants == 0 || (wants > sequence) != later)
+            if (wants == 0 || (wants > sequence) != later || (later && wants == ROOM))
                 continue;
             sem_post(&store->slots[index].wake);
             if (later)
@@ -151,7 +163,7 @@ void journal_wake(struct store *store, uint64_t sequence)
 void journal_lead(struct store *store)
 {
     for (bool slept = false; !try_lead(store, slept); slept = true)
-        sleep_for_leader(store, UINT64_MAX);
+        sleep_for_leader(store, LEAD);
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
 }
 
