@@ -2,6 +2,7 @@
 #include "checker.h"
 #include "harness.h"
 
+#include <signal.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -12,8 +13,10 @@ static int status_of(int code, int signal_number)
     int status;
     pid_t pid = fork();
     if (pid == 0) {
-        if (signal_number != 0)
+        if (signal_number != 0) {
+            signal(signal_number, SIG_DFL); /* not a sanitizer's */
             raise(signal_number);
+        }
         _exit(code);
     }
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
