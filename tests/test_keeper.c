@@ -3,6 +3,8 @@
 #include "disk.h"
 #include "scene.h"
 
+#include "clock.h"
+
 #include <poll.h>
 
 static struct store_options options = {.directory = "journal",
@@ -132,6 +134,7 @@ static void without_a_journal_there_is_nothing_to_keep(void)
 {
     store = private_store();
     EXPECT(!store_has_journal(store));
+    store_prepare_to_keep(store);
     EXPECT_EQ(end_of(start_keeper(1, false, NULL)), 1);
 }
 
@@ -168,6 +171,36 @@ static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
     }
     EXPECT_EQ(status, 0);
     EXPECT_EQ(journal()->keeper, 0);
+}
+
+static void jump(int signal_number)
+{
+    (void)signal_number;
+    disk_seconds_a_look = 10;
+    (void)clock_now();
+    disk_seconds_a_look = 0;
+}
+
+static void jump_when_told(void)
+{
+    signal(SIGUSR1, jump);
+}
+
+/* The newcomer has seen it in office, and so has started none. */
+static void a_lone_keeper_stays_for_who_comes_as_it_leaves(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, true, jump_when_told);
+    wait_for_office();
+    store_detach(store);
+    rest(2);
+    poll(NULL, 0, 20); /* it has found nobody, and sleeps */
+    EXPECT_EQ(store_attach(store, "newcomer"), STATUS_OK);
+    EXPECT_EQ(kill(pid, SIGUSR1), 0); /* its time is over */
+    poll(NULL, 0, 20);
+    rest(3);
+    EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+    stop_keeper(pid);
 }
 
 /* They come while it looks; it wakes once for all of them. */
@@ -336,6 +369,14 @@ static void it_has_the_files_open_for_itself(void)
     EXPECT_EQ(end_of(pid), 0);
     for (int i = 0; i < 2; i++)
         EXPECT_EQ(lseek(store->files[i], 0, SEEK_CUR), 0);
+    fault.kinds = CALL_OPEN; /* no /proc */
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = ENOENT;
+    store_prepare_to_keep(store);
+    fault.kinds = 0;
+    send(10);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
 /* ---- what it cannot do ---- */
@@ -384,7 +425,14 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
         EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
         EXPECT_EQ(store_settle(store), STATUS_OK);
     }
+    store_suspect(store);
     pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    stop_keeper(pid);
+    EXPECT_EQ(times_said("a checkpoint failed"), 0); /* not of what may be damaged */
+    EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
+    pid = start_keeper(1, false, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
@@ -408,6 +456,7 @@ static const struct harness_test tests[] = {
     {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},
     {"a lone keeper leaves, and one that is not alone stays",
      a_lone_keeper_leaves_and_one_that_is_not_alone_stays},
+    {"a lone keeper stays for who comes as it leaves", a_lone_keeper_stays_for_who_comes_as_it_leaves},
     {"many wake-ups are one look", many_wake_ups_are_one_look},
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
