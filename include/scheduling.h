@@ -8,11 +8,12 @@
 
 #include <stddef.h>
 
-/* Counts the processors, for this process and those that it forks. */
+/* Counts the processors, for this process and those that it forks. Where somebody has given it another policy
+ * than the usual one, that stays. */
 void scheduling_prepare(void);
 
 /* This process is one of so many now: it waits its turn, or no longer. Where the system refuses that, all
- * goes on as before. Costs a system call where something changes. */
+ * goes on as before. Costs a system call where something is to change. */
 void scheduling_share(size_t processes);
 
 /* In between, while others wait for this process, it does not. */

@@ -117,6 +117,16 @@ static void look_at_policy(void)
     policy_at_sync = sched_getscheduler(0);
 }
 
+static void who_was_given_a_policy_keeps_it(void)
+{
+    const struct sched_param none = {0};
+    EXPECT_EQ(sched_setscheduler(0, SCHED_BATCH, &none), 0);
+    scheduling_prepare();
+    scheduling_share(1 << 20);
+    scheduling_press();
+    EXPECT_EQ(sched_getscheduler(0), SCHED_BATCH);
+}
+
 static void one_of_many_waits_its_turn_but_not_while_it_leads(void)
 {
     begin();
@@ -144,6 +154,7 @@ static const struct harness_test tests[] = {
     {"one alone waits for nobody", one_alone_waits_for_nobody},
     {"where somebody keeps the processor it is not given away for a second",
      where_somebody_keeps_the_processor_it_is_not_given_away_for_a_second},
+    {"who was given a policy keeps it", who_was_given_a_policy_keeps_it},
     {"one of many waits its turn, but not while it leads", one_of_many_waits_its_turn_but_not_while_it_leads},
 };
 

@@ -437,6 +437,13 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 1);
+    journal()->suspect = 1; /* the same for one that is due */
+    pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    stop_keeper(pid);
+    EXPECT_EQ(times_said("a checkpoint failed"), 1);
+    journal()->suspect = 0;
     pid = start_keeper(1, false, let_seconds_fly);
     wait_for_office();
     rest(20);

@@ -19,7 +19,7 @@ void scheduling_prepare(void)
 {
     cpu_set_t usable;
 
-    if (sched_getaffinity(0, sizeof usable, &usable) == 0) {
+    if (sched_getscheduler(0) == SCHED_OTHER && sched_getaffinity(0, sizeof usable, &usable) == 0) {
         processors = (size_t)CPU_COUNT(&usable);
     }
 }

@@ -16,14 +16,15 @@
 enum {
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
     LONE_SECONDS = 5,             /* for the next process of inetd to come */
-    FAILED_SECONDS = 10,          /* until one more checkpoint is tried on a full disk */
+    FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
     ACCOUNT_BYTES = 192,          /* in a snapshot: a record, a name, a hash */
     MESSAGE_BYTES = sizeof(struct journal_record) + 7,
 };
 
 static bool take_office(struct store *store)
 {
-    return role_take(store, &store->header->journal.keeper, true);
+    bool from_dead;
+    return role_take(store, &store->header->journal.keeper, true, &from_dead);
 }
 
 /* What the state would take in a file, at most. */
@@ -79,11 +80,18 @@ static bool is_worth_a_checkpoint(const struct store *store, uint64_t wanted)
 {
     const struct journal_segment *journal = &store->header->journal;
     uint64_t end = load64(&journal->end);
-    if (clock_now() < store->checkpoint_due)
-        return false;
     if (load64(&journal->capacity) - end < JOURNAL_DELETE_RESERVE / 2)
         return true;
     return wanted > 0 && snapshot_bytes(store) + (wanted > end / 8 ? wanted : end / 8) <= end;
+}
+
+/* One that fails would most likely do so again at once. */
+static enum status make_checkpoint(struct store *store, uint64_t bytes)
+{
+    enum status status = journal_checkpoint(store, bytes);
+    if (status != STATUS_OK)
+        store->checkpoint_due = deadline_after_seconds(FAILED_SECONDS);
+    return status;
 }
 
 /* One look. A log that is longer than the state and than a file's least size is worth a checkpoint, but none
@@ -94,21 +102,19 @@ static enum status look(struct store *store, uint64_t bytes)
     struct journal_segment *journal = &store->header->journal;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
-    bool sound = !store_is_suspect(store); /* else the log may soon be the only good copy */
-    if (sound && (load32(&journal->suspect) || (load64(&journal->log_bytes) > bytes / 2 &&
-                                                load64(&journal->log_bytes) > state_bytes(store))))
-        return journal_checkpoint(store, bytes);
+    /* With a store that may be damaged the log may soon be the only good copy. */
+    bool may = clock_now() >= store->checkpoint_due && !store_is_suspect(store);
+    if (may && (load32(&journal->suspect) || (load64(&journal->log_bytes) > bytes / 2 &&
+                                              load64(&journal->log_bytes) > state_bytes(store))))
+        return make_checkpoint(store, bytes);
     uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (room >= bytes / 2 && room >= wanted)
         return STATUS_OK;
     enum status status = extend(store, bytes + wanted);
-    if (status != STATUS_FULL_JOURNAL || !sound || !is_worth_a_checkpoint(store, wanted))
+    if (status != STATUS_FULL_JOURNAL || !may || !is_worth_a_checkpoint(store, wanted))
         return status;
-    status = journal_checkpoint(store, bytes);
-    if (status != STATUS_OK)
-        store->checkpoint_due = deadline_after_seconds(FAILED_SECONDS);
-    return status;
+    return make_checkpoint(store, bytes);
 }
 
 /* Whoever waits for room waits for a look that began after it had asked. */

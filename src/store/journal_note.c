@@ -96,10 +96,10 @@ void journal_fail(struct store *store, int error, const char *what)
 static bool try_lead(struct store *store, bool look_for_dead)
 {
     struct journal_segment *journal = &store->header->journal;
-    bool may_be_dead = load64(&journal->leader) != 0;
-    if (!role_take(store, &journal->leader, look_for_dead))
+    bool from_dead;
+    if (!role_take(store, &journal->leader, look_for_dead, &from_dead))
         return false;
-    if (may_be_dead && load64(&journal->synced) < load64(&journal->written))
+    if (from_dead && load64(&journal->synced) < load64(&journal->written))
         __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
     return true;
 }

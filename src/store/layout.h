@@ -280,13 +280,13 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[256]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
-    int64_t checkpoint_due;   /* of the keeper, with the disk full: before that the next one is not tried */
-    int64_t room_deadline;    /* of the operation that waits for room in the journal; 0: none does */
-    uint64_t observed;        /* the latest journal record that an answer may depend on */
-    uint64_t noted;           /* the record of the transaction that is open; 0: none */
-    bool wants_flush;         /* the ring is full */
-    int64_t alone_until;      /* when this process yields to others again, before it writes */
-    bool groups; /* the last group that this process wrote to the journal was of several records */
+    int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
+    int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */
+    uint64_t observed;      /* the latest journal record that an answer may depend on */
+    uint64_t noted;         /* the record of the transaction that is open; 0: none */
+    bool wants_flush;       /* the ring is full */
+    int64_t alone_until;    /* when this process yields to others again, before it writes */
+    bool groups;            /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
     bool drafts_repeat; /* so was the one before */

@@ -79,9 +79,10 @@ void lock_release(struct store *store)
         sem_post(&store->header->sleepers);
 }
 
-bool role_take(struct store *store, uint64_t *word, bool look_for_dead)
+bool role_take(struct store *store, uint64_t *word, bool look_for_dead, bool *from_dead)
 {
     uint64_t owner = load64(word);
+    *from_dead = owner != 0;
     if (owner != 0 && !(look_for_dead && owner_is_dead(store, owner)))
         return false;
     if (!exchange(word, owner, store->me))

@@ -19,6 +19,6 @@ void lock_release(struct store *);
 
 /* Takes a role that one process has at a time, by its owner word: one that is free, or, if that is asked, a
  * dead one's, whose last transaction is completed first. False: somebody else has it. Without the lock. */
-bool role_take(struct store *, uint64_t *word, bool look_for_dead);
+bool role_take(struct store *, uint64_t *word, bool look_for_dead, bool *from_dead);
 
 #endif

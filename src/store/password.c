@@ -20,8 +20,9 @@ static const char method[] = "$y$";
 static uint64_t *try_tokens(struct store *store, bool look_for_dead)
 {
     struct header *header = store->header;
+    bool from_dead;
     for (uint32_t i = 0; i < header->tokens; i++)
-        if (role_take(store, &header->token[i], look_for_dead))
+        if (role_take(store, &header->token[i], look_for_dead, &from_dead))
             return &header->token[i];
     return NULL;
 }
