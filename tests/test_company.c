@@ -16,7 +16,9 @@ static const struct store_options options = {.directory = "journal",
                                              .accounts = 16,
                                              .slots = 80};
 
-enum { A_MILLISECOND = 1000000, PLENTY = 40 };
+#define A_MILLISECOND INT64_C(1000000)
+
+enum { PLENTY = 40 };
 
 static struct store *store;
 static int yields, comers; /* how many of the next yields bring a record */
