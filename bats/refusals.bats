@@ -288,3 +288,30 @@ $body"
     run "${as[@]}" "$real/shmailctl" -d "$PWD/disk/journal" check
     assert_output clean
 }
+
+# Flags of an open file as the system has them: O_NOFOLLOW stays with who opened it by name.
+flags_of() { # pid, path
+    local link
+    for link in "/proc/$1/fd/"*; do
+        [ "$(readlink "$link")" = "$2" ] && sed -n 's/^flags:[[:space:]]*//p' "/proc/$1/fdinfo/${link##*/}"
+    done
+}
+
+keeper_is_there() {
+    local child
+    for child in $(children); do
+        ! is_named "$child" "shmaild: keeper" || { keeper=$child && return; }
+    done
+    return 1
+}
+
+@test "the keeper opens the journal for itself: a lost write is told once to each open file" {
+    local keeper='' file
+    start_server -d "$PWD/journal"
+    eventually keeper_is_there
+    for file in journal.0 journal.1; do
+        [ -n "$(flags_of "$SHMAIL_PID" "$PWD/journal/$file")" ]
+        [ -n "$(flags_of "$keeper" "$PWD/journal/$file")" ]
+        [ "$(flags_of "$SHMAIL_PID" "$PWD/journal/$file")" != "$(flags_of "$keeper" "$PWD/journal/$file")" ]
+    done
+}

@@ -9,13 +9,6 @@
 #include <poll.h>
 #include <sched.h>
 
-static const struct store_options options = {.directory = "journal",
-                                             .crypt_cost = 1,
-                                             .journal_bytes = 160 << 10,
-                                             .segment_bytes = 16 << 20,
-                                             .accounts = 16,
-                                             .slots = 80};
-
 #define A_MILLISECOND INT64_C(1000000)
 
 enum { PLENTY = 40 };
@@ -60,7 +53,7 @@ static int settle(int records)
 
 static void begin(void)
 {
-    store = attached_store(&options);
+    store = attached_store(&scene_options);
     for (int which = 0; which < 3; which++)
         EXPECT_EQ(scene_operation(store, which), STATUS_OK);
     settle(0);

@@ -30,8 +30,8 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
 {
     bool lone = parent == 0;
 
-    (void)prctl(PR_SET_NAME, "shmaild: keeper");
     store_prepare_to_keep(store);
+    (void)prctl(PR_SET_NAME, "shmaild: keeper");
     sandbox_enter(sandbox, 0);
     if (!lone) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
