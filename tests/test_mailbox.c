@@ -346,6 +346,42 @@ static void a_listing_ends_where_the_pins_do(void)
     EXPECT_CLEAN(store);
 }
 
+/* What has the same id in another mailbox, what is first no more or by another pin, what nobody pins, and what
+ * somebody may be changing: none is the first message again. */
+static void the_first_message_is_told_again_while_it_is_first(void)
+{
+    struct message first, second, of_bob;
+    open_mailbox();
+    account_t bob = new_account(store, "bob");
+    deliver_number(1);
+    deliver_number(2);
+    EXPECT_EQ(deliver(store, bob, "bob", "", "1", 1, &of_bob.id), STATUS_OK);
+    EXPECT_EQ(mailbox_first(store, alice, &first), STATUS_OK);
+    deliver_number(3);
+    EXPECT(mailbox_first_again(store, alice, &first));
+    expect_number(&first, 1);
+    EXPECT_EQ(message_pins(store), 1);
+    EXPECT(!mailbox_first_again(store, bob, &first));
+    store->header->owner = store->me + 1;
+    EXPECT(!mailbox_first_again(store, alice, &first));
+    store->header->owner = 0;
+    EXPECT_EQ(mailbox_open(store, alice, 2, &second), STATUS_OK);
+    EXPECT(!mailbox_first_again(store, alice, &second));
+    EXPECT(!mailbox_first_again(store, alice, &first));
+    message_release(store, &second);
+    EXPECT(mailbox_first_again(store, alice, &first));
+    EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    EXPECT(!mailbox_first_again(store, alice, &first));
+    message_release_all(store);
+    EXPECT(!mailbox_first_again(store, alice, &first));
+    EXPECT_EQ(mailbox_first(store, bob, &of_bob), STATUS_OK);
+    EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
+    EXPECT_EQ(mailbox_count(store, bob), 0);
+    EXPECT(!mailbox_first_again(store, bob, &of_bob));
+    message_release_all(store);
+    EXPECT_CLEAN(store);
+}
+
 static void the_mailbox_of_a_removed_account_is_gone(void)
 {
     struct account_secret secret;
@@ -355,7 +391,10 @@ static void the_mailbox_of_a_removed_account_is_gone(void)
     open_mailbox();
     deliver_number(1);
     EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
+    EXPECT_EQ(mailbox_first(store, alice, &message), STATUS_OK);
     EXPECT_EQ(account_remove(store, &secret), STATUS_OK);
+    EXPECT(!mailbox_first_again(store, alice, &message));
+    message_release_all(store);
     EXPECT_EQ(mailbox_list(store, alice, 0, UINT64_MAX, &message, 1, &count), STATUS_GONE);
     EXPECT_EQ(count, 0);
     count = 1;
@@ -444,6 +483,7 @@ static const struct harness_test tests[] = {
      a_listing_in_chunks_survives_deletions_and_arrivals},
     {"pins have a limit and hold what was deleted", pins_have_a_limit_and_hold_what_was_deleted},
     {"a listing ends where the pins do", a_listing_ends_where_the_pins_do},
+    {"the first message is told again while it is first", the_first_message_is_told_again_while_it_is_first},
     {"the mailbox of a removed account is gone", the_mailbox_of_a_removed_account_is_gone},
     {"misuse aborts and harms nobody else", misuse_aborts_and_harms_nobody_else},
     {"a queued message is stored while it is read", a_queued_message_is_stored_while_it_is_read},

@@ -57,6 +57,11 @@ static void look_into(const char *name, int what)
     case 14:
         EXPECT_EQ(mailbox_first(store, gone, &messages[0]), STATUS_GONE);
         return;
+    case 15:
+        EXPECT_EQ(mailbox_first(store, account, &messages[0]), STATUS_OK);
+        store->observed = 0;
+        EXPECT(mailbox_first_again(store, account, &messages[0]));
+        return;
     default:
         EXPECT_EQ(scene_draft(store, "x", "x", 1), STATUS_OK);
         EXPECT_EQ(mailbox_append(store, gone, &messages[0].id), STATUS_GONE);
@@ -136,6 +141,7 @@ static const struct {
     {"mailbox_newest", send_to_bob, "bob", 1},
     {"mailbox_open", send_to_bob, "bob", 2},
     {"mailbox_first", send_to_bob, "bob", 3},
+    {"mailbox_first_again", send_to_bob, "bob", 15},
     {"mailbox_list", send_to_bob, "bob", 4},
     {"mailbox_open of what is deleted", delete_bob_s, "bob", 11},
     {"mailbox_first of an empty mailbox", empty_carol, "carol", 12},
@@ -149,7 +155,7 @@ static const struct {
     {"account_find of nobody", remove_x, "x", 10},
     {"mailbox_first of nobody", remove_y, "y", 14},
     {"mailbox_append for nobody", create_z, "z", -1},
-    {"mailbox_append for nobody", remove_z, "z", 15},
+    {"mailbox_append for nobody", remove_z, "z", 16},
 };
 
 static void a_reader_waits_for_what_it_has_read(void)

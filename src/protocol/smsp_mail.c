@@ -133,9 +133,12 @@ enum status smsp_getmsg(void *context)
 {
     struct smsp *smsp = context;
 
-    enum status status = smsp_free_pins(smsp, 1);
-    if (status == STATUS_OK) {
-        status = mailbox_first(smsp->store, smsp->session.account, &smsp->message);
+    enum status status = STATUS_OK;
+    if (!mailbox_first_again(smsp->store, smsp->session.account, &smsp->message)) {
+        status = smsp_free_pins(smsp, 1);
+        if (status == STATUS_OK) {
+            status = mailbox_first(smsp->store, smsp->session.account, &smsp->message);
+        }
     }
     if (status == STATUS_OK) {
         smsp->payload = PAYLOAD_FRAME;

@@ -136,6 +136,26 @@ enum status mailbox_first(struct store *store, account_t account, struct message
     return pin(store, account, 0, message);
 }
 
+/* While nobody has the lock all fields agree, and what had happened by then is seen by the loads that follow:
+ * a first message that is deleted later than that may still be told. Its block is pinned, so its state may be
+ * read; ids only grow, so what is first again was first all the time. */
+bool mailbox_first_again(struct store *store, account_t account, const struct message *message)
+{
+    const struct slot *slot = store->slot;
+    if (slot->pins == 0 || slot->pinned[slot->pins - 1] != message->reference)
+        return false;
+    const struct account_record *record = account_record(store, account);
+    const struct message_record *pinned = at(store, message->reference);
+    if (!record || pinned->owner != account.index || load64(&store->header->owner) != 0)
+        return false;
+    uint64_t changed = load64(&record->changed);
+    if (message_state(load32(&pinned->shape)) != MESSAGE_LISTED || load64(&record->first) != message->id ||
+        !account_record(store, account))
+        return false;
+    journal_observe(store, changed);
+    return true;
+}
+
 enum status mailbox_open(struct store *store, account_t account, message_id id, struct message *message)
 {
     return id ? pin(store, account, id, message) : STATUS_NO_MESSAGE;
