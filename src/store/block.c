@@ -182,6 +182,8 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
         state.first_free = get32(store, free_link(store, page, index, size));
     } else {
         index = state.fresh++;
+        /* A fault that reads maps what is around it as well, one that writes a page at a time. */
+        (void)load32(free_link(store, page, index, size));
     }
     state.used++;
     set64(store, &store->pages[page].word, packed(state));
