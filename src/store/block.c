@@ -16,6 +16,8 @@
  * then what divides a page well. */
 enum { FINE_MAX = 512, FINE_CLASSES = 31, COARSE_MAX = 8192, COARSE_CLASSES = 64 };
 
+enum { FETCH_MAX = 1088 }; /* bytes; what follows them the processor fetches by itself */
+
 static const uint32_t large_sizes[] = {9360, 10912, 13104, 16384};
 
 static_assert(FINE_CLASSES + COARSE_CLASSES + sizeof(large_sizes) / sizeof(large_sizes[0]) == CLASSES,
@@ -163,6 +165,14 @@ static enum status take_page(struct store *store, uint32_t class, uint32_t *page
     return STATUS_OK;
 }
 
+/* The block that most likely is written next: another processor has cleared it, and to get a line from there
+ * takes as long as a hundred instructions. One call asks for all of them at once. */
+static void fetch_early(const char *block, uint32_t size)
+{
+    for (uint32_t line = 0; line < size && line < FETCH_MAX; line += 64)
+        __builtin_prefetch(block + line, 1);
+}
+
 enum status block_allocate(struct store *store, size_t bytes, block_t *block)
 {
     uint32_t class = class_of(bytes);
@@ -184,6 +194,8 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
         index = state.fresh++;
         /* A fault that reads maps what is around it as well, one that writes a page at a time. */
         (void)load32(free_link(store, page, index, size));
+        if (state.fresh < PAGE / size)
+            fetch_early((const char *)free_link(store, page, state.fresh, size), size);
     }
     state.used++;
     set64(store, &store->pages[page].word, packed(state));
