@@ -128,6 +128,30 @@ static void there_is_one_keeper_and_a_dead_one_is_followed(void)
     EXPECT_CLEAN(store);
 }
 
+/* It may have died between a sync that failed and saying so. */
+static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(void)
+{
+    static const volatile sig_atomic_t stopped = 1;
+    sigset_t none;
+    sigemptyset(&none);
+    begin(STORE_SYNC_TIMED);
+    for (int unsynced = 0; unsynced < 2; unsynced++) {
+        EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+        pid_t pid = start_keeper(1000, false, NULL);
+        wait_for_office();
+        if (unsynced) {
+            send(10);
+            EXPECT_EQ(journal_flush(store, false), STATUS_OK);
+        }
+        EXPECT_EQ(kill(pid, SIGKILL), 0);
+        EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+        EXPECT_EQ(journal()->suspect, 0);
+        store_keep(store, 1000, false, &stopped, &none);
+        EXPECT_EQ(journal()->suspect, (uint32_t)unsynced);
+        store_reclaim(store);
+    }
+}
+
 static void without_a_journal_there_is_nothing_to_keep(void)
 {
     store = private_store();
@@ -457,6 +481,8 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
 
 static const struct harness_test tests[] = {
     {"there is one keeper, and a dead one is followed", there_is_one_keeper_and_a_dead_one_is_followed},
+    {"after a keeper that died with something to sync the file is suspect",
+     after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect},
     {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},
     {"a lone keeper leaves, and one that is not alone stays",
      a_lone_keeper_leaves_and_one_that_is_not_alone_stays},

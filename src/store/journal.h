@@ -64,6 +64,10 @@ enum status journal_flush(struct store *, bool sync);
 void journal_lead(struct store *);
 void journal_follow(struct store *);
 
+/* Takes the leader's or the keeper's role as role_take does (lock.h). A dead one may have died in a sync that
+ * failed, of which the system tells nobody else: where there was something to sync the file is suspect. */
+bool journal_take_role(struct store *, uint64_t *word, bool look_for_dead);
+
 /* As the leader: writes and syncs one group of pending records. *more: there were more than fit. */
 enum status journal_write_group(struct store *, bool sync, bool *more);
 

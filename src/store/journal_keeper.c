@@ -23,8 +23,7 @@ enum {
 
 static bool take_office(struct store *store)
 {
-    bool from_dead;
-    return role_take(store, &store->header->journal.keeper, true, &from_dead);
+    return journal_take_role(store, &store->header->journal.keeper, true);
 }
 
 /* What the state would take in a file, at most. */

@@ -92,16 +92,20 @@ void journal_fail(struct store *store, int error, const char *what)
             sem_post(&store->slots[i].wake);
 }
 
-/* A dead one may have died in a sync that failed, of which the system tells nobody else. */
-static bool try_lead(struct store *store, bool look_for_dead)
+bool journal_take_role(struct store *store, uint64_t *word, bool look_for_dead)
 {
     struct journal_segment *journal = &store->header->journal;
     bool from_dead;
-    if (!role_take(store, &journal->leader, look_for_dead, &from_dead))
+    if (!role_take(store, word, look_for_dead, &from_dead))
         return false;
     if (from_dead && load64(&journal->synced) < load64(&journal->written))
         __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
     return true;
+}
+
+static bool try_lead(struct store *store, bool look_for_dead)
+{
+    return journal_take_role(store, &store->header->journal.leader, look_for_dead);
 }
 
 static void sleep_for_leader(struct store *store, uint64_t sequence)
