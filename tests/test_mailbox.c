@@ -346,8 +346,8 @@ static void a_listing_ends_where_the_pins_do(void)
     EXPECT_CLEAN(store);
 }
 
-/* What has the same id in another mailbox, what is first no more or by another pin, what nobody pins, and what
- * somebody may be changing: none is the first message again. */
+/* What has the same id in another mailbox, what is first no more or by another pin, what nobody pins, and
+ * what somebody may be changing: none is the first message again. */
 static void the_first_message_is_told_again_while_it_is_first(void)
 {
     struct message first, second, of_bob;
