@@ -102,8 +102,12 @@ def message(verb, size, afresh=False):
     return Load("shmaild", servers.shmaild, "message", verb, size, afresh=afresh)
 
 
-def echo(size=LINE, name="echo"):
-    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_echo"), "echo", "LINE", size)
+def echo(size=LINE, name="echo", how=()):
+    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_echo", *how), "echo", "LINE", size)
+
+
+def keeping(size):
+    return echo(size, "echo that keeps", ("keep",))
 
 
 def answer(how="fork", name="fork, answer, exit"):
