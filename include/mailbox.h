@@ -56,9 +56,9 @@ bool message_next(struct store *, const struct message *, struct message_cursor 
 enum status mailbox_first(struct store *, account_t, struct message *);
 enum status mailbox_open(struct store *, account_t, message_id, struct message *);
 
-/* True if that, the latest message that mailbox_first has pinned here, is still the first one: it may be read
- * once more, by the same pin. Needs no lock. False: it is not, or ask mailbox_first. */
-bool mailbox_first_again(struct store *, account_t, const struct message *);
+/* True if the first message is the one that this process has pinned last: it is given once more, by the same
+ * pin, and needs no lock. False: ask mailbox_first. */
+bool mailbox_first_again(struct store *, account_t, struct message *);
 
 /* The oldest messages with after < id <= newest, in order, at most most of them, all from one instant.
  * *count == 0: there are no more. */

@@ -137,21 +137,21 @@ enum status mailbox_first(struct store *store, account_t account, struct message
 }
 
 /* While nobody has the lock all fields agree, and what had happened by then is seen by the loads that follow:
- * a first message that is deleted later than that may still be told. Its block is pinned, so its state may be
- * read; ids only grow, so what is first again was first all the time. */
-bool mailbox_first_again(struct store *store, account_t account, const struct message *message)
+ * a first message that is deleted later than that may still be told. Its block is pinned, so it may be read;
+ * what is listed has its owner and its id, and ids only grow, so what is first was first all the time. */
+bool mailbox_first_again(struct store *store, account_t account, struct message *message)
 {
     const struct slot *slot = store->slot;
-    if (slot->pins == 0 || slot->pinned[slot->pins - 1] != message->reference)
-        return false;
     const struct account_record *record = account_record(store, account);
-    const struct message_record *pinned = at(store, message->reference);
-    if (!record || pinned->owner != account.index || load64(&store->header->owner) != 0)
+    if (slot->pins == 0 || !record || load64(&store->header->owner) != 0)
         return false;
+    block_t block = slot->pinned[slot->pins - 1];
+    const struct message_record *pinned = at(store, block);
     uint64_t changed = load64(&record->changed);
-    if (message_state(load32(&pinned->shape)) != MESSAGE_LISTED || load64(&record->first) != message->id ||
-        !account_record(store, account))
+    if (message_state(load32(&pinned->shape)) != MESSAGE_LISTED || pinned->owner != account.index ||
+        load64(&record->first) != pinned->id || !account_record(store, account))
         return false;
+    message_describe(store, block, message);
     journal_observe(store, changed);
     return true;
 }

@@ -187,16 +187,9 @@ void draft_drop(struct store *store)
 
 static_assert(PINS_MAX + 1 <= REDO_MAX, "a listing pins as many in one transaction");
 
-enum status message_pin(struct store *store, block_t block, struct message *message)
+void message_describe(const struct store *store, block_t block, struct message *message)
 {
-    struct slot *slot = store->slot;
-    uint32_t pins = get32(store, &slot->pins);
-    if (pins == PINS_MAX)
-        return STATUS_NO_MEMORY;
-    struct message_record *record = at(store, block);
-    slot->pinned[pins] = block;
-    set32(store, &slot->pins, pins + 1);
-    set32(store, &record->pins, get32(store, &record->pins) + 1);
+    const struct message_record *record = at(store, block);
     *message = (struct message){
         .id = record->id,
         .received = record->received,
@@ -207,6 +200,19 @@ enum status message_pin(struct store *store, block_t block, struct message *mess
         .body_length = record->body_length,
         .reference = block,
     };
+}
+
+enum status message_pin(struct store *store, block_t block, struct message *message)
+{
+    struct slot *slot = store->slot;
+    uint32_t pins = get32(store, &slot->pins);
+    if (pins == PINS_MAX)
+        return STATUS_NO_MEMORY;
+    struct message_record *record = at(store, block);
+    slot->pinned[pins] = block;
+    set32(store, &slot->pins, pins + 1);
+    set32(store, &record->pins, get32(store, &record->pins) + 1);
+    message_describe(store, block, message);
     return STATUS_OK;
 }
 

@@ -37,6 +37,9 @@ size_t message_head_text(size_t sender_and_subject, size_t body);
 /* Bytes that count against a mailbox. */
 uint64_t message_bytes(const struct message_record *);
 
+/* What a pinned message is, to who reads it. */
+void message_describe(const struct store *, block_t, struct message *);
+
 /* Pins for this process and describes it. STATUS_NO_MEMORY: PINS_MAX are pinned already. */
 enum status message_pin(struct store *, block_t, struct message *);
 
