@@ -138,12 +138,15 @@ enum status mailbox_first(struct store *store, account_t account, struct message
 
 /* While nobody has the lock all fields agree, and what had happened by then is seen by the loads that follow:
  * a first message that is deleted later than that may still be told. Its block is pinned, so it may be read;
- * what is listed has its owner and its id, and ids only grow, so what is first was first all the time. */
+ * what is listed has its owner and its id, and ids only grow, so what is first was first all the time. At the
+ * end the account is looked at again, as its record may have become another's. */
 bool mailbox_first_again(struct store *store, account_t account, struct message *message)
 {
     const struct slot *slot = store->slot;
+    if (slot->pins == 0 || load64(&store->header->owner) != 0)
+        return false;
     const struct account_record *record = account_record(store, account);
-    if (slot->pins == 0 || !record || load64(&store->header->owner) != 0)
+    if (!record)
         return false;
     block_t block = slot->pinned[slot->pins - 1];
     const struct message_record *pinned = at(store, block);
