@@ -126,6 +126,12 @@ static void step(int signal_number, siginfo_t *info, void *context)
 #endif
 }
 
+/* As GETMSG asks: most often what it is told has been pinned by a request before. */
+static enum status first(account_t box, struct message *message)
+{
+    return mailbox_first_again(store, box, message) ? STATUS_OK : mailbox_first(store, box, message);
+}
+
 /* Between the two times stands nothing but the operation. */
 static void perform(struct operation *operation)
 {
@@ -137,6 +143,11 @@ static void perform(struct operation *operation)
     size_t count = 0;
     if (operation->kind == APPEND || operation->kind == PUSH)
         write_letter(operation->letter);
+    if (operation->kind == FIRST && draw(4) > 0) {
+        const struct timespec others = {.tv_nsec = 50000};
+        (void)mailbox_first(store, box, &messages[0]);
+        (void)nanosleep(&others, NULL); /* may delete it */
+    }
     if (interrupted) {
         steps_left = (sig_atomic_t)(STEPS_MIN + draw(STEPS_MAX - STEPS_MIN));
         EXPECT_EQ(raise(SIGTRAP), 0);
@@ -147,7 +158,7 @@ static void perform(struct operation *operation)
         status = mailbox_append(store, box, &id);
         break;
     case FIRST:
-        status = mailbox_first(store, box, &messages[0]);
+        status = first(box, &messages[0]);
         break;
     case DELETE_FIRST:
         status = mailbox_delete_first(store, box);
@@ -191,6 +202,7 @@ static void perform(struct operation *operation)
         operation->letter = read_letter(&messages[0]).letter;
         message_release(store, &messages[0]);
     }
+    message_release_all(store);
     __atomic_store_n(&operation->returned, returned, __ATOMIC_RELEASE);
 }
 
