@@ -171,6 +171,39 @@ static void no_block_left_is_an_answer(void)
     EXPECT_CLEAN(store);
 }
 
+/* A page that a class keeps, and whose free blocks are a chain, goes to another class; what wanted it is then
+ * dropped, after it has written its block. */
+static void a_page_that_was_wanted_in_vain_stays_sound(void)
+{
+    enum { SESSIONS = 2 };
+    struct store_options options = {.accounts = SESSIONS, .segment_bytes = UINT64_C(64) << 20};
+    struct account_secret secret;
+    struct cookie cookie;
+    account_t bob;
+    char hash[HASH_MAX + 1] = {0};
+    message_id id;
+    memset(hash, 'h', HASH_MAX);
+    options.segment_bytes = open_store(&options)->arena + 3 * PAGE;
+    store = attached_store(&options);
+    EXPECT_EQ(store->pages_most, 3);
+    alice = new_account(store, "alice");
+    EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
+    store->sessions_per_account = SESSIONS_LIMIT;
+    for (int i = 0; i < SESSIONS; i++)
+        EXPECT_EQ(account_login(store, &secret, &cookie), STATUS_OK);
+    for (int i = 0; i < 2; i++)
+        EXPECT_EQ(deliver(store, alice, "bob", "", "x", 1, &id), STATUS_OK);
+    for (int i = 0; i < 2; i++)
+        EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    draft_drop(store);
+    EXPECT_EQ(store->header->pages_used, 3);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(account_create(store, "bob", 3, hash, &bob, &cookie), STATUS_FULL_SESSIONS);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(account_create(store, "bob", 3, hash, &bob, NULL), STATUS_OK);
+    EXPECT_CLEAN(store);
+}
+
 /* The leaf of the index has no room: the draft is written, and cannot be published. */
 static void a_draft_that_cannot_be_published_stays(void)
 {
@@ -270,6 +303,7 @@ static const struct harness_test tests[] = {
     {"no account record is an answer", no_account_record_is_an_answer},
     {"no session record is an answer", no_session_record_is_an_answer},
     {"no block left is an answer", no_block_left_is_an_answer},
+    {"a page that was wanted in vain stays sound", a_page_that_was_wanted_in_vain_stays_sound},
     {"a draft that cannot be published stays", a_draft_that_cannot_be_published_stays},
     {"no memory behind the segment is an answer", no_memory_behind_the_segment_is_an_answer},
     {"no memory for a new segment is an answer", no_memory_for_a_new_segment_is_an_answer},

@@ -2,9 +2,9 @@
  *
  * A page with room stands on its class's list. A page without any block in use goes to the free list, unless
  * it is alone on its class's list: lest a block that comes and goes moves a page each time, the class keeps
- * it until another of its pages has room or the arena has no other page. Free blocks are chained by their
- * first word, as index + 1 within the page; blocks that were never handed out lie above "fresh" and need no
- * chain.
+ * it until another of its pages has room or the arena has no other page (block_free_kept). Free blocks are
+ * chained by their first word, as index + 1 within the page; blocks that were never handed out lie above
+ * "fresh" and need no chain.
  */
 #include "block.h"
 
@@ -139,13 +139,24 @@ static bool free_kept_page(struct store *store, uint32_t class)
     return true;
 }
 
-/* Gives the class a page from the free list, or one that was never used, or what another class keeps. */
+enum status block_free_kept(struct store *store)
+{
+    uint32_t class = 0;
+    transaction_begin(store);
+    while (class < CLASSES && !free_kept_page(store, class))
+        class ++;
+    enum status status = class < CLASSES ? STATUS_OK : STATUS_FULL_SEGMENT;
+    transaction_end(store, status);
+    return status;
+}
+
+/* Gives the class a page from the free list, or one that was never used. What another class keeps is freed in
+ * a transaction of its own: until that has ended its blocks' first words are a chain, and this one may be
+ * dropped.
+ */
 static enum status take_page(struct store *store, uint32_t class, uint32_t *page)
 {
     struct header *header = store->header;
-    if (!get32(store, &header->pages_free) && get32(store, &header->pages_used) == store->pages_most)
-        for (uint32_t other = 0; other < CLASSES && !free_kept_page(store, other);)
-            other++;
     uint32_t free = get32(store, &header->pages_free);
     if (free) {
         *page = free - 1;
@@ -153,8 +164,10 @@ static enum status take_page(struct store *store, uint32_t class, uint32_t *page
         set32(store, &header->pages_free_count, get32(store, &header->pages_free_count) - 1);
     } else {
         *page = get32(store, &header->pages_used);
-        if (*page == store->pages_most)
+        if (*page == store->pages_most) {
+            store->wants_page = true;
             return STATUS_FULL_SEGMENT;
+        }
         if (!segment_wants(store, &store->pages[*page]) ||
             !segment_wants(store, free_link(store, *page, 0, 0)))
             return STATUS_FULL_SEGMENT;

@@ -6,10 +6,15 @@
 #include "layout.h"
 
 /* A block of at least size bytes (1..BLOCK_MAX). Its content is arbitrary; beyond its first word it may be
- * written at once, since nobody reads a free block there. STATUS_FULL_SEGMENT. */
+ * written at once, since nobody reads a free block there: so nothing is allocated in a transaction that has
+ * freed. STATUS_FULL_SEGMENT, perhaps with store->wants_page. */
 enum status block_allocate(struct store *, size_t size, block_t *);
 
 void block_free(struct store *, block_t);
+
+/* Without a transaction: frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none
+ * does. */
+enum status block_free_kept(struct store *);
 
 /* What a page holds, for the check: false if the page is free or its word makes no sense. */
 struct page_shape {

@@ -285,6 +285,7 @@ struct store {
     uint64_t observed;      /* the latest journal record that an answer may depend on */
     uint64_t noted;         /* the record of the transaction that is open; 0: none */
     bool wants_flush;       /* the ring is full */
+    bool wants_page;        /* no page is free: perhaps a class keeps one */
     int64_t alone_until;    /* when this process yields to others again, before it writes */
     bool groups;            /* the last group that this process wrote to the journal was of several records */
     size_t

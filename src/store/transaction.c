@@ -5,6 +5,7 @@
  * well. */
 #include "transaction.h"
 
+#include "block.h"
 #include "journal.h"
 #include "lock.h"
 #include "log.h"
@@ -79,6 +80,7 @@ void transaction_begin(struct store *store)
     memset(store->redo_latest, 0, sizeof(store->redo_latest));
     store->wanted = 0;
     store->wants_flush = false;
+    store->wants_page = false;
 }
 
 void transaction_seal(struct store *store)
@@ -118,9 +120,11 @@ bool transaction_finish(struct store *store, enum status *status)
     if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
         return false;
     store->room_deadline = 0;
-    if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
+    if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush && !store->wants_page))
         return true;
-    if (store->wants_flush)
+    if (store->wants_page)
+        *status = block_free_kept(store);
+    else if (store->wants_flush)
         *status = journal_flush(store, store->header->journal.sync == STORE_SYNC_ALWAYS);
     else
         *status = segment_reserve(store, store->wanted, 1);
