@@ -14,6 +14,7 @@
 #include <string.h>
 
 enum {
+    EXTEND_MOST = 64 << 20,       /* bytes: zeros that are written at once delay what is to be synced */
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
     LONE_SECONDS = 5,             /* for the next process of inetd to come */
     FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
@@ -31,6 +32,11 @@ static uint64_t state_bytes(const struct store *store)
 {
     const struct header *header = store->header;
     return (uint64_t)(load32(&header->pages_used) - load32(&header->pages_free_count)) * PAGE;
+}
+
+static uint64_t room_left(const struct store *store)
+{
+    return load64(&store->header->journal.capacity) - load64(&store->header->journal.end);
 }
 
 /* By no more than the other file can follow: else the state might not fit there when the disk is full. */
@@ -93,9 +99,9 @@ static enum status make_checkpoint(struct store *store, uint64_t bytes)
     return status;
 }
 
-/* One look. A log that is longer than the state and than a file's least size is worth a checkpoint, but none
- * is made of a store that a crash may have damaged. A record that found no room is given it, however large.
- */
+/* One look. A file of which the state takes less than half is worth a checkpoint, if its log is not short;
+ * but none is made of a store that a crash may have damaged. A record that found no room is given it, however
+ * large. */
 static enum status look(struct store *store, uint64_t bytes)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -103,14 +109,14 @@ static enum status look(struct store *store, uint64_t bytes)
         return STATUS_READ_ONLY;
     /* With a store that may be damaged the log may soon be the only good copy. */
     bool may = clock_now() >= store->checkpoint_due && !store_is_suspect(store);
-    if (may && (load32(&journal->suspect) || (load64(&journal->log_bytes) > bytes / 2 &&
-                                              load64(&journal->log_bytes) > state_bytes(store))))
+    if (may && (load32(&journal->suspect) ||
+                (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->end) / 2 > state_bytes(store))))
         return make_checkpoint(store, bytes);
-    uint64_t room = load64(&journal->capacity) - load64(&journal->end);
+    uint64_t room = room_left(store);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (room >= bytes / 2 && room >= wanted)
         return STATUS_OK;
-    enum status status = extend(store, bytes + wanted);
+    enum status status = extend(store, (bytes < EXTEND_MOST ? bytes : EXTEND_MOST) + wanted);
     if (status != STATUS_FULL_JOURNAL || !may || !is_worth_a_checkpoint(store, wanted))
         return status;
     return make_checkpoint(store, bytes);
@@ -184,7 +190,8 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
         } else if (journal->sync != STORE_SYNC_ALWAYS) {
             (void)journal_flush(store, false);
         }
-        rest(store, sleep_mask);
+        if (status != STATUS_OK || room_left(store) >= store->journal_bytes / 4)
+            rest(store, sleep_mask);
     }
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
