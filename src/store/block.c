@@ -178,18 +178,18 @@ static enum status take_page(struct store *store, uint32_t class, uint32_t *page
     return STATUS_OK;
 }
 
-/* The block that most likely is written next: another processor has cleared it, and to get a line from there
- * takes as long as a hundred instructions. One call asks for all of them at once. */
-static void fetch_early(const char *block, uint32_t size)
+void block_fetch(const struct store *store, block_t block, size_t bytes)
 {
-    for (uint32_t line = 0; line < size && line < FETCH_MAX; line += 64)
-        __builtin_prefetch(block + line, 1);
+    const char *first = at(store, block);
+    for (size_t line = 0; line < bytes && line < FETCH_MAX; line += 64)
+        __builtin_prefetch(first + line, 1);
 }
 
-enum status block_allocate(struct store *store, size_t bytes, block_t *block)
+enum status block_allocate_chain(struct store *store, size_t bytes, uint32_t most, block_t *first)
 {
     uint32_t class = class_of(bytes);
     uint32_t size = class_size(class);
+    uint32_t blocks = PAGE / size;
     uint32_t page = get32(store, &store->header->roomy[class]);
     if (page) {
         page--;
@@ -199,23 +199,32 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
             return status;
     }
     struct page_state state = unpack(get64(store, &store->pages[page].word));
-    uint32_t index;
-    if (state.first_free) {
-        index = state.first_free - 1;
-        state.first_free = get32(store, free_link(store, page, index, size));
-    } else {
-        index = state.fresh++;
-        /* A fault that reads maps what is around it as well, one that writes a page at a time. */
-        (void)load32(free_link(store, page, index, size));
-        if (state.fresh < PAGE / size)
-            fetch_early((const char *)free_link(store, page, state.fresh, size), size);
+    block_t chain = 0;
+    for (; most > 0 && state.used < blocks; most--) {
+        bool was_freed = state.first_free != 0;
+        uint32_t index = was_freed ? state.first_free - 1 : state.fresh++;
+        uint32_t *link = free_link(store, page, index, size);
+        if (was_freed) {
+            state.first_free = get32(store, link);
+            set32(store, link, chain);
+        } else {
+            /* A fault that reads maps what is around it as well, one that writes a page at a time. */
+            (void)load32(link);
+            *link = chain;
+        }
+        state.used++;
+        chain = (block_t)((store->arena + (uint64_t)page * PAGE + (uint64_t)index * size) / UNIT);
     }
-    state.used++;
     set64(store, &store->pages[page].word, packed(state));
-    if (state.used == PAGE / size)
+    if (state.used == blocks)
         list_remove(store, class, page);
-    *block = (block_t)((store->arena + (uint64_t)page * PAGE + (uint64_t)index * size) / UNIT);
+    *first = chain;
     return STATUS_OK;
+}
+
+enum status block_allocate(struct store *store, size_t bytes, block_t *block)
+{
+    return block_allocate_chain(store, bytes, 1, block);
 }
 
 void block_free(struct store *store, block_t block)

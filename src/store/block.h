@@ -10,6 +10,14 @@
  * freed. STATUS_FULL_SEGMENT, perhaps with store->wants_page. */
 enum status block_allocate(struct store *, size_t size, block_t *);
 
+/* The same for up to most blocks, one at least, chained by their first word: as many as one page has room
+ * for. Takes as many entries of the transaction more. */
+enum status block_allocate_chain(struct store *, size_t size, uint32_t most, block_t *first);
+
+/* Asks the processor for a block that is written soon: another one may have cleared it, and to get a line
+ * from there takes as long as a hundred instructions. One call asks for all of them at once. */
+void block_fetch(const struct store *, block_t, size_t bytes);
+
 void block_free(struct store *, block_t);
 
 /* Without a transaction: frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none

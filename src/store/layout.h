@@ -299,6 +299,11 @@ static inline void *at(const struct store *store, block_t block)
     return store->base + (uint64_t)block * UNIT;
 }
 
+static inline uint64_t segment_offset(const struct store *store, const void *field)
+{
+    return (uint64_t)((const char *)field - store->base);
+}
+
 static inline uint64_t pack(account_t account)
 {
     return (uint64_t)account.index << 32 | account.generation;

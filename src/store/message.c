@@ -109,15 +109,13 @@ void message_readdress(struct store *store, block_t block, uint32_t owner, messa
  * what tells which blocks are free is what processes that send fight for. */
 static block_t reserve_ahead(struct store *store)
 {
-    block_t first = 0, block;
-    for (size_t count = 1; count <= DRAFTS_AHEAD && count * store->draft_block <= DRAFTS_AHEAD_BYTES;
-         count++) {
-        if (!transaction_has_room(store, 16) ||
-            block_allocate(store, store->draft_block, &block) != STATUS_OK)
-            break;
-        set32(store, at(store, block), first);
-        first = block;
-    }
+    size_t most = DRAFTS_AHEAD_BYTES / store->draft_block;
+    block_t first;
+    if (most > DRAFTS_AHEAD)
+        most = DRAFTS_AHEAD;
+    if (most == 0 || !transaction_has_room(store, 16 + DRAFTS_AHEAD) ||
+        block_allocate_chain(store, store->draft_block, (uint32_t)most, &first) != STATUS_OK)
+        return 0;
     return first;
 }
 
@@ -127,6 +125,8 @@ void draft_let_go(struct store *store)
     block_t next = store->draft_block ? draft->link : 0;
     if (!next && store->drafts_repeat)
         next = reserve_ahead(store);
+    if (next)
+        block_fetch(store, next, store->draft_block);
     set32(store, &store->slot->draft, next);
 }
 

@@ -22,16 +22,13 @@
 
 #define IN_USE UINT64_C(1)
 
-static uint64_t offset_of(const struct store *store, const void *field)
-{
-    return (uint64_t)((const char *)field - store->base);
-}
-
 bool process_has_slot(const struct store *store, uint32_t index)
 {
     const struct slot *slot = &store->slots[index];
-    return index < store->header->slots_most && segment_has(store, offset_of(store, &store->waits[index])) &&
-           segment_has(store, offset_of(store, slot)) && segment_has(store, offset_of(store, slot + 1) - 1);
+    return index < store->header->slots_most &&
+           segment_has(store, segment_offset(store, &store->waits[index])) &&
+           segment_has(store, segment_offset(store, slot)) &&
+           segment_has(store, segment_offset(store, slot + 1) - 1);
 }
 
 bool owner_is_dead(const struct store *store, uint64_t owner)
@@ -130,9 +127,9 @@ static void set_text(char *field, size_t size, const char *text)
 static enum status claim(struct store *store, uint32_t index, const char *peer)
 {
     struct slot *slot = &store->slots[index];
-    enum status status = segment_reserve(store, offset_of(store, slot), sizeof(*slot));
+    enum status status = segment_reserve(store, segment_offset(store, slot), sizeof(*slot));
     if (status == STATUS_OK)
-        status = segment_reserve(store, offset_of(store, &store->waits[index]), sizeof(uint64_t));
+        status = segment_reserve(store, segment_offset(store, &store->waits[index]), sizeof(uint64_t));
     if (status != STATUS_OK)
         return status;
     uint64_t before;

@@ -14,59 +14,9 @@
 
 #include <string.h>
 
-#define EIGHT_BYTES UINT64_C(1)
-
-static uint32_t hash_of(uint64_t where)
+void transaction_too_long(void)
 {
-    return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
-}
-
-static struct redo_entry *find(const struct store *store, uint64_t where)
-{
-    for (uint32_t i = store->redo_latest[hash_of(where)]; i-- > 0;)
-        if (store->slot->redo[i].where == where)
-            return &store->slot->redo[i];
-    return NULL;
-}
-
-static void set(struct store *store, uint64_t where, uint64_t value)
-{
-    struct redo_entry *entry = find(store, where);
-    if (!entry) {
-        if (store->redo_count == REDO_MAX)
-            bug("a transaction is too long");
-        entry = &store->slot->redo[store->redo_count++];
-        store->redo_latest[hash_of(where)] = (uint8_t)store->redo_count;
-        entry->where = where;
-    }
-    entry->value = value;
-}
-
-static uint64_t offset_of(const struct store *store, const void *field)
-{
-    return (uint64_t)((const char *)field - store->base);
-}
-
-void set32(struct store *store, uint32_t *field, uint32_t value)
-{
-    set(store, offset_of(store, field), value);
-}
-
-void set64(struct store *store, uint64_t *field, uint64_t value)
-{
-    set(store, offset_of(store, field) | EIGHT_BYTES, value);
-}
-
-uint32_t get32(const struct store *store, const uint32_t *field)
-{
-    const struct redo_entry *entry = find(store, offset_of(store, field));
-    return entry ? (uint32_t)entry->value : *field;
-}
-
-uint64_t get64(const struct store *store, const uint64_t *field)
-{
-    const struct redo_entry *entry = find(store, offset_of(store, field) | EIGHT_BYTES);
-    return entry ? entry->value : *field;
+    bug("a transaction is too long");
 }
 
 /* While the store is recovered nobody else has it. What a lock costs is that it waits until all that was

@@ -25,10 +25,58 @@ bool transaction_finish(struct store *, enum status *);
 /* The same for one that asks neither for memory nor for the journal: it need never begin again. */
 void transaction_end(struct store *, enum status);
 
-void set32(struct store *, uint32_t *field, uint32_t value);
-void set64(struct store *, uint64_t *field, uint64_t value);
-uint32_t get32(const struct store *, const uint32_t *field);
-uint64_t get64(const struct store *, const uint64_t *field);
+/* How a redo entry says where it writes: the offset, and this bit where it is eight bytes. */
+#define EIGHT_BYTES UINT64_C(1)
+
+static inline uint32_t redo_hash(uint64_t where)
+{
+    return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 56);
+}
+
+static inline struct redo_entry *redo_find(const struct store *store, uint64_t where)
+{
+    for (uint32_t i = store->redo_latest[redo_hash(where)]; i-- > 0;)
+        if (store->slot->redo[i].where == where)
+            return &store->slot->redo[i];
+    return NULL;
+}
+
+_Noreturn void transaction_too_long(void);
+
+static inline void redo_set(struct store *store, uint64_t where, uint64_t value)
+{
+    struct redo_entry *entry = redo_find(store, where);
+    if (!entry) {
+        if (store->redo_count == REDO_MAX)
+            transaction_too_long();
+        entry = &store->slot->redo[store->redo_count++];
+        store->redo_latest[redo_hash(where)] = (uint8_t)store->redo_count;
+        entry->where = where;
+    }
+    entry->value = value;
+}
+
+static inline void set32(struct store *store, uint32_t *field, uint32_t value)
+{
+    redo_set(store, segment_offset(store, field), value);
+}
+
+static inline void set64(struct store *store, uint64_t *field, uint64_t value)
+{
+    redo_set(store, segment_offset(store, field) | EIGHT_BYTES, value);
+}
+
+static inline uint32_t get32(const struct store *store, const uint32_t *field)
+{
+    const struct redo_entry *entry = redo_find(store, segment_offset(store, field));
+    return entry ? (uint32_t)entry->value : *field;
+}
+
+static inline uint64_t get64(const struct store *store, const uint64_t *field)
+{
+    const struct redo_entry *entry = redo_find(store, segment_offset(store, field) | EIGHT_BYTES);
+    return entry ? entry->value : *field;
+}
 
 /* True if that many more writes fit: for operations that go on in another transaction otherwise. */
 static inline bool transaction_has_room(const struct store *store, uint32_t writes)
