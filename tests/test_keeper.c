@@ -309,6 +309,26 @@ static void it_makes_room_before_there_is_none(void)
     EXPECT_EQ(journal()->generation, 1);
 }
 
+/* Not all at once where much is wanted: what is to be synced would wait for all those zeros. */
+static void it_makes_much_room_in_steps(void)
+{
+    enum { STEP = 64 << 20 };
+    static char large[10 << 20];
+    message_id id;
+    options.segment_bytes = UINT64_C(256) << 20;
+    options.journal_bytes = STEP + (1 << 20);
+    begin(STORE_SYNC_ALWAYS);
+    account_t bob = scene_account(store, "bob");
+    uint64_t capacity = journal()->capacity;
+    while (capacity - journal()->end >= options.journal_bytes / 2)
+        EXPECT_EQ(deliver(store, bob, "a", "", large, sizeof(large), &id), STATUS_OK);
+    pid_t pid = start_keeper(1, false, NULL);
+    while (load64(&journal()->capacity) == capacity)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->capacity, capacity + STEP);
+}
+
 static void what_may_have_been_lost_is_written_to_the_other_file(void)
 {
     begin(STORE_SYNC_ALWAYS);
@@ -340,10 +360,28 @@ static void a_log_that_is_longer_than_the_state_is_written_anew(void)
     }
     stop_keeper(pid);
     EXPECT(longest > options.journal_bytes / 2);
-    EXPECT(longest > (uint64_t)store->header->pages_used * PAGE);
+    EXPECT(longest / 2 > (uint64_t)store->header->pages_used * PAGE);
     EXPECT(journal()->log_bytes < longest / 4);
     EXPECT(journal()->end < longest / 4);
     EXPECT_CLEAN(store);
+}
+
+/* A record takes more than its message does in the segment; and yet nothing would be won. */
+static void a_log_that_only_grew_is_not_written_anew(void)
+{
+    options.journal_bytes = 2 << 20;
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    while (journal()->log_bytes < options.journal_bytes ||
+           journal()->log_bytes < (uint64_t)store->header->pages_used * PAGE) {
+        if (scene_send(store, "bob", "x", 1) == STATUS_FULL_JOURNAL)
+            poll(NULL, 0, 1);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    }
+    rest(2);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->generation, 1);
 }
 
 /* ---- a crash ---- */
@@ -494,8 +532,10 @@ static const struct harness_test tests[] = {
     {"it makes room before there is none", it_makes_room_before_there_is_none},
     {"what may have been lost is written to the other file",
      what_may_have_been_lost_is_written_to_the_other_file},
+    {"it makes much room in steps", it_makes_much_room_in_steps},
     {"a log that is longer than the state is written anew",
      a_log_that_is_longer_than_the_state_is_written_anew},
+    {"a log that only grew is not written anew", a_log_that_only_grew_is_not_written_anew},
     {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
