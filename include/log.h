@@ -16,7 +16,7 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  * descriptor 2. */
 void log_open(const char *name, enum log_level most, bool to_syslog);
 
-__attribute__((format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);
+__attribute__((cold, format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
@@ -24,10 +24,10 @@ __attribute__((format(printf, 2, 3))) void log_line(enum log_level, const char *
 #define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /* log_line for the environment's failures, then exit(code). */
-__attribute__((format(printf, 2, 3), noreturn)) void die(int code, const char *format, ...);
+__attribute__((cold, format(printf, 2, 3), noreturn)) void die(int code, const char *format, ...);
 
 /* For our own failures: an invariant does not hold. Says where and aborts. */
-__attribute__((noreturn)) void bug_at(const char *file, int line, const char *what);
+__attribute__((cold, noreturn)) void bug_at(const char *file, int line, const char *what);
 #define bug(what) bug_at(__FILE__, __LINE__, what)
 
 #endif
