@@ -25,15 +25,16 @@ bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *valu
     return true;
 }
 
+/* All of the room is copied, because a copy of a length that is known takes no call. */
 size_t number_print(uint64_t value, char out[static NUMBER_TEXT])
 {
-    char digits[NUMBER_TEXT];
+    char digits[2 * NUMBER_TEXT] = {0};
     size_t first = NUMBER_TEXT;
 
     do {
         digits[--first] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    memcpy(out, digits + first, NUMBER_TEXT - first);
+    memcpy(out, digits + first, NUMBER_TEXT);
     return NUMBER_TEXT - first;
 }
