@@ -114,7 +114,7 @@ $(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
 	$(Q)$(LINK_EACH) -o $@ $^ -lcrypt
 
 # What make bench measures beside us: static, as the cost of a fork follows its mappings; never sanitized.
-$(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h src/base/crc32c.c
+$(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h tests/bench/limit_group.h src/base/crc32c.c
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(STANDARD) -O2 $(WARNINGS) -Iinclude -static -o $@ $< src/base/crc32c.c

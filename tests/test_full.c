@@ -16,15 +16,19 @@
 static struct store *store;
 
 /* A post office whose arena has so many pages. */
-static void open_with_pages(uint32_t pages)
+static void open_so(struct store_options options, uint32_t pages)
 {
     static struct store *volatile roomy; /* is never closed: here a leak checker sees it */
-    struct store_options options = {
-        .accounts = 1000, .slots = 2, .sessions_per_account = 3, .segment_bytes = UINT64_C(64) << 20};
+    options.segment_bytes = UINT64_C(64) << 20;
     roomy = open_store(&options);
     options.segment_bytes = roomy->arena + (uint64_t)pages * PAGE;
     store = attached_store(&options);
     EXPECT_EQ(store->pages_most, pages);
+}
+
+static void open_with_pages(uint32_t pages)
+{
+    open_so((struct store_options){.accounts = 1000, .slots = 2, .sessions_per_account = 3}, pages);
 }
 
 static void remove_account(const char *name)
@@ -176,16 +180,13 @@ static void no_block_left_is_an_answer(void)
 static void a_page_that_was_wanted_in_vain_stays_sound(void)
 {
     enum { SESSIONS = 2 };
-    struct store_options options = {.accounts = SESSIONS, .segment_bytes = UINT64_C(64) << 20};
     struct account_secret secret;
     struct cookie cookie;
     account_t bob;
     char hash[HASH_MAX + 1] = {0};
     message_id id;
     memset(hash, 'h', HASH_MAX);
-    options.segment_bytes = open_store(&options)->arena + 3 * PAGE;
-    store = attached_store(&options);
-    EXPECT_EQ(store->pages_most, 3);
+    open_so((struct store_options){.accounts = SESSIONS}, 3);
     alice = new_account(store, "alice");
     EXPECT_EQ(account_secret(store, "alice", 5, &secret), STATUS_OK);
     store->sessions_per_account = SESSIONS_LIMIT;

@@ -7,7 +7,6 @@
 #include "limit_program.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -40,11 +39,12 @@ static void keep(const char *bytes, size_t length)
     }
 }
 
-static void serve(int connection, bool keeps)
+static void serve(int connection, const void *context)
 {
+    const bool *keeps = context;
     static char bytes[1 << 16];
     for (ssize_t got; (got = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
-        if (keeps)
+        if (*keeps)
             keep(bytes, (size_t)got);
         for (ssize_t sent = 0, more; sent < got; sent += more)
             if ((more = send(connection, bytes + sent, (size_t)(got - sent), MSG_NOSIGNAL)) < 0)
@@ -59,18 +59,5 @@ int main(int argc, char **argv)
         fputs("usage: limit_echo [keep]\n", stderr);
         return 64;
     }
-    int listener = listen_and_announce();
-    signal(SIGCHLD, SIG_IGN);
-    for (;;) {
-        int connection = accept_connection(listener);
-        pid_t child = fork();
-        if (child < 0)
-            fail("fork");
-        if (child == 0) {
-            close(listener);
-            serve(connection, keeps);
-            _exit(0);
-        }
-        close(connection);
-    }
+    serve_connections(serve, &keeps);
 }

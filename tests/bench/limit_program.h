@@ -6,11 +6,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 static inline void fail(const char *what)
 {
@@ -61,6 +63,25 @@ static inline int accept_connection(int listener)
         fail("accept");
     (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return connection;
+}
+
+/* Forks a process for each connection, for ever. */
+static inline void serve_connections(void (*serve)(int connection, const void *context), const void *context)
+{
+    int listener = listen_and_announce();
+    signal(SIGCHLD, SIG_IGN);
+    for (;;) {
+        int connection = accept_connection(listener);
+        pid_t child = fork();
+        if (child < 0)
+            fail("fork");
+        if (child == 0) {
+            close(listener);
+            serve(connection, context);
+            _exit(0);
+        }
+        close(connection);
+    }
 }
 
 #endif

@@ -110,7 +110,8 @@ def shmaild(place, pinned, options=(), office=None, program="shmaild"):
 
 def limit(place, pinned, name, *arguments):
     directory = place.new_directory(name)
-    command = [place.program("tests/bench/" + name), *arguments]
+    command = [place.program("tests/bench/" + name),
+               *(str(directory / "file") if argument == "FILE" else argument for argument in arguments)]
     return announced(place.on_one_processor(command, pinned), directory / "log")
 
 

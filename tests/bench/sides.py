@@ -110,6 +110,11 @@ def keeping(size):
     return echo(size, "echo that keeps", ("keep",))
 
 
+def settling(size):
+    return Load("echo that settles", lambda place, pinned: servers.limit(place, pinned, "limit_settle", "FILE"), "echo",
+                "LINE", size)
+
+
 def answer(how="fork", name="fork, answer, exit"):
     return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_answer", how), "echo", "LINE",
                 LINE, once=True)
