@@ -1,6 +1,7 @@
 /* test_full.c: full tables, a full arena and no memory behind the segment: the one request fails, nothing is
  * half done, and all works again where room is made. */
 #include "account.h"
+#include "block.h"
 #include "layout.h"
 #include "post_office.h"
 #include "queue.h"
@@ -11,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct store *store;
@@ -205,6 +207,62 @@ static void a_page_that_was_wanted_in_vain_stays_sound(void)
     EXPECT_CLEAN(store);
 }
 
+struct race {
+    uint32_t started, ended; /* rounds */
+    enum status status;      /* of the other's */
+};
+
+static enum status send_in_a_race(void)
+{
+    enum status status = deliver_bytes(3000);
+    draft_drop(store);
+    return status;
+}
+
+static void run_races(struct race *race, uint32_t rounds)
+{
+    EXPECT_EQ(store_attach(store, "other"), STATUS_OK);
+    for (uint32_t round = 1; round <= rounds; round++) {
+        while (load32(&race->started) < round)
+            sched_yield();
+        race->status = send_in_a_race();
+        __atomic_store_n(&race->ended, round, __ATOMIC_RELEASE);
+    }
+}
+
+/* Who frees what another class keeps frees it for all who wait for a page of that class. */
+static void two_that_want_one_page_both_get_it(void)
+{
+    enum { ROUNDS = 30000 };
+    struct race *race = mmap(NULL, sizeof(*race), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    open_with_pages(3);
+    alice = new_account(store, "alice");
+    EXPECT_EQ(deliver_bytes(7000), STATUS_OK);
+    EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    store_detach(store);
+    pid_t pid = fork();
+    if (pid == 0) {
+        run_races(race, ROUNDS);
+        _exit(0);
+    }
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        EXPECT_EQ(deliver_bytes(7000), STATUS_OK);
+        EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+        draft_drop(store);
+        __atomic_store_n(&race->started, round, __ATOMIC_RELEASE);
+        EXPECT_EQ(send_in_a_race(), STATUS_OK);
+        while (load32(&race->ended) < round)
+            sched_yield();
+        EXPECT_EQ(race->status, STATUS_OK);
+        for (int i = 0; i < 2; i++)
+            EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    }
+    int end;
+    EXPECT(waitpid(pid, &end, 0) == pid && end == 0);
+    EXPECT_CLEAN(store);
+}
+
 /* The leaf of the index has no room: the draft is written, and cannot be published. */
 static void a_draft_that_cannot_be_published_stays(void)
 {
@@ -288,6 +346,31 @@ static void no_memory_behind_the_segment_is_an_answer(void)
     EXPECT_CLEAN(store);
 }
 
+/* Though there would be pages enough: the one has memory. */
+static void without_memory_what_another_class_keeps_serves(void)
+{
+    uint32_t count = 0;
+    limit_shared_memory("6m");
+    store = attached_store(&(struct store_options){.name = harness_name()});
+    alice = new_account(store, "alice");
+    for (; deliver_bytes(3000) == STATUS_OK; count++)
+        ;
+    draft_drop(store);
+    for (; count > 0; count--)
+        EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    while (store->header->pages_free_count > 0)
+        EXPECT_EQ(deliver_bytes(7000), STATUS_OK);
+    while (deliver_bytes(7000) == STATUS_OK)
+        ;
+    draft_drop(store);
+    for (uint32_t page = 0; page < store->header->pages_used; page++) {
+        struct page_shape shape;
+        EXPECT(block_page_shape(store->pages[page].word, &shape) && shape.used > 0);
+    }
+    EXPECT(store->header->pages_used < store->pages_most);
+    EXPECT_CLEAN(store);
+}
+
 static void no_memory_for_a_new_segment_is_an_answer(void)
 {
     char why[256] = "";
@@ -305,8 +388,10 @@ static const struct harness_test tests[] = {
     {"no session record is an answer", no_session_record_is_an_answer},
     {"no block left is an answer", no_block_left_is_an_answer},
     {"a page that was wanted in vain stays sound", a_page_that_was_wanted_in_vain_stays_sound},
+    {"two that want one page both get it", two_that_want_one_page_both_get_it},
     {"a draft that cannot be published stays", a_draft_that_cannot_be_published_stays},
     {"no memory behind the segment is an answer", no_memory_behind_the_segment_is_an_answer},
+    {"without memory what another class keeps serves", without_memory_what_another_class_keeps_serves},
     {"no memory for a new segment is an answer", no_memory_for_a_new_segment_is_an_answer},
 };
 

@@ -114,11 +114,19 @@ static void free_what_is_free(void)
     block_free(store, block);
 }
 
+static void allocate_after_a_free(void)
+{
+    block_t block = new_block(5000);
+    transaction_begin(store);
+    block_free(store, block);
+    (void)block_allocate(store, 100, &block);
+}
+
 static void misuse_aborts_and_harms_nobody_else(void)
 {
-    static void (*const misuses[])(void) = {take_twice,        release_without_it,
-                                            write_too_much,    free_what_lies_before_the_arena,
-                                            free_what_is_free, free_the_middle_of_a_block};
+    static void (*const misuses[])(void) = {
+        take_twice,        release_without_it,         write_too_much,       free_what_lies_before_the_arena,
+        free_what_is_free, free_the_middle_of_a_block, allocate_after_a_free};
     message_id id = 0;
     open_post_office(8);
     for (size_t i = 0; i < sizeof(misuses) / sizeof(misuses[0]); i++) {

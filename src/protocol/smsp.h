@@ -68,7 +68,7 @@ struct smsp {
 
 /* Says why in words a person understands, and returns status. Never name a secret. */
 __attribute__((cold, format(printf, 3, 4))) enum status smsp_refuse(struct smsp *, enum status status,
-                                                              const char *format, ...);
+                                                                    const char *format, ...);
 
 /* Checks the current request's argument of that kind and leaves what it means in *smsp. STATUS_MALFORMED,
  * STATUS_TOO_LONG, STATUS_NO_SESSION. */

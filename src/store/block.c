@@ -141,13 +141,10 @@ static bool free_kept_page(struct store *store, uint32_t class)
 
 enum status block_free_kept(struct store *store)
 {
-    uint32_t class = 0;
-    transaction_begin(store);
-    while (class < CLASSES && !free_kept_page(store, class))
-        class ++;
-    enum status status = class < CLASSES ? STATUS_OK : STATUS_FULL_SEGMENT;
-    transaction_end(store, status);
-    return status;
+    for (uint32_t class = 0; class < CLASSES; class ++)
+        if (free_kept_page(store, class))
+            return STATUS_OK;
+    return STATUS_FULL_SEGMENT;
 }
 
 /* Gives the class a page from the free list, or one that was never used. What another class keeps is freed in
@@ -190,6 +187,8 @@ enum status block_allocate_chain(struct store *store, size_t bytes, uint32_t mos
     uint32_t class = class_of(bytes);
     uint32_t size = class_size(class);
     uint32_t blocks = PAGE / size;
+    if (store->has_freed)
+        bug("a block is allocated in a transaction that has freed one");
     uint32_t page = get32(store, &store->header->roomy[class]);
     if (page) {
         page--;
@@ -229,6 +228,7 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
 
 void block_free(struct store *store, block_t block)
 {
+    store->has_freed = true;
     uint64_t offset = (uint64_t)block * UNIT - store->arena; /* immense where it lies before the arena */
     if (offset / PAGE >= store->pages_most)
         bug("what is freed is no block");

@@ -20,8 +20,8 @@ void block_fetch(const struct store *, block_t, size_t bytes);
 
 void block_free(struct store *, block_t);
 
-/* Without a transaction: frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none
- * does. */
+/* Frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none does. For
+ * transaction_finish. */
 enum status block_free_kept(struct store *);
 
 /* What a page holds, for the check: false if the page is free or its word makes no sense. */

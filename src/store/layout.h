@@ -280,12 +280,14 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[256]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
+    uint64_t log_due; /* of the keeper: before the log is so long, it does not ask what a checkpoint wins */
     int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
     int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */
     uint64_t observed;      /* the latest journal record that an answer may depend on */
     uint64_t noted;         /* the record of the transaction that is open; 0: none */
     bool wants_flush;       /* the ring is full */
     bool wants_page;        /* no page is free: perhaps a class keeps one */
+    bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
     int64_t alone_until;    /* when this process yields to others again, before it writes */
     bool groups;            /* the last group that this process wrote to the journal was of several records */
     size_t

@@ -19,18 +19,24 @@ void transaction_too_long(void)
     bug("a transaction is too long");
 }
 
-/* While the store is recovered nobody else has it. What a lock costs is that it waits until all that was
- * written before, the text of a message, has left the processor. */
-void transaction_begin(struct store *store)
+static void clear(struct store *store)
 {
-    if (!store->recovering)
-        lock_take(store);
     store->redo_count = 0;
     store->noted = 0;
     memset(store->redo_latest, 0, sizeof(store->redo_latest));
     store->wanted = 0;
     store->wants_flush = false;
     store->wants_page = false;
+    store->has_freed = false;
+}
+
+/* While the store is recovered nobody else has it. What a lock costs is that it waits until all that was
+ * written before, the text of a message, has left the processor. */
+void transaction_begin(struct store *store)
+{
+    if (!store->recovering)
+        lock_take(store);
+    clear(store);
 }
 
 void transaction_seal(struct store *store)
@@ -64,20 +70,44 @@ void transaction_end(struct store *store, enum status status)
         lock_release(store);
 }
 
+/* Drops what the transaction has written, and frees what a class keeps in its place. Others who want a page
+ * must not come in between: they would all be refused but the first. */
+static void free_kept_instead(struct store *store, enum status *status)
+{
+    clear(store);
+    *status = block_free_kept(store);
+    transaction_end(store, *status);
+}
+
+/* Without memory for one more page, what a class keeps has some. */
+static void reserve_wanted(struct store *store, enum status *status)
+{
+    bool for_a_page = store->wanted >= segment_offset(store, store->pages);
+    *status = segment_reserve(store, store->wanted, 1);
+    if (*status == STATUS_FULL_SEGMENT && for_a_page) {
+        transaction_begin(store);
+        free_kept_instead(store, status);
+    }
+}
+
 bool transaction_finish(struct store *store, enum status *status)
 {
-    transaction_end(store, *status);
+    bool wants_page = *status == STATUS_FULL_SEGMENT && store->wants_page;
+    if (wants_page)
+        free_kept_instead(store, status);
+    else
+        transaction_end(store, *status);
     if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
         return false;
     store->room_deadline = 0;
-    if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush && !store->wants_page))
+    if (wants_page)
+        return *status != STATUS_OK;
+    if (*status != STATUS_FULL_SEGMENT || (!store->wanted && !store->wants_flush))
         return true;
-    if (store->wants_page)
-        *status = block_free_kept(store);
-    else if (store->wants_flush)
+    if (store->wants_flush)
         *status = journal_flush(store, store->header->journal.sync == STORE_SYNC_ALWAYS);
     else
-        *status = segment_reserve(store, store->wanted, 1);
+        reserve_wanted(store, status);
     return *status != STATUS_OK;
 }
 
