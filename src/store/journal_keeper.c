@@ -27,13 +27,6 @@ static bool take_office(struct store *store)
     return journal_take_role(store, &store->header->journal.keeper, true);
 }
 
-/* What the state would take in a file, at most. */
-static uint64_t state_bytes(const struct store *store)
-{
-    const struct header *header = store->header;
-    return (uint64_t)(load32(&header->pages_used) - load32(&header->pages_free_count)) * PAGE;
-}
-
 static uint64_t room_left(const struct store *store)
 {
     return load64(&store->header->journal.capacity) - load64(&store->header->journal.end);
@@ -72,6 +65,8 @@ static uint64_t snapshot_bytes(const struct store *store)
     uint32_t used = load32(&store->header->accounts_used);
     for (uint32_t index = 1; index <= used; index++) {
         const struct account_record *record = &store->accounts[index];
+        if (load32(&record->generation) % 2 == 0)
+            continue;
         uint64_t messages = load64(&record->count) + load64(&record->queue_count);
         bytes +=
             ACCOUNT_BYTES + messages * MESSAGE_BYTES + load64(&record->bytes) + load64(&record->queue_bytes);
@@ -90,18 +85,31 @@ static bool is_worth_a_checkpoint(const struct store *store, uint64_t wanted)
     return wanted > 0 && snapshot_bytes(store) + (wanted > end / 8 ? wanted : end / 8) <= end;
 }
 
+/* A file of which the state takes less than half, if its log is not short. To find that out takes a look at
+ * each account: the next one is not before the log has grown by a good part of that. */
+static bool is_wasteful(struct store *store, uint64_t bytes)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    uint64_t log = load64(&journal->log_bytes);
+    if (log <= bytes / 2 || log < store->log_due)
+        return false;
+    uint64_t snapshot = snapshot_bytes(store);
+    store->log_due = log + snapshot / 16;
+    return load64(&journal->end) / 2 > snapshot;
+}
+
 /* One that fails would most likely do so again at once. */
 static enum status make_checkpoint(struct store *store, uint64_t bytes)
 {
     enum status status = journal_checkpoint(store, bytes);
     if (status != STATUS_OK)
         store->checkpoint_due = deadline_after_seconds(FAILED_SECONDS);
+    store->log_due = 0;
     return status;
 }
 
-/* One look. A file of which the state takes less than half is worth a checkpoint, if its log is not short;
- * but none is made of a store that a crash may have damaged. A record that found no room is given it, however
- * large. */
+/* One look. No checkpoint is made of a store that a crash may have damaged. A record that found no room is
+ * given it, however large. */
 static enum status look(struct store *store, uint64_t bytes)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -109,8 +117,7 @@ static enum status look(struct store *store, uint64_t bytes)
         return STATUS_READ_ONLY;
     /* With a store that may be damaged the log may soon be the only good copy. */
     bool may = clock_now() >= store->checkpoint_due && !store_is_suspect(store);
-    if (may && (load32(&journal->suspect) ||
-                (load64(&journal->log_bytes) > bytes / 2 && load64(&journal->end) / 2 > state_bytes(store))))
+    if (may && (load32(&journal->suspect) || is_wasteful(store, bytes)))
         return make_checkpoint(store, bytes);
     uint64_t room = room_left(store);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
@@ -137,9 +144,10 @@ static enum status look_and_tell(struct store *store)
     return status;
 }
 
-static void rest(struct store *store, const sigset_t *mask)
+/* Lets signals in, and then sleeps, unless room is short. */
+static void rest(struct store *store, const sigset_t *mask, bool is_short)
 {
-    struct timespec until = deadline_at(clock_now() + REST_NANOSECONDS);
+    struct timespec until = deadline_at(clock_now() + (is_short ? 0 : REST_NANOSECONDS));
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, mask, &before);
     (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
@@ -190,8 +198,7 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
         } else if (journal->sync != STORE_SYNC_ALWAYS) {
             (void)journal_flush(store, false);
         }
-        if (status != STATUS_OK || room_left(store) >= store->journal_bytes / 4)
-            rest(store, sleep_mask);
+        rest(store, sleep_mask, status == STATUS_OK && room_left(store) < store->journal_bytes / 4);
     }
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
