@@ -122,9 +122,12 @@ static block_t reserve_ahead(struct store *store)
 void draft_let_go(struct store *store)
 {
     const struct message_record *draft = at(store, store->slot->draft);
-    block_t next = store->draft_block ? draft->link : 0;
-    if (!next && store->drafts_repeat)
-        next = reserve_ahead(store);
+    block_t next = 0;
+    if (store->draft_block > 0) {
+        next = draft->link;
+        if (!next && store->drafts_repeat)
+            next = reserve_ahead(store);
+    }
     if (next)
         block_fetch(store, next, store->draft_block);
     set32(store, &store->slot->draft, next);
