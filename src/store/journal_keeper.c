@@ -27,11 +27,6 @@ static bool take_office(struct store *store)
     return journal_take_role(store, &store->header->journal.keeper, true);
 }
 
-static uint64_t room_left(const struct store *store)
-{
-    return load64(&store->header->journal.capacity) - load64(&store->header->journal.end);
-}
-
 /* By no more than the other file can follow: else the state might not fit there when the disk is full. */
 static enum status extend(struct store *store, uint64_t bytes)
 {
@@ -65,8 +60,6 @@ static uint64_t snapshot_bytes(const struct store *store)
     uint32_t used = load32(&store->header->accounts_used);
     for (uint32_t index = 1; index <= used; index++) {
         const struct account_record *record = &store->accounts[index];
-        if (load32(&record->generation) % 2 == 0)
-            continue;
         uint64_t messages = load64(&record->count) + load64(&record->queue_count);
         bytes +=
             ACCOUNT_BYTES + messages * MESSAGE_BYTES + load64(&record->bytes) + load64(&record->queue_bytes);
@@ -119,7 +112,7 @@ static enum status look(struct store *store, uint64_t bytes)
     bool may = clock_now() >= store->checkpoint_due && !store_is_suspect(store);
     if (may && (load32(&journal->suspect) || is_wasteful(store, bytes)))
         return make_checkpoint(store, bytes);
-    uint64_t room = room_left(store);
+    uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (room >= bytes / 2 && room >= wanted)
         return STATUS_OK;
@@ -144,10 +137,9 @@ static enum status look_and_tell(struct store *store)
     return status;
 }
 
-/* Lets signals in, and then sleeps, unless room is short. */
-static void rest(struct store *store, const sigset_t *mask, bool is_short)
+static void rest(struct store *store, const sigset_t *mask)
 {
-    struct timespec until = deadline_at(clock_now() + (is_short ? 0 : REST_NANOSECONDS));
+    struct timespec until = deadline_at(clock_now() + REST_NANOSECONDS);
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, mask, &before);
     (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
@@ -198,7 +190,7 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
         } else if (journal->sync != STORE_SYNC_ALWAYS) {
             (void)journal_flush(store, false);
         }
-        rest(store, sleep_mask, status == STATUS_OK && room_left(store) < store->journal_bytes / 4);
+        rest(store, sleep_mask);
     }
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
