@@ -87,10 +87,10 @@ has_many_children() {
 }
 
 @test "the server killed under load: its children go on, and a new one takes its address" {
-    local address tool operations=100000
+    local address tool operations=250000
     start_server --crypt-cost 1
     address=$SHMAIL_SERVER
-    [[ $SHMAIL_BUILD != *sanitize ]] || operations=10000
+    [[ $SHMAIL_BUILD != *sanitize ]] || operations=30000
     "$SHMAIL_BUILD/tests/tool_load" "$SHMAIL_SERVER" 64 "$operations" >figures 2>&1 3>&- &
     tool=$!
     eventually has_many_children
