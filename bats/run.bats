@@ -23,5 +23,7 @@ run_program() { # exit status of tests/run
         run_program 1
         assert_output --partial "a sanitizer has found something"
         assert_line "a read too far"
+        program_that "echo '==2==Unable to get registers from thread 1.' >\"\${$options##*log_path=}.\$\$\""
+        run_program 0
     done
 }
