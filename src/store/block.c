@@ -149,8 +149,7 @@ enum status block_free_kept(struct store *store)
 
 /* Gives the class a page from the free list, or one that was never used. What another class keeps is freed in
  * a transaction of its own: until that has ended its blocks' first words are a chain, and this one may be
- * dropped.
- */
+ * dropped. */
 static enum status take_page(struct store *store, uint32_t class, uint32_t *page)
 {
     struct header *header = store->header;
@@ -207,7 +206,8 @@ enum status block_allocate_chain(struct store *store, size_t bytes, uint32_t mos
             state.first_free = get32(store, link);
             set32(store, link, chain);
         } else {
-            /* A fault that reads maps what is around it as well, one that writes a page at a time. */
+            /* A fault that reads maps what is around it as well, one that writes a page at a time. Nobody
+             * looks at a link above fresh, so it needs no entry. */
             (void)load32(link);
             *link = chain;
         }

@@ -11,7 +11,7 @@
 enum status block_allocate(struct store *, size_t size, block_t *);
 
 /* The same for up to most blocks, one at least, chained by their first word: as many as one page has room
- * for. Takes as many entries of the transaction more. */
+ * for. Takes up to as many entries of the transaction more. */
 enum status block_allocate_chain(struct store *, size_t size, uint32_t most, block_t *first);
 
 /* Asks the processor for a block that is written soon: another one may have cleared it, and to get a line
