@@ -4,6 +4,7 @@
 #include "block.h"
 #include "post_office.h"
 #include "random.h"
+#include "segment.h"
 #include "transaction.h"
 
 static struct store *store;
@@ -240,6 +241,21 @@ static void a_full_arena_is_an_answer_and_recovers(void)
     }
 }
 
+/* By who takes the page before it, and only then. */
+static void the_next_page_has_memory_before_it_is_wanted(void)
+{
+    enum { PER_PAGE = PAGE / BLOCK_MAX };
+    struct held held[PER_PAGE + 1];
+    open_with_pages(2);
+    for (uint32_t i = 0; i <= PER_PAGE; i++) {
+        EXPECT(segment_has(store, store->arena) == (i > 0));
+        EXPECT(segment_has(store, store->arena + PAGE) == (i > 0));
+        EXPECT_EQ(hold(&held[i], BLOCK_MAX, i), STATUS_OK);
+    }
+    EXPECT_EQ(store->header->pages_used, store->pages_most);
+    expect_sound(held, PER_PAGE + 1);
+}
+
 static void an_empty_arena_is_full_for_no_size(void)
 {
     open_with_pages(4);
@@ -280,6 +296,7 @@ static const struct harness_test tests[] = {
     {"pages return and serve other sizes", pages_return_and_serve_other_sizes},
     {"a block that comes and goes moves no page", a_block_that_comes_and_goes_moves_no_page},
     {"a full arena is an answer and recovers", a_full_arena_is_an_answer_and_recovers},
+    {"the next page has memory before it is wanted", the_next_page_has_memory_before_it_is_wanted},
     {"an empty arena is full for no size", an_empty_arena_is_full_for_no_size},
     {"a page out of use serves other sizes in a full arena",
      a_page_out_of_use_serves_other_sizes_in_a_full_arena},

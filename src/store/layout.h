@@ -283,17 +283,19 @@ struct store {
     uint64_t log_due; /* of the keeper: before the log is so long, it does not ask what a checkpoint wins */
     int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
     int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */
-    uint64_t observed;      /* the latest journal record that an answer may depend on */
-    uint64_t noted;         /* the record of the transaction that is open; 0: none */
-    bool wants_flush;       /* the ring is full */
-    bool wants_page;        /* no page is free: perhaps a class keeps one */
-    bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
-    int64_t alone_until;    /* when this process yields to others again, before it writes */
-    bool groups;            /* the last group that this process wrote to the journal was of several records */
+    int64_t now; /* monotonic seconds, read once for all requests that are answered together; 0: not yet */
+    uint64_t observed;   /* the latest journal record that an answer may depend on */
+    uint64_t noted;      /* the record of the transaction that is open; 0: none */
+    bool wants_flush;    /* the ring is full */
+    bool wants_page;     /* no page is free: perhaps a class keeps one */
+    bool has_freed;      /* a block, in the transaction that is open: so it may allocate none (block.h) */
+    int64_t alone_until; /* when this process yields to others again, before it writes */
+    bool groups;         /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
     bool drafts_repeat; /* so was the one before */
     uint64_t wanted;    /* offset that has no memory behind it yet; 0: none (segment.h) */
+    uint64_t next_page; /* offset of the one behind the page that the transaction takes; 0: it takes none */
 };
 
 static inline void *at(const struct store *store, block_t block)

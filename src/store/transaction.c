@@ -25,6 +25,7 @@ static void clear(struct store *store)
     store->noted = 0;
     memset(store->redo_latest, 0, sizeof(store->redo_latest));
     store->wanted = 0;
+    store->next_page = 0;
     store->wants_flush = false;
     store->wants_page = false;
     store->has_freed = false;
@@ -34,9 +35,9 @@ static void clear(struct store *store)
  * written before, the text of a message, has left the processor. */
 void transaction_begin(struct store *store)
 {
+    clear(store);
     if (!store->recovering)
         lock_take(store);
-    clear(store);
 }
 
 void transaction_seal(struct store *store)
@@ -97,6 +98,10 @@ bool transaction_finish(struct store *store, enum status *status)
         free_kept_instead(store, status);
     else
         transaction_end(store, *status);
+    /* By who took the page before, and none else: who finds no memory at the same time all ask for the same.
+     */
+    if (*status == STATUS_OK && store->next_page)
+        (void)segment_reserve(store, store->next_page, 1);
     if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
         return false;
     store->room_deadline = 0;
