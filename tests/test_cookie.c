@@ -327,6 +327,23 @@ static void a_session_ends_so_long_after_its_last_use_by_whomever(void)
     EXPECT_CLEAN(store);
 }
 
+static void the_time_is_looked_at_once_for_all_that_is_answered_together(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    store = attached_store(&(struct store_options){.crypt_cost = 1, .session_age_seconds = 1000});
+    new_session("alice", &cookie);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT(store->now > 0);
+    store->now -= 2000; /* it was looked at before all that */
+    age(&store->sessions[session.index], &session, 1000);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);
+    EXPECT_CLEAN(store);
+}
+
 static void a_use_is_noted_no_more_often_than_needed(void)
 {
     struct cookie cookie;
@@ -372,6 +389,8 @@ static const struct harness_test tests[] = {
      a_session_ends_so_long_after_its_login_however_much_it_is_used},
     {"a session ends so long after its last use, by whomever",
      a_session_ends_so_long_after_its_last_use_by_whomever},
+    {"the time is looked at once for all that is answered together",
+     the_time_is_looked_at_once_for_all_that_is_answered_together},
     {"a use is noted no more often than needed", a_use_is_noted_no_more_often_than_needed},
     {"without a limit no session expires", without_a_limit_no_session_expires},
     {"cookies of many sessions are told apart", cookies_of_many_sessions_are_told_apart},

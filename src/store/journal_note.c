@@ -216,6 +216,7 @@ enum status store_settle(struct store *store)
     uint64_t wanted = store->observed;
     enum status status = STATUS_OK;
     bool more;
+    store->now = 0;
     if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS)
         return STATUS_OK;
     for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {
