@@ -210,7 +210,8 @@ static enum status handle(struct smsp *smsp, struct text request)
 
     if (status == STATUS_OK) {
         struct text label = smsp->dialect ? TEXT("Cookie:") : TEXT("");
-        verb = verb_match(&verbs, smsp->dialect ? DIALECT : PLAIN, label, request, smsp->arguments, &named);
+        verb = verb_match(&verbs, smsp->dialect ? DIALECT : PLAIN, label, request, smsp->arguments,
+                          &smsp->row, &named);
         if (verb != NULL) {
             status = perform(smsp, verb);
             if (status == STATUS_OK) {

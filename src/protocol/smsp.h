@@ -42,6 +42,7 @@ struct smsp {
     size_t name_length;
 
     struct smsp_repeat repeat;
+    size_t row; /* of the last verb, for verb_match: mostly it is the next one's too */
 
     /* The last recipient. He was there; whether he still is the store says when he is to get something. */
     account_t recipient;

@@ -118,18 +118,37 @@ static bool split(const struct verb *verb, struct text label, struct text rest, 
            (rest.bytes != NULL && (kinds[first] != ARGUMENT_BARRED || unbar(&arguments[kinds[first]])));
 }
 
+static bool has_name(const struct verb *verb, struct text name)
+{
+    return name.length == verb->name_length && memcmp(name.bytes, verb->name, name.length) == 0;
+}
+
+/* The first row of that name; table->count: there is none. */
+static size_t find_row(const struct verb_table *table, struct text name, size_t guess)
+{
+    size_t row = 0;
+
+    if (guess < table->count && has_name(&table->rows[guess], name)) {
+        return guess;
+    }
+    while (row < table->count && !has_name(&table->rows[row], name)) {
+        row++;
+    }
+    return row;
+}
+
 const struct verb *verb_match(const struct verb_table *table, unsigned wanted, struct text cookie_label,
                               struct text request, struct text arguments[static ARGUMENT_KINDS],
-                              const struct verb **named)
+                              size_t *first, const struct verb **named)
 {
     struct text rest = request;
     struct text name = cut_first(&rest);
 
     *named = NULL;
-    for (size_t i = 0; i < table->count; i++) {
-        const struct verb *verb = &table->rows[i];
-        if (name.length != verb->name_length || (verb->flags & wanted) != wanted ||
-            memcmp(name.bytes, verb->name, name.length) != 0) {
+    *first = find_row(table, name, *first);
+    for (size_t row = *first; row < table->count && has_name(&table->rows[row], name); row++) {
+        const struct verb *verb = &table->rows[row];
+        if ((verb->flags & wanted) != wanted) {
             continue;
         }
         memset(arguments, 0, ARGUMENT_KINDS * sizeof *arguments);
