@@ -13,7 +13,14 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { CLIENTS_MAX = 256, LARGE_EVERY = 128, LARGE_MAX = 100000, SMALL_MAX = 160 };
+enum {
+    CLIENTS_MAX = 256,
+    LARGE_EVERY = 128,
+    LARGE_MAX = 100000,
+    SMALL_MAX = 160,
+    ALIKE = 64,
+    ALIKE_BYTES = 120
+};
 
 enum state {
     NEVER_SENT,
@@ -149,13 +156,17 @@ static inline void letter_words(struct buffer *out, struct letter_name name)
     (void)buffer_print(out, "%u %u %" PRIu64, name.sender, name.recipient, name.number);
 }
 
-/* What follows the words: most are short, some take several blocks. Lines are broken by line_break. */
+/* What follows the words: most are short, some take several blocks, and now and then many come that are of
+ * one length or nearly so, as the store has room ready for those. Lines are broken by line_break. */
 static inline void letter_rest(struct buffer *out, struct letter_name name, char line_break)
 {
     static const char *const pieces[] = {"a", "Z", "7", " ", "\"", "\\", "é", "世", "|", "NULL"};
     unsigned random = (name.sender + 1) * 2654435761u ^ (unsigned)name.number * 40503u;
     unsigned most = rand_r(&random) % LARGE_EVERY == 0 ? LARGE_MAX : SMALL_MAX;
     size_t end = out->length + (unsigned)rand_r(&random) % most;
+    if (name.number / ALIKE % 2 == 1) {
+        end = out->length + ALIKE_BYTES;
+    }
 
     while (out->length < end) {
         unsigned piece = (unsigned)rand_r(&random) % (sizeof pieces / sizeof pieces[0] + 1);

@@ -189,6 +189,25 @@ static void write_small_again(void)
     write_small();
 }
 
+/* As many of one size, so that its publication reserves the rest of a page. */
+static void write_small_on_and_on(void)
+{
+    do
+        append(bob, 30);
+    while (office->drafts_alike < 16 || *(const block_t *)at(office, office->slot->draft));
+    settle();
+    write_small();
+    EXPECT_EQ(office->slot->run, 0);
+}
+
+static void write_small_of_a_run(void)
+{
+    while (!office->slot->run)
+        append(bob, 30);
+    settle();
+    write_small();
+}
+
 static void drop(void)
 {
     draft_drop(office);

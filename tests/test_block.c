@@ -86,6 +86,41 @@ static void let_go(const struct held *held)
     give_back(held->block);
 }
 
+/* ---- a run, of which blocks are held one after the other ---- */
+
+static block_t run; /* what is left of it; 0: there is none */
+static size_t run_bytes;
+
+static bool take_run(size_t size)
+{
+    enum status status = STATUS_OK;
+    bool taken;
+    EXPECT_EQ(run, 0);
+    do {
+        transaction_begin(store);
+        taken = block_take_run(store, size, &run);
+        status = !taken && store->wanted ? STATUS_FULL_SEGMENT : STATUS_OK;
+    } while (!transaction_finish(store, &status));
+    run = taken ? run : 0;
+    run_bytes = block_class_size(size);
+    return taken;
+}
+
+static void hold_next(struct held *held, uint32_t mark)
+{
+    *held = (struct held){.block = run, .words = (uint32_t)run_bytes / 4, .mark = mark};
+    fill(held);
+    run = block_run_next(store, run, run_bytes);
+}
+
+static void give_run_back(void)
+{
+    transaction_begin(store);
+    block_free_run(store, run);
+    transaction_end(store, STATUS_OK);
+    run = 0;
+}
+
 /* The check proves that none of them is free, overlaps or is lost. */
 static void expect_sound(struct held *held, size_t count)
 {
@@ -95,8 +130,9 @@ static void expect_sound(struct held *held, size_t count)
         draft = held[i].block;
     }
     store->slot->draft = draft;
+    store->slot->run = run;
     EXPECT_CLEAN(store);
-    store->slot->draft = 0;
+    store->slot->draft = store->slot->run = 0;
     for (size_t i = 0; i < count; i++)
         *(uint32_t *)at(store, held[i].block) = held[i].mark;
 }
@@ -136,11 +172,19 @@ static void random_blocks_never_overlap(void)
     enum { HELD = 3000, ROUNDS = 60, STEPS = 2000 };
     static struct held held[HELD];
     size_t count = 0;
+    uint32_t runs = 0;
     store = private_store();
     for (uint32_t round = 0; round < ROUNDS; round++) {
         uint32_t growing = round % 4 < 2 ? 70 : 30;
         for (uint32_t step = 0; step < STEPS; step++) {
-            if (count == 0 || (count < HELD && pick(100) < growing)) {
+            if (run && pick(40) == 0) {
+                give_run_back();
+            } else if (run && count < HELD && pick(2) == 0) {
+                hold_next(&held[count], pick(UINT32_MAX));
+                count++;
+            } else if (!run && pick(10) == 0) {
+                runs += take_run(random_size());
+            } else if (count == 0 || (count < HELD && pick(100) < growing)) {
                 EXPECT_EQ(hold(&held[count], random_size(), pick(UINT32_MAX)), STATUS_OK);
                 count++;
             } else {
@@ -151,9 +195,78 @@ static void random_blocks_never_overlap(void)
         }
         expect_sound(held, count);
     }
+    EXPECT(runs > ROUNDS);
+    if (run)
+        give_run_back();
     while (count > 0)
         let_go(&held[--count]);
     EXPECT_CLEAN(store);
+}
+
+/* Nothing but what was never handed out, to the page's end; meanwhile others find no room there. */
+static void a_run_is_the_rest_of_a_page(void)
+{
+    enum { BYTES = 1024, PER_PAGE = PAGE / BYTES };
+    struct held held[PER_PAGE + 1];
+    size_t count = 0;
+    open_with_pages(20);
+    EXPECT_EQ(hold(&held[count++], BYTES, 1), STATUS_OK);
+    EXPECT(take_run(BYTES));
+    EXPECT_EQ(run, held[0].block + BYTES / UNIT);
+    EXPECT_EQ(hold(&held[count++], BYTES, 2), STATUS_OK);
+    EXPECT_EQ(pages_in_use(), 2);
+    for (; count <= PER_PAGE / 2; count++)
+        hold_next(&held[count], (uint32_t)count);
+    expect_sound(held, count);
+    let_go(&held[0]); /* the page has room again, but its run is not given to anybody */
+    held[0] = held[--count];
+    EXPECT_EQ(hold(&held[count++], BYTES, 3), STATUS_OK);
+    EXPECT_EQ(pages_in_use(), 2);
+    expect_sound(held, count);
+    give_run_back();
+    expect_sound(held, count);
+    EXPECT(take_run(BYTES));
+    for (; run; count++)
+        hold_next(&held[count], (uint32_t)count);
+    EXPECT_EQ(pages_in_use(), 2);
+    EXPECT_EQ(count, PER_PAGE + 1);
+    expect_sound(held, count);
+}
+
+static void a_run_that_goes_back_whole_leaves_no_page(void)
+{
+    open_with_pages(20);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(take_run(100));
+        give_run_back();
+        EXPECT_EQ(pages_in_use(), 1); /* which its class keeps */
+        EXPECT_CLEAN(store);
+    }
+}
+
+/* What was freed comes first, and the last pages are for everybody. */
+static void a_run_is_not_for_everybody_at_all_times(void)
+{
+    struct held held[2];
+    open_with_pages(20);
+    EXPECT_EQ(hold(&held[0], 1000, 1), STATUS_OK);
+    EXPECT_EQ(hold(&held[1], 1000, 2), STATUS_OK);
+    let_go(&held[0]);
+    EXPECT(!take_run(1000));
+    EXPECT_EQ(hold(&held[0], 1000, 3), STATUS_OK);
+    EXPECT(take_run(1000));
+    give_run_back();
+    store->header->scarce = 1;
+    EXPECT(!take_run(1000));
+    store->header->scarce = 0;
+    open_with_pages(3);
+    for (uint32_t i = 0; i < 2; i++) {
+        EXPECT(take_run(1000));
+        give_run_back();
+        EXPECT_EQ(hold(&held[i], 1000 + 3000 * (size_t)i, i), STATUS_OK);
+    }
+    EXPECT_EQ(hold(&held[0], 9000, 4), STATUS_OK);
+    EXPECT(!take_run(9000));
 }
 
 static void a_dropped_transaction_takes_and_frees_nothing(void)
@@ -292,6 +405,9 @@ static const struct harness_test tests[] = {
     {"every size gets a block that fits and wastes little",
      every_size_gets_a_block_that_fits_and_wastes_little},
     {"random blocks never overlap", random_blocks_never_overlap},
+    {"a run is the rest of a page", a_run_is_the_rest_of_a_page},
+    {"a run that goes back whole leaves no page", a_run_that_goes_back_whole_leaves_no_page},
+    {"a run is not for everybody at all times", a_run_is_not_for_everybody_at_all_times},
     {"a dropped transaction takes and frees nothing", a_dropped_transaction_takes_and_frees_nothing},
     {"pages return and serve other sizes", pages_return_and_serve_other_sizes},
     {"a block that comes and goes moves no page", a_block_that_comes_and_goes_moves_no_page},

@@ -79,6 +79,9 @@ static void damage_to_a_slot_is_found(void)
     DAMAGE32(slot->pinned[0]);
     DAMAGE32(slot->pinned[1]);
     DAMAGE64(slot->redo_count);
+    while (!slot->run)
+        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
+    DAMAGE32(slot->run);
     slot->entered.index = store->header->accounts_most + 1;
     expect_found("entered");
     slot->entered.index = 0;
@@ -86,6 +89,18 @@ static void damage_to_a_slot_is_found(void)
     expect_found("life");
     slot->life += 1;
     EXPECT_CLEAN(store);
+    draft_drop(store);
+    message_release_all(store);
+    while (!slot->run)
+        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
+    transaction_begin(store);
+    block_free(store, slot->draft);
+    set32(store, &slot->draft, 0);
+    transaction_end(store, STATUS_OK);
+    EXPECT_CLEAN(store);
+    slot->life -= 1;
+    expect_found("a run of nobody");
+    slot->life += 1;
 }
 
 /* ---- damage that leaves all counts true ---- */

@@ -263,6 +263,62 @@ static void two_that_want_one_page_both_get_it(void)
     EXPECT_CLEAN(store);
 }
 
+/* Sends until it keeps the rest of a page, and again when there is no room left at all. */
+static void send_on(uint32_t *stage)
+{
+    EXPECT_EQ(store_attach(store, "other"), STATUS_OK);
+    while (!store->slot->run)
+        EXPECT_EQ(deliver_bytes(100), STATUS_OK);
+    __atomic_store_n(stage, 1, __ATOMIC_RELEASE);
+    while (load32(stage) < 2)
+        sched_yield();
+    EXPECT_EQ(store->slot->run, 0);
+    enum status status;
+    while ((status = deliver_bytes(100)) == STATUS_OK) /* into what it still keeps one by one */
+        ;
+    EXPECT_EQ(status, STATUS_FULL_SEGMENT);
+    draft_drop(store);
+    store_detach(store);
+}
+
+/* What one process keeps for its next drafts another one gets before it is told that there is no room. */
+static void fill_beside_one_that_sends_on(void)
+{
+    uint32_t *stage = mmap(NULL, sizeof(*stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(stage != MAP_FAILED);
+    alice = new_account(store, "alice");
+    store_detach(store);
+    pid_t pid = fork();
+    if (pid == 0) {
+        send_on(stage);
+        _exit(0);
+    }
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+    while (load32(stage) < 1)
+        sched_yield();
+    while (deliver_bytes(100) == STATUS_OK)
+        ;
+    EXPECT_EQ(store->slot->run, 0);
+    __atomic_store_n(stage, 2, __ATOMIC_RELEASE);
+    int end;
+    EXPECT(waitpid(pid, &end, 0) == pid && end == 0);
+    while (deliver_bytes(100) == STATUS_OK)
+        ;
+    for (uint32_t page = 0; page < store->header->pages_used; page++) {
+        struct page_shape shape;
+        EXPECT(block_page_shape(store->pages[page].word, &shape));
+        EXPECT(shape.size != store->draft_block || shape.used == shape.blocks);
+    }
+    EXPECT_CLEAN(store);
+}
+
+static void what_another_keeps_serves_in_a_full_arena(void)
+{
+    open_with_pages(40);
+    fill_beside_one_that_sends_on();
+    EXPECT_EQ(store->header->pages_used, store->pages_most);
+}
+
 /* The leaf of the index has no room: the draft is written, and cannot be published. */
 static void a_draft_that_cannot_be_published_stays(void)
 {
@@ -371,6 +427,18 @@ static void without_memory_what_another_class_keeps_serves(void)
     EXPECT_CLEAN(store);
 }
 
+static void without_memory_what_another_keeps_serves(void)
+{
+    limit_shared_memory("6m");
+    store = attached_store(&(struct store_options){.name = harness_name(), .slots = 4});
+    fill_beside_one_that_sends_on();
+    EXPECT(store->header->pages_used < store->pages_most);
+    EXPECT(load32(&store->header->scarce));
+    while (mailbox_count(store, alice) > 0)
+        EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    EXPECT_EQ(deliver_bytes(100), STATUS_OK);
+}
+
 static void no_memory_for_a_new_segment_is_an_answer(void)
 {
     char why[256] = "";
@@ -389,9 +457,11 @@ static const struct harness_test tests[] = {
     {"no block left is an answer", no_block_left_is_an_answer},
     {"a page that was wanted in vain stays sound", a_page_that_was_wanted_in_vain_stays_sound},
     {"two that want one page both get it", two_that_want_one_page_both_get_it},
+    {"what another keeps serves in a full arena", what_another_keeps_serves_in_a_full_arena},
     {"a draft that cannot be published stays", a_draft_that_cannot_be_published_stays},
     {"no memory behind the segment is an answer", no_memory_behind_the_segment_is_an_answer},
     {"without memory what another class keeps serves", without_memory_what_another_class_keeps_serves},
+    {"without memory what another keeps serves", without_memory_what_another_keeps_serves},
     {"no memory for a new segment is an answer", no_memory_for_a_new_segment_is_an_answer},
 };
 

@@ -210,6 +210,46 @@ static void drafts_of_one_size_have_their_block_ready(void)
     EXPECT_CLEAN(store);
 }
 
+/* So that processes that send at the same time do not write to the same memory. What is left of the page goes
+ * with the process, or when it turns to another size. */
+static void who_sends_on_gets_the_rest_of_a_page(void)
+{
+    struct letter letter = {.sender = "bob", .sender_length = 3, .body = text, .body_length = 100};
+    message_id id;
+    block_t before = 0;
+    size_t behind = 0;
+    open_mailbox();
+    for (size_t round = 0; round < 2; round++) {
+        for (size_t sent = 0; sent < 1000; sent++) {
+            EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+            EXPECT_EQ(mailbox_append(store, alice, &id), STATUS_OK);
+            behind += store->slot->draft == before + store->draft_block / UNIT;
+            before = store->slot->draft;
+            EXPECT(sent < 30 || store->slot->draft);
+            if (sent % 100 == 50)
+                EXPECT_CLEAN(store);
+        }
+        EXPECT(store->slot->run);
+        EXPECT(behind > 950 * (round + 1));
+        while (mailbox_count(store, alice) > 0) /* so that the next ones come where these were */
+            EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+        letter.body_length = 200;
+    }
+    letter.body_length = 100;
+    EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+    EXPECT_EQ(store->slot->run, 0);
+    EXPECT_CLEAN(store);
+    const struct slot *slot = store->slot;
+    for (size_t sent = 0; !slot->run; sent++) { /* what was freed comes first */
+        EXPECT(sent < PAGE / 100);
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_EQ(mailbox_append(store, alice, &id), STATUS_OK);
+    }
+    store_detach(store);
+    EXPECT_EQ(slot->run, 0);
+    EXPECT_CLEAN(store);
+}
+
 /* ---- the FIFO ---- */
 
 static void there_is_a_last_id(void)
@@ -476,6 +516,7 @@ static const struct harness_test tests[] = {
     {"texts over their limits are refused", texts_over_their_limits_are_refused},
     {"a draft replaces the draft before it", a_draft_replaces_the_draft_before_it},
     {"blocks are kept for the next drafts, but not many", blocks_are_kept_for_the_next_drafts_but_not_many},
+    {"who sends on gets the rest of a page", who_sends_on_gets_the_rest_of_a_page},
     {"drafts of one size have their block ready", drafts_of_one_size_have_their_block_ready},
     {"there is a last id", there_is_a_last_id},
     {"ids only grow", ids_only_grow},

@@ -229,11 +229,17 @@ static void each_field_of_a_dead_process(void)
 {
     struct slot *slot = dead_slot();
     const struct field fields[] = {
-        FIELD(slot->life, NOTHING),          FIELD(slot->draft, NOTHING),
-        FIELD(slot->pins, NOTHING),          FIELD(slot->pinned[0], NOTHING),
-        FIELD(slot->entered.index, NOTHING), FIELD(slot->account, NOTHING),
-        FIELD(slot->settling, NOTHING),      FIELD(slot->redo_count, NOTHING),
-        FIELD(slot->redo[0].where, NOTHING), FIELD(store->waits[slot_index(store, slot)], NOTHING),
+        FIELD(slot->life, NOTHING),
+        FIELD(slot->draft, NOTHING),
+        FIELD(slot->run, NOTHING),
+        FIELD(slot->pins, NOTHING),
+        FIELD(slot->pinned[0], NOTHING),
+        FIELD(slot->entered.index, NOTHING),
+        FIELD(slot->account, NOTHING),
+        FIELD(slot->settling, NOTHING),
+        FIELD(slot->redo_count, NOTHING),
+        FIELD(slot->redo[0].where, NOTHING),
+        FIELD(store->waits[slot_index(store, slot)], NOTHING),
     };
     TRY_ALL(fields);
 }
@@ -369,12 +375,38 @@ static void a_committed_transaction_is_completed(void)
     EXPECT_EQ(put(mended, "bob", 90, 0), 502); /* 501 was tried out */
 }
 
+/* Whatever was in that memory before. */
+static void what_is_kept_for_drafts_is_nobodys_mail(void)
+{
+    static const uint64_t wrong = 99;
+    static const char stale[sizeof(draft)] = "was mail";
+    char path[128];
+    make_wreck(false);
+    const struct slot *slot = dead_slot();
+    EXPECT(slot->run);
+    const struct message_record *block = at(store, slot->run);
+    const struct message_record message = {.id = 400,
+                                           .owner = (uint32_t)(record_of("alice") - store->accounts),
+                                           .body_length = sizeof(stale) - 1,
+                                           .shape = message_shape(MESSAGE_LISTED, 3, 0)};
+    write_object(&record_of("alice")->count, &wrong, sizeof(wrong));
+    object_path(path, "");
+    write_at(path, offset_of(block), &message, sizeof(message));
+    write_at(path, offset_of(block->text), "bob", 3);
+    write_at(path, offset_of(block->text + 3), stale, sizeof(stale) - 1);
+    repair();
+    expect_served(true);
+    EXPECT(!is_exported(&exports, stale, sizeof(stale) - 1));
+    EXPECT_EQ(expect_accounted_for(true), 0);
+}
+
 static const struct harness_test tests[] = {
     {"whatever field is wrong, nothing is dropped unsaid or misplaced", any_field_without_a_journal, 300},
     {"whatever field is wrong, a journal has it all", any_field_with_a_journal, 300},
     {"a damaged header is refused, and the segment kept", a_damaged_header_is_refused_and_kept},
     {"a repair is refused while a process is attached", who_is_attached_is_not_disturbed},
     {"a segment whose journal has gone on without it is refused", a_segment_that_is_out_of_date_is_refused},
+    {"what is kept for drafts is nobody's mail", what_is_kept_for_drafts_is_nobodys_mail},
     {"what a dead process had committed is completed first", a_committed_transaction_is_completed},
 };
 

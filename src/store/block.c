@@ -16,7 +16,10 @@
  * then what divides a page well. */
 enum { FINE_MAX = 512, FINE_CLASSES = 31, COARSE_MAX = 8192, COARSE_CLASSES = 64 };
 
-enum { FETCH_MAX = 1088 }; /* bytes; what follows them the processor fetches by itself */
+enum {
+    FETCH_MAX = 1088, /* bytes; what follows them the processor fetches by itself */
+    SCARCE = 8,       /* nobody keeps pages for himself while only one in so many is left */
+};
 
 static const uint32_t large_sizes[] = {9360, 10912, 13104, 16384};
 
@@ -228,29 +231,92 @@ enum status block_allocate(struct store *store, size_t bytes, block_t *block)
     return block_allocate_chain(store, bytes, 1, block);
 }
 
-void block_free(struct store *store, block_t block)
+bool block_take_run(struct store *store, size_t bytes, block_t *first)
 {
-    store->has_freed = true;
+    struct header *header = store->header;
+    uint32_t class = class_of(bytes);
+    uint32_t size = class_size(class);
+    uint32_t page = get32(store, &header->roomy[class]);
+    uint32_t left = store->pages_most - header->pages_used + header->pages_free_count;
+    if (store->has_freed)
+        bug("blocks are taken in a transaction that has freed one");
+    if (left <= store->pages_most / SCARCE || load32(&header->scarce))
+        return false;
+    if (page)
+        page--;
+    else if (take_page(store, class, &page) != STATUS_OK)
+        return false;
+    struct page_state state = unpack(get64(store, &store->pages[page].word));
+    if (state.first_free)
+        return false;
+    *first = (block_t)((store->arena + (uint64_t)page * PAGE + (uint64_t)state.fresh * size) / UNIT);
+    state.used = state.fresh = PAGE / size;
+    set64(store, &store->pages[page].word, packed(state));
+    list_remove(store, class, page);
+    return true;
+}
+
+block_t block_run_next(const struct store *store, block_t block, size_t bytes)
+{
+    uint64_t offset = ((uint64_t)block * UNIT - store->arena) % PAGE;
+    return offset + 2 * bytes <= PAGE ? block + (block_t)(bytes / UNIT) : 0;
+}
+
+/* The page that the block lies in, and its place there. */
+static uint32_t page_of(struct store *store, block_t block, struct page_state *state, uint32_t *index)
+{
     uint64_t offset = (uint64_t)block * UNIT - store->arena; /* immense where it lies before the arena */
     if (offset / PAGE >= store->pages_most)
         bug("what is freed is no block");
     uint32_t page = (uint32_t)(offset / PAGE);
-    struct page_state state = unpack(get64(store, &store->pages[page].word));
-    uint32_t size = class_size(state.class);
-    uint32_t index = (uint32_t)(offset % PAGE) / size;
-    if (offset % PAGE % size != 0 || state.used == 0)
+    *state = unpack(get64(store, &store->pages[page].word));
+    uint32_t size = class_size(state->class);
+    *index = (uint32_t)(offset % PAGE) / size;
+    if (offset % PAGE % size != 0 || state->used == 0)
         bug("what is freed is no block");
-    if (state.used == PAGE / size) {
+    return page;
+}
+
+/* Where blocks were freed: what the page is now. */
+static void settle_page(struct store *store, uint32_t page, struct page_state state, bool was_full)
+{
+    if (was_full) {
         free_kept_page(store, state.class);
         list_insert(store, state.class, page);
     }
-    set32(store, free_link(store, page, index, size), state.first_free);
-    state.first_free = index + 1;
-    state.used--;
     bool is_alone = get32(store, &store->header->roomy[state.class]) == page + 1 &&
                     get32(store, &store->pages[page].next) == 0;
     if (state.used > 0 || is_alone)
         set64(store, &store->pages[page].word, packed(state));
     else
         free_page(store, state.class, page);
+}
+
+void block_free(struct store *store, block_t block)
+{
+    struct page_state state;
+    uint32_t index;
+    uint32_t page = page_of(store, block, &state, &index);
+    uint32_t size = class_size(state.class);
+    bool was_full = state.used == PAGE / size;
+    store->has_freed = true;
+    set32(store, free_link(store, page, index, size), state.first_free);
+    state.first_free = index + 1;
+    state.used--;
+    settle_page(store, page, state, was_full);
+}
+
+void block_free_run(struct store *store, block_t first)
+{
+    struct page_state state;
+    uint32_t index;
+    uint32_t page = page_of(store, first, &state, &index);
+    uint32_t blocks = PAGE / class_size(state.class);
+    bool was_full = state.used == blocks;
+    if (state.fresh != blocks || state.used < blocks - index)
+        bug("what is freed is no run");
+    store->has_freed = true;
+    state.used -= blocks - index;
+    state.fresh = index;
+    settle_page(store, page, state, was_full);
 }

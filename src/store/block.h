@@ -14,6 +14,17 @@ enum status block_allocate(struct store *, size_t size, block_t *);
  * for. Takes up to as many entries of the transaction more. */
 enum status block_allocate_chain(struct store *, size_t size, uint32_t most, block_t *first);
 
+/* The rest of a page, which then is full: a run, from *first up to the page's end, of blocks that were never
+ * handed out, for who takes one after the other. False: the class has freed ones, which come first, or pages
+ * are scarce, or the next one has no memory yet. */
+bool block_take_run(struct store *, size_t size, block_t *first);
+
+/* The one behind it in a run of blocks of just that many bytes; 0: it was the last one. */
+block_t block_run_next(const struct store *, block_t, size_t bytes);
+
+/* What is left of a run. */
+void block_free_run(struct store *, block_t first);
+
 /* Asks the processor for a block that is written soon: another one may have cleared it, and to get a line
  * from there takes as long as a hundred instructions. One call asks for all of them at once. */
 void block_fetch(const struct store *, block_t, size_t bytes);

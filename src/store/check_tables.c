@@ -350,10 +350,12 @@ void check_slots(struct check *check)
         if (slot->redo_count || slot->pins > PINS_MAX || slot->entered.index > store->header->accounts_most)
             finding(check, "slot %u: a transaction is not completed, or %u pins, or account %u entered", i,
                     slot->pins, slot->entered.index);
-        else if (slot->life % 2 == 0 && (slot->draft || slot->pins))
+        else if (slot->life % 2 == 0 && (slot->draft || slot->run || slot->pins))
             finding(check, "slot %u is free and owes blocks", i);
         for (block_t block = slot->draft; block && check_block(check, block, sizeof(block_t), "draft", i);)
             block = *(const block_t *)at(store, block);
+        for (block_t block = slot->run; block && check_block(check, block, sizeof(block_t), "run", i);)
+            block = block_run_next(store, block, check_block_size(check, block));
         for (uint32_t pin = 0; pin < slot->pins && pin < PINS_MAX; pin++)
             check_pin(check, slot->pinned[pin], "slot", i);
     }

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 5u
+#define LAYOUT_VERSION 6u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -58,7 +58,9 @@ struct slot {
     struct source source; /* of a peer that was named later; else all zero */
     sem_t wake;           /* mailbox_wait sleeps here */
     block_t draft;        /* reserved blocks, chained by their link: the draft, and those for the next ones */
+    block_t run;          /* the first of those for drafts after them: from it to its page's end; 0: none */
     uint32_t pins;        /* how many of pinned[] count */
+    uint32_t unused;
     account_t entered;
     uint64_t attempt[3];      /* keys of the login that is being checked (throttle.c); 0: none */
     block_t pinned[PINS_MAX]; /* those at or above pins are scratch */
@@ -240,6 +242,7 @@ struct header {
     uint32_t pages_used; /* pages ever handed out */
     uint32_t pages_free, pages_free_count;
     uint32_t roomy[CLASSES]; /* page number + 1: the first page of the class with room */
+    uint32_t scarce;         /* atomic: 1: there was no memory when some was wanted last */
 
     alignas(64) struct journal_segment journal;
 };
@@ -293,8 +296,8 @@ struct store {
     bool groups;         /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
-    bool drafts_repeat; /* so was the one before */
-    uint64_t wanted;    /* offset that has no memory behind it yet; 0: none (segment.h) */
+    uint32_t drafts_alike; /* how many before it were such, too */
+    uint64_t wanted;       /* offset that has no memory behind it yet; 0: none (segment.h) */
     uint64_t next_page; /* offset of the one behind the page that the transaction takes; 0: it takes none */
 };
 

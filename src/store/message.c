@@ -6,6 +6,7 @@
 #include "message.h"
 
 #include "log.h"
+#include "process.h"
 #include "segment.h"
 #include "transaction.h"
 
@@ -13,7 +14,8 @@
 
 enum {
     DRAFTS_AHEAD = 8,             /* blocks that a process keeps for its next drafts, */
-    DRAFTS_AHEAD_BYTES = 8 << 10, /* at most, and of at most so many bytes */
+    DRAFTS_AHEAD_BYTES = 8 << 10, /* at most, and of at most so many bytes, */
+    DRAFTS_RUN = 16,              /* until so many were alike: then it keeps the rest of a page */
     HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
     PIECE_TEXT = sizeof(((struct piece *)0)->text)
 };
@@ -79,7 +81,7 @@ static enum status reserve_draft(struct store *store, size_t head, size_t pieces
 {
     size_t block = pieces ? 0 : block_class_size(head);
     bool repeats = block && block == store->draft_block;
-    store->drafts_repeat = repeats;
+    store->drafts_alike = repeats ? store->drafts_alike + 1 : 0;
     store->draft_block = block;
     if (repeats && store->slot->draft)
         return STATUS_OK;
@@ -105,16 +107,30 @@ void message_readdress(struct store *store, block_t block, uint32_t owner, messa
     set64(store, &message->id, id);
 }
 
+/* The next block of the run, or the first of a new one; 0: there is none. Nobody else looks at it yet, so its
+ * link is simply written. */
+static block_t take_of_run(struct store *store)
+{
+    block_t block = store->slot->run;
+    if (!block && (store->drafts_alike < DRAFTS_RUN || !block_take_run(store, store->draft_block, &block)))
+        return 0;
+    set32(store, &store->slot->run, block_run_next(store, block, store->draft_block));
+    ((struct message_record *)at(store, block))->link = 0;
+    return block;
+}
+
 /* A chain of blocks for the drafts that come next; 0: there is no room for one. Several at a time, because
- * what tells which blocks are free is what processes that send fight for. */
+ * what tells which blocks are free is what processes that send fight for; and in the end pages of its own,
+ * because memory that two processors write by turns is what both wait for. */
 static block_t reserve_ahead(struct store *store)
 {
     size_t most = DRAFTS_AHEAD_BYTES / store->draft_block;
-    block_t first;
     if (most > DRAFTS_AHEAD)
         most = DRAFTS_AHEAD;
-    if (most == 0 || !transaction_has_room(store, 16 + DRAFTS_AHEAD) ||
-        block_allocate_chain(store, store->draft_block, (uint32_t)most, &first) != STATUS_OK)
+    if (most == 0 || !transaction_has_room(store, 16 + DRAFTS_AHEAD))
+        return 0;
+    block_t first = take_of_run(store);
+    if (!first && block_allocate_chain(store, store->draft_block, (uint32_t)most, &first) != STATUS_OK)
         return 0;
     return first;
 }
@@ -125,12 +141,23 @@ void draft_let_go(struct store *store)
     block_t next = 0;
     if (store->draft_block > 0) {
         next = draft->link;
-        if (!next && store->drafts_repeat)
+        if (!next && store->drafts_alike > 0)
             next = reserve_ahead(store);
     }
     if (next)
         block_fetch(store, next, store->draft_block);
     set32(store, &store->slot->draft, next);
+}
+
+/* For the draft after this one. Its memory is mapped by a look at it, outside the lock: a fault that reads
+ * maps what is around it as well, one that writes a page at a time. */
+static void fetch_run(const struct store *store)
+{
+    block_t next = load32(&store->slot->run); /* others may take the run back, but no memory */
+    if (!next)
+        return;
+    (void)load32(at(store, next));
+    block_fetch(store, next, store->draft_block);
 }
 
 enum status draft_write(struct store *store, const struct letter *letter)
@@ -144,6 +171,7 @@ enum status draft_write(struct store *store, const struct letter *letter)
     enum status status = reserve_draft(store, sizeof(struct message_record) + fixed + in_head, pieces);
     if (status != STATUS_OK)
         return status;
+    fetch_run(store);
     struct message_record *message = at(store, store->slot->draft);
     message->pieces = pieces ? message->link : 0;
     message->pins = 0;
@@ -175,12 +203,31 @@ bool draft_drop_step(struct store *store, struct slot *slot)
     }
     if (block != get32(store, &slot->draft))
         set32(store, &slot->draft, block);
-    return block == 0;
+    if (block || !transaction_has_room(store, 24))
+        return false;
+    if (slot->run) {
+        block_free_run(store, slot->run);
+        set32(store, &slot->run, 0);
+    }
+    return true;
+}
+
+enum status draft_recall_run(struct store *store)
+{
+    for (uint32_t i = 0; process_next(store, &i); i++) {
+        struct slot *slot = &store->slots[i];
+        if (process_has_slot(store, i) && slot->run) {
+            block_free_run(store, slot->run);
+            set32(store, &slot->run, 0);
+            return STATUS_OK;
+        }
+    }
+    return STATUS_FULL_SEGMENT;
 }
 
 void draft_drop(struct store *store)
 {
-    bool done = store->slot->draft == 0;
+    bool done = store->slot->draft == 0 && load32(&store->slot->run) == 0;
     while (!done) {
         transaction_begin(store);
         done = draft_drop_step(store, store->slot);

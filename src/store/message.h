@@ -65,8 +65,12 @@ void message_readdress(struct store *, block_t, uint32_t owner, message_id id);
  */
 void draft_let_go(struct store *);
 
-/* Gives back up to STEP_BLOCKS of the slot's draft; true when none is left. */
+/* Gives back up to STEP_BLOCKS of the slot's draft, and with the last one its run; true when none is left. */
 bool draft_drop_step(struct store *, struct slot *);
+
+/* Gives back the run of some process, which does without one then. STATUS_FULL_SEGMENT: nobody has one. For
+ * transaction_finish, like block_free_kept. */
+enum status draft_recall_run(struct store *);
 
 /* Without a transaction: frees what stands on the limbo list. */
 void message_sweep(struct store *);

@@ -202,7 +202,7 @@ void store_detach(struct store *store)
     struct slot *slot = store->slot;
     if (!slot)
         return;
-    bool owes = slot->draft || slot->pins || slot->entered.index || slot->attempt[0];
+    bool owes = slot->draft || load32(&slot->run) || slot->pins || slot->entered.index || slot->attempt[0];
     bool is_left = owes && store_is_suspect(store); /* as if it had died: reclaimed after an acquittal */
     if (owes && !is_left)
         settle(store, slot);
@@ -236,11 +236,8 @@ void store_reclaim(struct store *store)
 {
     struct header *header = store->header;
     uint64_t deaths = load64(&header->deaths);
-    for (uint32_t first = 0; first < header->slots_most; first += 64) {
-        uint64_t taken = read_map(store, first);
-        for (; taken; taken &= taken - 1)
-            reclaim_slot(store, first + (uint32_t)__builtin_ctzll(taken));
-    }
+    for (uint32_t i = 0; process_next(store, &i); i++)
+        reclaim_slot(store, i);
     message_sweep(store);
     account_sweep(store);
     __atomic_store_n(&header->deaths_seen, deaths, __ATOMIC_RELAXED);
@@ -291,14 +288,21 @@ void store_interrupt(struct store *store)
 void process_wake_waiters(struct store *store, account_t account)
 {
     uint64_t wanted = pack(account);
-    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
-        uint64_t taken = read_map(store, first);
-        for (; taken; taken &= taken - 1) {
-            uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
-            if (process_has_slot(store, index) && load64(&store->waits[index]) == wanted)
-                sem_post(&store->slots[index].wake);
+    for (uint32_t i = 0; process_next(store, &i); i++)
+        if (process_has_slot(store, i) && load64(&store->waits[i]) == wanted)
+            sem_post(&store->slots[i].wake);
+}
+
+bool process_next(const struct store *store, uint32_t *index)
+{
+    for (; *index < store->header->slots_most; *index = (*index / 64 + 1) * 64) {
+        uint64_t taken = read_map(store, *index / 64 * 64) >> *index % 64;
+        if (taken) {
+            *index += (uint32_t)__builtin_ctzll(taken);
+            return true;
         }
     }
+    return false;
 }
 
 bool store_next_process(struct store *store, uint32_t *index, struct store_process *process)

@@ -7,6 +7,9 @@
 /* Wakes every process that waits for this mailbox. Without a lock. */
 void process_wake_waiters(struct store *, account_t);
 
+/* The next slot from *index on that is probably in use. False: there is none. */
+bool process_next(const struct store *, uint32_t *index);
+
 /* False while no process ever had this slot, as no memory stands behind it; and where there is no such slot,
  * which a scribbled map of them may name. */
 bool process_has_slot(const struct store *, uint32_t index);

@@ -4,6 +4,7 @@
 #include "block.h"
 #include "check.h"
 #include "message.h"
+#include "process.h"
 #include "segment.h"
 
 #include <stdlib.h>
@@ -109,9 +110,20 @@ static bool is_chain(const char *base, const struct page_shape *shape)
     return next == 0 && left == 0;
 }
 
+static void take_run(struct segment_blocks *blocks, block_t block)
+{
+    size_t bytes;
+    while (block && segment_block_is(blocks, block, sizeof(block), &bytes) &&
+           segment_block_take(blocks, block, sizeof(block)))
+        block = block_run_next(blocks->store, block, bytes);
+}
+
 void segment_free_take(struct segment_blocks *blocks)
 {
     struct page_shape shape;
+    for (uint32_t i = 0; i < blocks->store->header->slots_most; i++)
+        if (process_has_slot(blocks->store, i))
+            take_run(blocks, blocks->store->slots[i].run);
     for (uint32_t page = 0; page < blocks->store->pages_most; page++) {
         if (!shape_of(blocks, page, &shape))
             continue;

@@ -35,8 +35,8 @@ bool segment_message_take(struct segment_blocks *, block_t);
 /* Sender, subject and body of a sound message, one after the other. False: no memory. */
 bool segment_message_text(const struct segment_blocks *, block_t, struct buffer *);
 
-/* Takes the free blocks of each page whose chain and counts agree, after all that is referred to: a damaged
- * chain may lead to what is in use. */
+/* Takes the free blocks of each page whose chain and counts agree, and those that processes keep for their
+ * drafts, after all that is referred to: a damaged chain may lead to what is in use. */
 void segment_free_take(struct segment_blocks *);
 
 /* The next block at or after *block that was not met; false: there is none. *block 0 is the first. */

@@ -9,6 +9,7 @@
 #include "journal.h"
 #include "lock.h"
 #include "log.h"
+#include "message.h"
 #include "process.h"
 #include "segment.h"
 
@@ -71,12 +72,14 @@ void transaction_end(struct store *store, enum status status)
         lock_release(store);
 }
 
-/* Drops what the transaction has written, and frees what a class keeps in its place. Others who want a page
- * must not come in between: they would all be refused but the first. */
+/* Drops what the transaction has written, and frees what a class or a process keeps in its place. Others who
+ * want a page must not come in between: they would all be refused but the first. */
 static void free_kept_instead(struct store *store, enum status *status)
 {
     clear(store);
     *status = block_free_kept(store);
+    if (*status != STATUS_OK)
+        *status = draft_recall_run(store);
     transaction_end(store, *status);
 }
 
@@ -85,6 +88,7 @@ static void reserve_wanted(struct store *store, enum status *status)
 {
     bool for_a_page = store->wanted >= segment_offset(store, store->pages);
     *status = segment_reserve(store, store->wanted, 1);
+    __atomic_store_n(&store->header->scarce, *status == STATUS_FULL_SEGMENT, __ATOMIC_RELEASE);
     if (*status == STATUS_FULL_SEGMENT && for_a_page) {
         transaction_begin(store);
         free_kept_instead(store, status);
