@@ -249,7 +249,9 @@ bool block_take_run(struct store *store, size_t bytes, block_t *first)
     struct page_state state = unpack(get64(store, &store->pages[page].word));
     if (state.first_free)
         return false;
-    *first = (block_t)((store->arena + (uint64_t)page * PAGE + (uint64_t)state.fresh * size) / UNIT);
+    const uint32_t *word = free_link(store, page, state.fresh, size);
+    (void)load32(word); /* maps all of the page, as above */
+    *first = (block_t)(segment_offset(store, word) / UNIT);
     state.used = state.fresh = PAGE / size;
     set64(store, &store->pages[page].word, packed(state));
     list_remove(store, class, page);

@@ -30,7 +30,7 @@ enum status mailbox_put(struct store *store, struct account_record *record, bloc
 {
     struct message_record *message = at(store, block);
     message_id id = get64(store, &message->id);
-    uint64_t count = get64(store, &record->count);
+    uint64_t count = record->count;
     if (count == 0) {
         set64(store, &record->base, id);
         set64(store, &record->first, id);
@@ -40,7 +40,7 @@ enum status mailbox_put(struct store *store, struct account_record *record, bloc
         return status;
     set64(store, &record->newest, id);
     set64(store, &record->count, count + 1);
-    set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
+    set64(store, &record->bytes, record->bytes + message_bytes(message));
     set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
     *waited = record->waited != 0;
     if (*waited)

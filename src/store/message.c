@@ -124,13 +124,14 @@ static block_t take_of_run(struct store *store)
  * because memory that two processors write by turns is what both wait for. */
 static block_t reserve_ahead(struct store *store)
 {
-    size_t most = DRAFTS_AHEAD_BYTES / store->draft_block;
-    if (most > DRAFTS_AHEAD)
-        most = DRAFTS_AHEAD;
-    if (most == 0 || !transaction_has_room(store, 16 + DRAFTS_AHEAD))
+    if (store->draft_block > DRAFTS_AHEAD_BYTES || !transaction_has_room(store, 16 + DRAFTS_AHEAD))
         return 0;
     block_t first = take_of_run(store);
-    if (!first && block_allocate_chain(store, store->draft_block, (uint32_t)most, &first) != STATUS_OK)
+    if (first)
+        return first;
+    size_t most = DRAFTS_AHEAD_BYTES / store->draft_block;
+    if (block_allocate_chain(store, store->draft_block, most < DRAFTS_AHEAD ? (uint32_t)most : DRAFTS_AHEAD,
+                             &first) != STATUS_OK)
         return 0;
     return first;
 }
@@ -149,11 +150,11 @@ void draft_let_go(struct store *store)
     set32(store, &store->slot->draft, next);
 }
 
-/* For the draft after this one. Its memory is mapped by a look at it, outside the lock: a fault that reads
- * maps what is around it as well, one that writes a page at a time. */
+/* The block for the draft after this one. Others may take the run back meanwhile, but not its memory. It is
+ * not only asked for but looked at: what the processor has no address for it does not fetch. */
 static void fetch_run(const struct store *store)
 {
-    block_t next = load32(&store->slot->run); /* others may take the run back, but no memory */
+    block_t next = load32(&store->slot->run);
     if (!next)
         return;
     (void)load32(at(store, next));
