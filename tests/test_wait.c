@@ -182,6 +182,28 @@ static void a_deadline_ends_the_wait(void)
     EXPECT_EQ(waiters(), 0);
 }
 
+/* What is sent behind a WAIT comes when that is over. */
+static void a_wait_takes_time(void)
+{
+    uint64_t held;
+    struct message message;
+    open_mailbox();
+    store->now = store->unix_now = 1;
+    deliver_one();
+    EXPECT_EQ(wait_for(2, clock_now() + SECOND / 20, never, &held), STATUS_TIMED_OUT);
+    EXPECT_EQ(store->now, 0);
+    deliver_one();
+    EXPECT_EQ(mailbox_open(store, alice, 1, &message), STATUS_OK);
+    EXPECT_EQ(message.received, 1);
+    EXPECT_EQ(mailbox_open(store, alice, 2, &message), STATUS_OK);
+    EXPECT(message.received > 1 && message.received <= clock_unix());
+    store->unix_now = 1;
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    deliver_one();
+    EXPECT_EQ(mailbox_open(store, alice, 3, &message), STATUS_OK);
+    EXPECT(message.received > 1);
+}
+
 static void signal_parent(void)
 {
     sleep_until_somebody_waits();
@@ -265,6 +287,7 @@ static const struct harness_test tests[] = {
     {"every waiter is woken at its own count", every_waiter_is_woken_at_its_own_count},
     {"what is there is not waited for", what_is_there_is_not_waited_for},
     {"a deadline ends the wait", a_deadline_ends_the_wait},
+    {"a wait takes time", a_wait_takes_time},
     {"an interrupt ends the wait", an_interrupt_ends_the_wait},
     {"a removed account ends the wait", a_removed_account_ends_the_wait},
     {"a deliverer that dies delays a waiter by a second", a_deliverer_that_dies_delays_a_waiter_by_a_second},

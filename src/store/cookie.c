@@ -6,7 +6,7 @@
 
 #include "account_record.h"
 #include "base64.h"
-#include "clock.h"
+#include "moment.h"
 #include "segment.h"
 #include "siphash.h"
 #include "transaction.h"
@@ -155,7 +155,7 @@ enum status session_open(struct store *store, account_t owner, struct account_re
     set32(store, &account->sessions, get32(store, &account->sessions) + 1);
     set32(store, &session->chain, get32(store, bucket));
     set32(store, bucket, index);
-    uint64_t now = (uint64_t)clock_coarse();
+    uint64_t now = (uint64_t)moment_coarse(store);
     set64(store, (uint64_t *)&session->opened, now);
     set64(store, (uint64_t *)&session->used, now);
     set32(store, &store->header->sessions_live, get32(store, &store->header->sessions_live) + 1);
@@ -223,7 +223,7 @@ static __attribute__((noinline)) enum status verify_anew(struct store *store, co
         session->generation = found->generation;
         session->account = found->account;
     } while (!transaction_finish(store, &status));
-    if (status == STATUS_OK && !refresh(store, session, clock_coarse()))
+    if (status == STATUS_OK && !refresh(store, session, moment_coarse(store)))
         return end_expired(store, session);
     if (status == STATUS_OK) {
         memcpy(session->text, text, COOKIE_TEXT);
@@ -237,9 +237,8 @@ enum status cookie_verify(struct store *store, const char *text, size_t length, 
     if (length == COOKIE_TEXT && session->index &&
         (text == session->text || equal_in_constant_time(text, session->text, COOKIE_TEXT)) &&
         session_alive(store, session)) {
-        if (store->now == 0)
-            store->now = clock_coarse();
-        if (store->now < session->fresh || refresh(store, session, store->now))
+        int64_t now = moment_coarse(store);
+        if (now < session->fresh || refresh(store, session, now))
             return STATUS_OK;
         return end_expired(store, session);
     }

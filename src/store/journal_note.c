@@ -6,6 +6,7 @@
 #include "lock.h"
 #include "log.h"
 #include "message.h"
+#include "moment.h"
 #include "process.h"
 #include "scheduling.h"
 #include "transaction.h"
@@ -216,7 +217,7 @@ enum status store_settle(struct store *store)
     uint64_t wanted = store->observed;
     enum status status = STATUS_OK;
     bool more;
-    store->now = 0;
+    moment_end(store);
     if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS)
         return STATUS_OK;
     for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {

@@ -282,18 +282,18 @@ struct store {
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
-    uint8_t redo_latest[256]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
+    uint8_t redo_latest[64]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
     uint64_t log_due; /* of the keeper: before the log is so long, it does not ask what a checkpoint wins */
     int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
     int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */
-    int64_t now; /* monotonic seconds, read once for all requests that are answered together; 0: not yet */
-    uint64_t observed;   /* the latest journal record that an answer may depend on */
-    uint64_t noted;      /* the record of the transaction that is open; 0: none */
-    bool wants_flush;    /* the ring is full */
-    bool wants_page;     /* no page is free: perhaps a class keeps one */
-    bool has_freed;      /* a block, in the transaction that is open: so it may allocate none (block.h) */
-    int64_t alone_until; /* when this process yields to others again, before it writes */
-    bool groups;         /* the last group that this process wrote to the journal was of several records */
+    int64_t now, unix_now;  /* seconds of the two clocks (moment.h); 0: not looked at */
+    uint64_t observed;      /* the latest journal record that an answer may depend on */
+    uint64_t noted;         /* the record of the transaction that is open; 0: none */
+    bool wants_flush;       /* the ring is full */
+    bool wants_page;        /* no page is free: perhaps a class keeps one */
+    bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
+    int64_t alone_until;    /* when this process yields to others again, before it writes */
+    bool groups;            /* the last group that this process wrote to the journal was of several records */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
     uint32_t drafts_alike; /* how many before it were such, too */

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
+#include "moment.h"
 #include "process.h"
 #include "transaction.h"
 
@@ -81,7 +82,7 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
 
 enum status mailbox_append(struct store *store, account_t account, message_id *id)
 {
-    int64_t now = clock_unix();
+    int64_t now = moment_unix(store);
     bool waited = false;
     enum status status;
     if (!store->slot->draft)
@@ -291,5 +292,6 @@ enum status mailbox_wait(struct store *store, account_t account, uint64_t count,
         }
     }
     __atomic_store_n(word, 0, __ATOMIC_RELEASE);
+    moment_end(store);
     return status;
 }

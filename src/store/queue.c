@@ -2,11 +2,11 @@
 #include "queue.h"
 
 #include "account_record.h"
-#include "clock.h"
 #include "journal.h"
 #include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
+#include "moment.h"
 #include "process.h"
 #include "transaction.h"
 
@@ -46,7 +46,7 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
 
 enum status queue_push(struct store *store, account_t sender)
 {
-    int64_t now = clock_unix();
+    int64_t now = moment_unix(store);
     enum status status;
     if (!store->slot->draft)
         bug("there is no draft to queue");
