@@ -38,6 +38,21 @@ static void a_nul_in_lf_framing_is_refused(void)
     EXPECT_REPLIES("NOOP\nNOOP\0\nWHY\nNO\0OP\n\0\nNOOP\n", "OK\nKO\nOK the line holds a NUL\nKO\nKO\nOK\n");
 }
 
+/* One that is held at a time with what is behind it, and one that is not. */
+static void a_nul_behind_a_long_line_is_refused(void)
+{
+    static const char behind[] = "\nNO\0OP\nWHY\nNOOP\n",
+                      expected[] = "OK\nKO\nKO\nOK the line holds a NUL\nOK\n";
+    static char requests[5 + 5 * LONGEST + sizeof behind] = "NOOP\n";
+
+    memset(requests + 5, 'x', 5 * LONGEST);
+    for (size_t length = LONGEST + 100; length <= 5 * LONGEST; length += 4 * LONGEST - 100) {
+        memcpy(requests + 5 + length, behind, sizeof behind);
+        expect_replies(open_store(), requests, 5 + length + sizeof behind - 1, expected, sizeof expected - 1);
+        memset(requests + 5 + length, 'x', length < 5 * LONGEST ? sizeof behind : 0);
+    }
+}
+
 static void an_empty_request_is_refused(void)
 {
     EXPECT_REPLIES("\nWHY\n\r\n\n", "KO\nOK the request is empty\nKO\nKO\n");
@@ -224,6 +239,7 @@ static void there_is_no_dialect_in_lf_framing(void)
 static const struct harness_test tests[] = {
     {"the first terminator fixes the framing", the_first_terminator_fixes_the_framing},
     {"a NUL in LF framing is refused", a_nul_in_lf_framing_is_refused},
+    {"a NUL behind a long line is refused", a_nul_behind_a_long_line_is_refused},
     {"an empty request is refused", an_empty_request_is_refused},
     {"an unfinished request changes nothing and gets no reply",
      an_unfinished_request_changes_nothing_and_gets_no_reply},

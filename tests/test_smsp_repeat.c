@@ -82,10 +82,35 @@ static void a_repeated_request_ends_with_its_session(void)
     end();
 }
 
+/* What has come is looked through for a NUL once. */
+static void a_nul_behind_repeated_requests_is_refused(void)
+{
+    char requests[4096];
+    size_t length = 0;
+
+    begin_with_two();
+    for (size_t i = 0; i < 20; i++) {
+        length += (size_t)snprintf(requests + length, sizeof requests - length, "COUNT alice %s\n", cookie);
+    }
+    length += (size_t)snprintf(requests + length, sizeof requests - length, "SEND alice a NUL: ");
+    requests[length++] = '\0';
+    length += (size_t)snprintf(requests + length, sizeof requests - length, " %s\nWHY\nCOUNT alice %s\n",
+                               cookie, cookie);
+    say_bytes(&alice, requests, length);
+    for (size_t i = 0; i < 20; i++) {
+        EXPECT_STR(hear(&alice), "COUNTED 0");
+    }
+    EXPECT_STR(hear(&alice), "KO");
+    EXPECT_STR(hear(&alice), "OK the line holds a NUL");
+    EXPECT_STR(hear(&alice), "COUNTED 0");
+    end();
+}
+
 static const struct harness_test tests[] = {
     {"a repeated request is done again", a_repeated_request_is_done_again},
     {"a repeated request is that of its own cookie", a_repeated_request_is_that_of_its_own_cookie},
     {"a repeated request ends with its session", a_repeated_request_ends_with_its_session},
+    {"a NUL behind repeated requests is refused", a_nul_behind_repeated_requests_is_refused},
 };
 
 HARNESS_MAIN(tests)

@@ -143,7 +143,7 @@ static enum status unwrap(struct smsp *smsp, struct text *request)
     uint64_t sum = 0;
 
     if (smsp->frame.terminator == '\n') {
-        if (request->length > 0 && memchr(request->bytes, '\0', request->length) != NULL) {
+        if (smsp->frame.holds_nul) {
             return smsp_refuse(smsp, STATUS_MALFORMED, "the line holds a NUL");
         }
     } else if (smsp_sum_cut(request, &sum)) {
@@ -255,7 +255,7 @@ static enum status repeat(struct smsp *smsp, const struct verb *verb)
 {
     smsp->dialect = smsp->wrong_sum = smsp->explained = false;
     enum status status = answer(smsp, verb, verb->act(smsp));
-    stream_consume(smsp->stream, smsp->repeat.length);
+    smsp_frame_skip(&smsp->frame, smsp->stream, smsp->repeat.length);
     return status;
 }
 

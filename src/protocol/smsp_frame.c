@@ -46,16 +46,26 @@ static enum status discard(struct smsp_frame *frame, struct stream *stream, enum
         const char *bytes = stream_data(stream);
         const char *end = find_end(frame, bytes, stream_length(stream));
         if (end != NULL) {
-            stream_consume(stream, (size_t)(end - bytes) + 1);
+            smsp_frame_skip(frame, stream, (size_t)(end - bytes) + 1);
             return why;
         }
-        stream_consume(stream, stream_length(stream));
+        smsp_frame_skip(frame, stream, stream_length(stream));
         frame->searched = 0;
         enum status status = stream_read(stream, frame->limit);
         if (status != STATUS_OK) {
             return status == STATUS_TOO_LONG || status == STATUS_NO_MEMORY ? STATUS_SYSTEM : status;
         }
     }
+}
+
+/* All that has come is looked through at once, not request by request. */
+static bool is_clean(struct smsp_frame *frame, const char *bytes, size_t available, size_t length)
+{
+    if (frame->clean < length) {
+        const char *nul = memchr(bytes + frame->clean, '\0', available - frame->clean);
+        frame->clean = nul != NULL ? (size_t)(nul - bytes) : available;
+    }
+    return frame->clean >= length;
 }
 
 enum status smsp_frame_read(struct smsp_frame *frame, struct stream *stream, struct text *request)
@@ -86,13 +96,20 @@ enum status smsp_frame_read(struct smsp_frame *frame, struct stream *stream, str
     if (length > frame->limit) {
         return discard(frame, stream, STATUS_TOO_LONG);
     }
+    frame->holds_nul = frame->terminator == '\n' && !is_clean(frame, bytes, stream_length(stream), length);
     *request = (struct text){bytes, length};
     return STATUS_OK;
 }
 
+void smsp_frame_skip(struct smsp_frame *frame, struct stream *stream, size_t length)
+{
+    stream_consume(stream, length);
+    frame->clean = frame->clean > length ? frame->clean - length : 0;
+}
+
 void smsp_frame_done(struct smsp_frame *frame, struct stream *stream)
 {
-    stream_consume(stream, frame->whole);
+    smsp_frame_skip(frame, stream, frame->whole);
     frame->whole = 0;
 }
 

@@ -15,6 +15,8 @@ struct smsp_frame {
     bool summed;     /* the request that was discarded last began as one of the dialect does */
     size_t searched; /* bytes of the stream that hold no terminator */
     size_t whole;    /* bytes of the stream that the current request takes, with its terminator */
+    size_t clean; /* bytes of the stream that hold no NUL, as far as that is known; where lines end with LF */
+    bool holds_nul; /* the current request does, which no line may */
 };
 
 /* Waits for one whole request. *request is then a piece of the stream, without its terminator and the CR
@@ -23,6 +25,9 @@ struct smsp_frame {
  * its end is never given. */
 enum status smsp_frame_read(struct smsp_frame *, struct stream *, struct text *request);
 void smsp_frame_done(struct smsp_frame *, struct stream *);
+
+/* Instead of both, for bytes that are known to be so many requests. */
+void smsp_frame_skip(struct smsp_frame *, struct stream *, size_t length);
 
 /* Cuts "<digits> " off a request of the checksum dialect. False: it is none. A sum that no request can have
  * is given as SMSP_SUM_NONE. */
