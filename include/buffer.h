@@ -12,11 +12,19 @@ struct buffer {
     char *bytes; /* may be NULL while length is 0; moves when the buffer grows */
     size_t length;
     size_t capacity;
-    size_t cap;  /* never grows beyond; 0: no cap but memory */
-    bool failed; /* something did not fit (cap or memory) since the last buffer_clear */
+    size_t cap;    /* never grows beyond; 0: no cap but memory */
+    bool failed;   /* something did not fit (cap or memory) since the last buffer_clear */
+    bool borrowed; /* bytes are somebody else's, to begin with (buffer_borrow) */
 };
 
 #define BUFFER_WITH_CAP(n) ((struct buffer){.cap = (n)})
+
+/* An empty buffer that needs no memory of its own before it is longer than the room, which must live as long.
+ */
+static inline void buffer_borrow(struct buffer *buffer, char *room, size_t length)
+{
+    *buffer = (struct buffer){.bytes = room, .capacity = length, .cap = buffer->cap, .borrowed = true};
+}
 
 /* bytes never point into the buffer itself. */
 bool buffer_append(struct buffer *, const void *bytes, size_t length);

@@ -21,7 +21,9 @@ __attribute__((cold, format(printf, 2, 3))) void log_line(enum log_level, const 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_info(...) log_line(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_line(LOG_LEVEL_DEBUG, __VA_ARGS__)
+/* Each connection says two of these: where nobody listens it does not even call. */
+extern enum log_level log_most;
+#define log_debug(...) (log_most >= LOG_LEVEL_DEBUG ? log_line(LOG_LEVEL_DEBUG, __VA_ARGS__) : (void)0)
 
 /* log_line for the environment's failures, then exit(code). */
 __attribute__((cold, format(printf, 2, 3), noreturn)) void die(int code, const char *format, ...);

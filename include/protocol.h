@@ -29,7 +29,7 @@ struct connection {
 };
 
 struct protocol {
-    const char *name;
+    char name[16]; /* here, and not elsewhere: each connection would pay for a page of texts */
     bool (*recognise)(unsigned char first_byte);
     /* Serves until the peer or the server ends it; replies are flushed when it returns. STATUS_HANGUP is the
      * ordinary end, STATUS_OK one that the protocol decided (QUIT). */

@@ -30,7 +30,7 @@ struct stream_options {
     void (*let_in)(int socket);
 };
 
-/* NULL: no memory. stream_close flushes nothing and closes no descriptor. */
+/* A process has one at a time. stream_close flushes nothing and closes no descriptor. */
 struct stream *stream_open(const struct stream_options *);
 void stream_close(struct stream *);
 

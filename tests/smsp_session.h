@@ -47,7 +47,6 @@ _Noreturn static inline void serve_peer(struct store *store, int socket)
     struct connection connection = {
         .store = store, .stream = stream_open(&options), .settings = &settings, .peer = "test"};
 
-    EXPECT(connection.stream != NULL);
     EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
     enum status status = protocol_serve(&connection);
     EXPECT_EQ(message_pins(store), 0);

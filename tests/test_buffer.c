@@ -210,6 +210,32 @@ static void want_of_memory_is_a_failure_that_changes_nothing(void)
     buffer_free(&buffer);
 }
 
+static void a_borrowed_room_is_left_when_it_is_full(void)
+{
+    char room[8];
+    struct buffer buffer = BUFFER_WITH_CAP(64);
+
+    buffer_borrow(&buffer, room, sizeof room);
+    for (size_t i = 0; i < 2; i++) {
+        EXPECT(buffer_append(&buffer, "1234567", 7));
+        EXPECT(buffer.bytes == room);
+        buffer_clear(&buffer);
+    }
+    EXPECT(buffer_append(&buffer, "1234567", 7));
+    EXPECT(buffer_append(&buffer, "89", 2));
+    EXPECT(buffer.bytes != room && buffer.length == 9 && memcmp(buffer.bytes, "123456789", 9) == 0);
+    memset(room, 'x', sizeof room);
+    EXPECT(memcmp(buffer.bytes, "123456789", 9) == 0);
+    while (buffer_append(&buffer, "x", 1)) {
+    }
+    EXPECT_EQ(buffer.length, 64);
+    buffer_free(&buffer);
+    buffer_borrow(&buffer, room, sizeof room);
+    EXPECT(buffer_append(&buffer, "x", 1));
+    buffer_free(&buffer);
+    EXPECT(buffer.bytes == NULL && buffer.cap == 64);
+}
+
 static const struct harness_test tests[] = {
     {"appended bytes stay in order, however often the buffer grows", appended_bytes_stay_in_order},
     {"nothing can be appended", nothing_can_be_appended},
@@ -222,6 +248,7 @@ static const struct harness_test tests[] = {
     {"consuming more than there is aborts", consuming_more_than_there_is_aborts},
     {"a freed buffer is empty and keeps its cap", a_freed_buffer_is_empty_with_its_cap},
     {"want of memory is a failure that changes nothing", want_of_memory_is_a_failure_that_changes_nothing},
+    {"a borrowed room is left when it is full", a_borrowed_room_is_left_when_it_is_full},
 };
 
 HARNESS_MAIN(tests)

@@ -71,17 +71,17 @@ static void what_has_arrived_is_read_before_the_server_closes(void)
 static void a_signal_ends_the_sleep_for_input_and_for_output(void)
 {
     struct pair reading = open_pair(SOCK_STREAM, 0);
-    struct pair writing = open_pair(SOCK_STREAM, 0);
     char *bytes = make_pattern(LONG);
 
     EXPECT(raise(SIGTERM) == 0);
     EXPECT_EQ(closing, 0); /* pending until the sleep */
     EXPECT_EQ(stream_read(reading.stream, MOST), STATUS_CLOSING);
+    stream_close(reading.stream);
     closing = 0;
+    struct pair writing = open_pair(SOCK_STREAM, 0);
     EXPECT(raise(SIGTERM) == 0);
     stream_put(writing.stream, bytes, LONG);
     EXPECT_EQ(stream_flush(writing.stream), STATUS_CLOSING);
-    stream_close(reading.stream);
     stream_close(writing.stream);
     free(bytes);
 }

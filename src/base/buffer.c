@@ -26,10 +26,14 @@ static bool grow(struct buffer *buffer, size_t needed)
         capacity = buffer->cap;
     }
 
-    char *bytes = realloc(buffer->bytes, capacity);
+    char *bytes = realloc(buffer->borrowed ? NULL : buffer->bytes, capacity);
     if (bytes == NULL) {
         return false;
     }
+    if (buffer->borrowed) {
+        memcpy(bytes, buffer->bytes, buffer->length);
+    }
+    buffer->borrowed = false;
     buffer->bytes = bytes;
     buffer->capacity = capacity;
     return true;
@@ -141,6 +145,8 @@ void buffer_clear(struct buffer *buffer)
 
 void buffer_free(struct buffer *buffer)
 {
-    free(buffer->bytes);
+    if (!buffer->borrowed) {
+        free(buffer->bytes);
+    }
     *buffer = BUFFER_WITH_CAP(buffer->cap);
 }

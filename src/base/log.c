@@ -23,7 +23,9 @@ static struct {
     const char *name;
     enum log_level most;
     bool to_syslog, to_journal;
-} sink = {.most = LOG_LEVEL_INFO};
+} sink;
+
+enum log_level log_most = LOG_LEVEL_INFO;
 
 static const struct {
     const char *word;
@@ -99,7 +101,7 @@ static void add_start(struct line *line, enum log_level level)
 void log_open(const char *name, enum log_level most, bool to_syslog)
 {
     sink.name = name;
-    sink.most = most;
+    log_most = most;
     sink.to_syslog = to_syslog;
     sink.to_journal = !to_syslog && is_read_by_journal();
     if (to_syslog) {
@@ -108,17 +110,15 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     }
 }
 
-__attribute__((format(printf, 2, 0))) static void log_arguments(enum log_level level, const char *format,
-                                                                va_list arguments)
+/* Apart, as its frame is a page of the stack, which a process that says nothing need not have. */
+__attribute__((noinline, format(printf, 2, 0))) static void
+log_arguments(enum log_level level, const char *format, va_list arguments)
 {
     struct line line = {.length = 0};
     /* As long as a line: where vsnprintf cuts it, perhaps inside a character, the line is full before. */
     char text[LINE_MAX_BYTES];
     int saved = errno;
 
-    if (level > sink.most) {
-        return;
-    }
     if (vsnprintf(text, sizeof text, format, arguments) < 0) {
         (void)snprintf(text, sizeof text, "a log line could not be formatted: %s", format);
     }
@@ -142,6 +142,9 @@ void log_line(enum log_level level, const char *format, ...)
 {
     va_list arguments;
 
+    if (level > log_most) {
+        return;
+    }
     va_start(arguments, format);
     log_arguments(level, format, arguments);
     va_end(arguments);

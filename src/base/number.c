@@ -25,25 +25,19 @@ bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *valu
     return true;
 }
 
-/* Two digits at a time, as a division takes longer than all else here. All of the room is copied, because a
- * copy of a length that is known takes no call. */
+/* Two digits at a time, as the next ones wait for the division. All of the room is copied, because a copy of
+ * a length that is known takes no call. */
 size_t number_print(uint64_t value, char out[static NUMBER_TEXT])
 {
-    static const char pairs[] =
-        "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-        "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-        "8081828384858687888990919293949596979899";
     char digits[2 * NUMBER_TEXT] = {0};
     size_t first = NUMBER_TEXT;
 
-    for (; value >= 100; value /= 100) {
-        first -= 2;
-        memcpy(digits + first, pairs + 2 * (value % 100), 2);
+    for (; value >= 10; value /= 100) {
+        unsigned pair = (unsigned)(value % 100);
+        digits[--first] = (char)('0' + pair % 10);
+        digits[--first] = (char)('0' + pair / 10);
     }
-    if (value >= 10) {
-        first -= 2;
-        memcpy(digits + first, pairs + 2 * value, 2);
-    } else {
+    if (value > 0 || first == NUMBER_TEXT) {
         digits[--first] = (char)('0' + value);
     }
     memcpy(out, digits + first, NUMBER_TEXT);

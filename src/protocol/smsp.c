@@ -307,10 +307,9 @@ static enum status serve(struct connection *connection)
         .why = BUFFER_WITH_CAP(WHY_MAX),
     };
     enum status status = STATUS_OK;
+    char room[REPLY_ROOM];
 
-    if (buffer_reserve(&smsp.reply, REPLY_ROOM) == NULL) {
-        return STATUS_NO_MEMORY;
-    }
+    buffer_borrow(&smsp.reply, room, sizeof room);
     stream_on_flush(smsp.stream, release_messages, smsp.store);
     while (status == STATUS_OK && !smsp.ends) {
         status = next(&smsp);

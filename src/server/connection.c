@@ -120,10 +120,6 @@ int connection_serve(struct store *store, const struct settings *settings,
     options.let_in = signals_open;
     peer_of(in, caller, &peer);
     struct stream *stream = stream_open(&options); /* it looks at descriptors as a sandbox does not allow */
-    if (stream == NULL) {
-        log_error("%s: turned away: %s", peer.name, status_text(STATUS_NO_MEMORY));
-        return EX_OSERR;
-    }
     if (sandbox != NULL) {
         if (descriptor_kind(out) == DESCRIPTOR_SOCKET) {
             descriptor_own(out, getpid());

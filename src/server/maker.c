@@ -13,6 +13,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#if __has_include(<sys/rseq.h>)
+#include <sys/rseq.h>
+#endif
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sysexits.h>
@@ -66,6 +69,9 @@ pid_t maker_fork(struct maker *maker)
 }
 
 /* In the new process: its connection, or the end of a spare that gets none. */
+/* Written to, so that the names lie where a process that was forked has its memory already. */
+static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
+
 static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
                  struct caller *caller)
 {
@@ -73,7 +79,7 @@ static int begin(int descriptor, const struct maker_order *order, const struct s
 
     *caller = order->caller;
     if (order->is_spare) {
-        (void)prctl(PR_SET_NAME, "shmaild: spare");
+        (void)prctl(PR_SET_NAME, spare_name);
     }
     sandbox_end_processes(sandbox);
     if (order->is_spare) {
@@ -83,7 +89,7 @@ static int begin(int descriptor, const struct maker_order *order, const struct s
         _exit(EX_OK);
     }
     sandbox_end_descriptors(sandbox);
-    (void)prctl(PR_SET_NAME, "shmaild: child");
+    (void)prctl(PR_SET_NAME, child_name);
     return connection;
 }
 
@@ -105,12 +111,23 @@ static void pause_with(int channel)
     }
 }
 
+/* The kernel tells each thread on which processor it runs, by writing to memory that the C library has given
+ * it: after a fork two pages are copied for a word that nobody reads here. */
+static void want_no_processor_number(void)
+{
+#ifdef RSEQ_SIG
+    (void)syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq),
+                  RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+#endif
+}
+
 int maker_run(struct maker *maker, const struct sandbox *sandbox, struct caller *caller)
 {
     struct complaint complaint = {0};
     struct maker_order order;
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
+    want_no_processor_number();
     sandbox_enter(sandbox, 2);
     sandbox_bound_memory(sandbox);
     sandbox_seal(sandbox);

@@ -16,15 +16,28 @@
 
 enum { PROXY_SECONDS = 5 }; /* for the whole header, which a proxy sends at once */
 
+/* The whole text where there is none. Not by strchr(3) and the like, which touch pages that each connection
+ * would pay for. */
+static const char *behind_colon(const char *text)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == ':') {
+            return at + 1;
+        }
+    }
+    return text;
+}
+
 static void set_address(const struct address *address, struct peer *peer)
 {
     char text[ADDRESS_TEXT_SIZE];
 
     address_print(address, text);
-    const char *colon = strchr(text, ':');
-    const char *name = colon != NULL ? colon + 1 : text; /* without "inet" */
-    size_t length = strnlen(name, PEER_MAX);
-    memcpy(peer->name, name, length);
+    const char *name = behind_colon(text); /* without "inet" */
+    size_t length = 0;
+    for (; length < PEER_MAX && name[length] != '\0'; length++) {
+        peer->name[length] = name[length];
+    }
     peer->name[length] = '\0';
     peer->source = source_of_address(address);
 }

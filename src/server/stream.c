@@ -38,6 +38,7 @@ enum {
 #define BUSY_LONG (NANOSECONDS_PER_SECOND / 20) /* time between sleeps after which signals are let in */
 
 struct stream {
+    bool is_open;
     struct stream_options options;
     enum descriptor_kind in_kind, out_kind;
     sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
@@ -46,7 +47,7 @@ struct stream {
     bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
     int recv_seconds;   /* SO_RCVTIMEO, where that is so */
 
-    char *input; /* [start, start + length) is what stream_data shows */
+    char *input; /* [start, start + length) is what stream_data shows; at first room */
     size_t start, length, capacity;
     bool more; /* the last read took all that there was room for */
     bool ended;
@@ -62,17 +63,37 @@ struct stream {
     int64_t closing_deadline; /* 0 until closing was seen */
     struct patience patience;
 
-    struct batch batch; /* the last member: it is large and needs no clearing */
+    /* What comes last is large and needs no clearing. */
+    struct batch batch;
+    char room[INPUT_START];
 };
+
+/* It lies where memory need not be asked for, which touches pages that each connection would pay for. */
+static struct stream only;
+
+static void give_first_room(struct stream *s)
+{
+    s->input = s->room;
+    s->capacity = INPUT_START;
+}
+
+static void drop_input(struct stream *s)
+{
+    if (s->input != s->room) {
+        free(s->input);
+    }
+}
 
 struct stream *stream_open(const struct stream_options *options)
 {
-    struct stream *s = malloc(sizeof *s);
+    struct stream *s = &only;
 
-    if (s == NULL) {
-        return NULL;
+    if (s->is_open) {
+        bug("a process opens a second stream");
     }
     memset(s, 0, offsetof(struct stream, batch));
+    s->is_open = true;
+    give_first_room(s);
     s->options = *options;
     s->in_kind = descriptor_kind(options->in);
     s->out_kind = options->out == options->in ? s->in_kind : descriptor_kind(options->out);
@@ -90,14 +111,11 @@ struct stream *stream_open(const struct stream_options *options)
 
 void stream_close(struct stream *s)
 {
-    if (s == NULL) {
-        return;
-    }
     if (s->signalled) {
         descriptor_unwatch(s->options.out);
     }
-    free(s->input);
-    free(s);
+    drop_input(s);
+    s->is_open = false;
 }
 
 void stream_hurry(struct stream *s, int seconds)
@@ -223,9 +241,8 @@ static bool make_room(struct stream *s, size_t most)
     if (s->length == 0) {
         s->start = 0;
         if (s->capacity > INPUT_KEPT) {
-            free(s->input);
-            s->input = NULL;
-            s->capacity = 0;
+            drop_input(s);
+            give_first_room(s);
         }
     }
     size_t tail = s->capacity - s->start - s->length;
@@ -240,9 +257,11 @@ static bool make_room(struct stream *s, size_t most)
     size_t limit = most > INPUT_START ? most : INPUT_START;
     if (s->capacity < limit) {
         size_t wanted = s->capacity > limit / 2 ? limit : 2 * s->capacity;
-        wanted = wanted > INPUT_START ? wanted : INPUT_START;
         move_to_front(s);
-        char *grown = realloc(s->input, wanted);
+        char *grown = realloc(s->input == s->room ? NULL : s->input, wanted);
+        if (grown != NULL && s->input == s->room) {
+            memcpy(grown, s->room, s->length);
+        }
         if (grown != NULL) {
             s->input = grown;
             s->capacity = wanted;

@@ -115,11 +115,13 @@ static void settle(struct store *store, struct slot *slot)
     message_sweep(store);
 }
 
-/* Cut to what there is room for. Not by printf, which touches pages that each connection would pay for. */
+/* Cut to what there is room for. Not by printf or strnlen(3), which touch pages that each connection would
+ * pay for. */
 static void set_text(char *field, size_t size, const char *text)
 {
-    size_t length = strnlen(text, size - 1);
-    memcpy(field, text, length);
+    size_t length = 0;
+    for (; length < size - 1 && text[length] != '\0'; length++)
+        field[length] = text[length];
     field[length] = '\0';
 }
 

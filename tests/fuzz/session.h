@@ -198,7 +198,7 @@ static inline size_t session_serve(const char *bytes, size_t length, size_t piec
                                     .stream = stream_open(&options),
                                     .settings = &session_settings,
                                     .peer = "fuzzer"};
-    EXPECT(connection.stream != NULL && store_attach(office.store, "fuzz") == STATUS_OK);
+    EXPECT(store_attach(office.store, "fuzz") == STATUS_OK);
     enum status status = protocol_serve(&connection);
     EXPECT(status == STATUS_OK || status == STATUS_HANGUP || status == STATUS_MALFORMED ||
            status == STATUS_TOO_LONG);
