@@ -30,7 +30,7 @@ static bool grow(struct buffer *buffer, size_t needed)
     if (bytes == NULL) {
         return false;
     }
-    if (buffer->borrowed) {
+    if (buffer->bytes != NULL && buffer->borrowed) {
         memcpy(bytes, buffer->bytes, buffer->length);
     }
     buffer->borrowed = false;
