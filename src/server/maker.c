@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
+#pragma weak __rseq_offset /* or the program would ask for the dynamic linker by its name */
 #endif
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -116,8 +117,10 @@ static void pause_with(int channel)
 static void want_no_processor_number(void)
 {
 #ifdef RSEQ_SIG
-    (void)syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq),
-                  RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+    if (&__rseq_offset != NULL) {
+        (void)syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset, sizeof(struct rseq),
+                      RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+    }
 #endif
 }
 
