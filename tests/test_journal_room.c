@@ -65,10 +65,12 @@ static pid_t start_waiter(void)
         uint32_t slot = slot_index(store, store->slot);
         EXPECT_EQ(write(ends[1], &slot, sizeof(slot)), sizeof(slot));
         int64_t start = clock_now();
+        store->unix_now = 1;
         struct answer answer = {.status = scene_send(store, "bob", "large", LARGE)};
         answer.nanoseconds = clock_now() - start;
         EXPECT_EQ(store->slot->settling, 0);
         EXPECT_EQ(store->room_deadline, 0);
+        EXPECT_EQ(store->unix_now, 0); /* what comes next comes later */
         draft_drop(store);
         store_detach(store);
         EXPECT_EQ(write(ends[1], &answer, sizeof(answer)), sizeof(answer));

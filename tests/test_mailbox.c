@@ -248,6 +248,12 @@ static void who_sends_on_gets_the_rest_of_a_page(void)
     store_detach(store);
     EXPECT_EQ(slot->run, 0);
     EXPECT_CLEAN(store);
+    EXPECT_EQ(store_attach(store, "again"), STATUS_OK);
+    for (size_t sent = 0; sent < 5; sent++) { /* it is not the one that has sent on */
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_EQ(mailbox_append(store, alice, &id), STATUS_OK);
+        EXPECT_EQ(store->drafts_alike, sent);
+    }
 }
 
 /* ---- the FIFO ---- */

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "mailbox_record.h"
 #include "message.h"
+#include "password.h"
 #include "post_office.h"
 #include "process.h"
 #include "transaction.h"
@@ -204,6 +205,20 @@ static void a_wait_takes_time(void)
     EXPECT(message.received > 1);
 }
 
+/* Of a process that was forked from one that has recovered the store, or that has hashed a password. */
+static void a_moment_is_over_when_time_has_passed(void)
+{
+    char hash[HASH_MAX + 1];
+    open_mailbox();
+    store->now = store->unix_now = 1;
+    store_detach(store);
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+    EXPECT_EQ(store->now + store->unix_now, 0);
+    store->now = store->unix_now = 1;
+    EXPECT_EQ(password_hash(store, "secret", 6, hash), STATUS_OK);
+    EXPECT_EQ(store->now + store->unix_now, 0);
+}
+
 static void signal_parent(void)
 {
     sleep_until_somebody_waits();
@@ -288,6 +303,7 @@ static const struct harness_test tests[] = {
     {"what is there is not waited for", what_is_there_is_not_waited_for},
     {"a deadline ends the wait", a_deadline_ends_the_wait},
     {"a wait takes time", a_wait_takes_time},
+    {"a moment is over when time has passed", a_moment_is_over_when_time_has_passed},
     {"an interrupt ends the wait", an_interrupt_ends_the_wait},
     {"a removed account ends the wait", a_removed_account_ends_the_wait},
     {"a deliverer that dies delays a waiter by a second", a_deliverer_that_dies_delays_a_waiter_by_a_second},

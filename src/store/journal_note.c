@@ -135,6 +135,7 @@ bool journal_await_room(struct store *store)
             (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
     }
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
+    moment_end(store);
     return load32(&journal->failure) != 0 || (waits && load32(&journal->roomless) == 0);
 }
 

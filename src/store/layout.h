@@ -242,7 +242,7 @@ struct header {
     uint32_t pages_used; /* pages ever handed out */
     uint32_t pages_free, pages_free_count;
     uint32_t roomy[CLASSES]; /* page number + 1: the first page of the class with room */
-    uint32_t scarce;         /* atomic: 1: there was no memory when some was wanted last */
+    uint32_t scarce;         /* atomic: 1: there was no memory when a page was wanted last */
 
     alignas(64) struct journal_segment journal;
 };

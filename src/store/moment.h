@@ -1,5 +1,6 @@
 /* moment.h: the time of a request, in whole seconds: one for all that are answered together, since to look at
- * a clock takes as long as a tenth of a COUNT. store_settle ends it. Private to src/store. */
+ * a clock takes as long as a tenth of a COUNT. store_settle ends it, and so does all that takes long: to wait
+ * for mail or for room in the journal, and to hash a password. Private to src/store. */
 #ifndef SHMAIL_MOMENT_H
 #define SHMAIL_MOMENT_H
 

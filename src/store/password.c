@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "lock.h"
+#include "moment.h"
 #include "transaction.h"
 
 #include <crypt.h>
@@ -60,6 +61,7 @@ static enum status hash_with(struct store *store, const char *password, size_t l
     uint64_t *token = take_token(store);
     const char *result = crypt_rn(phrase, setting, scratch, (int)sizeof(*scratch));
     give_token(store, token);
+    moment_end(store);
     enum status status = STATUS_SYSTEM;
     if (result && result[0] != '*' && strlen(result) <= HASH_MAX) {
         memcpy(hash, result, strlen(result) + 1);

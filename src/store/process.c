@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "lock.h"
 #include "message.h"
+#include "moment.h"
 #include "segment.h"
 #include "throttle_table.h"
 #include "transaction.h"
@@ -180,6 +181,9 @@ static enum status claim_by_map(struct store *store, const char *peer)
 enum status store_attach(struct store *store, const char *peer)
 {
     struct header *header = store->header;
+    /* Nothing of what this process was forked from, which may have recovered the store, goes on in it. */
+    moment_end(store);
+    store->draft_block = store->drafts_alike = 0;
     enum status status = claim_by_map(store, peer);
     /* The map only hints: those whom it calls taken may be dead. Theirs will do also where there is no memory
      * for a slot that nobody ever had. */

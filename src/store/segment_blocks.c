@@ -122,7 +122,7 @@ void segment_free_take(struct segment_blocks *blocks)
 {
     struct page_shape shape;
     for (uint32_t i = 0; i < blocks->store->header->slots_most; i++)
-        if (process_has_slot(blocks->store, i))
+        if (process_has_slot(blocks->store, i) && blocks->store->slots[i].life % 2)
             take_run(blocks, blocks->store->slots[i].run);
     for (uint32_t page = 0; page < blocks->store->pages_most; page++) {
         if (!shape_of(blocks, page, &shape))

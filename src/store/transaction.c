@@ -83,12 +83,20 @@ static void free_kept_instead(struct store *store, enum status *status)
     transaction_end(store, *status);
 }
 
+static enum status reserve_page(struct store *store, uint64_t offset)
+{
+    enum status status = segment_reserve(store, offset, 1);
+    uint32_t scarce = status == STATUS_FULL_SEGMENT;
+    if (load32(&store->header->scarce) != scarce)
+        __atomic_store_n(&store->header->scarce, scarce, __ATOMIC_RELEASE);
+    return status;
+}
+
 /* Without memory for one more page, what a class keeps has some. */
 static void reserve_wanted(struct store *store, enum status *status)
 {
     bool for_a_page = store->wanted >= segment_offset(store, store->pages);
-    *status = segment_reserve(store, store->wanted, 1);
-    __atomic_store_n(&store->header->scarce, *status == STATUS_FULL_SEGMENT, __ATOMIC_RELEASE);
+    *status = for_a_page ? reserve_page(store, store->wanted) : segment_reserve(store, store->wanted, 1);
     if (*status == STATUS_FULL_SEGMENT && for_a_page) {
         transaction_begin(store);
         free_kept_instead(store, status);
@@ -105,7 +113,7 @@ bool transaction_finish(struct store *store, enum status *status)
     /* By who took the page before, and none else: who finds no memory at the same time all ask for the same.
      */
     if (*status == STATUS_OK && store->next_page)
-        (void)segment_reserve(store, store->next_page, 1);
+        (void)reserve_page(store, store->next_page);
     if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
         return false;
     store->room_deadline = 0;
