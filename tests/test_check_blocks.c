@@ -69,6 +69,18 @@ static void damage_to_pages_is_found(void)
     }
 }
 
+/* Without a draft. */
+static void leave_a_run_alone(void)
+{
+    struct slot *slot = store->slot;
+    while (!slot->run)
+        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
+    transaction_begin(store);
+    block_free(store, slot->draft);
+    set32(store, &slot->draft, 0);
+    transaction_end(store, STATUS_OK);
+}
+
 static void damage_to_a_slot_is_found(void)
 {
     make_post_office();
@@ -91,16 +103,18 @@ static void damage_to_a_slot_is_found(void)
     EXPECT_CLEAN(store);
     draft_drop(store);
     message_release_all(store);
-    while (!slot->run)
-        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
-    transaction_begin(store);
-    block_free(store, slot->draft);
-    set32(store, &slot->draft, 0);
-    transaction_end(store, STATUS_OK);
+    leave_a_run_alone();
     EXPECT_CLEAN(store);
     slot->life -= 1;
     expect_found("a run of nobody");
     slot->life += 1;
+    draft_drop(store);
+    EXPECT_EQ(slot->run, 0);
+    EXPECT_CLEAN(store);
+    leave_a_run_alone();
+    store_detach(store);
+    EXPECT_EQ(slot->run, 0);
+    EXPECT_CLEAN(store);
 }
 
 /* ---- damage that leaves all counts true ---- */

@@ -482,6 +482,18 @@ static void who_comes_after_a_waiter_to_lead_is_not_woken_for_it(void)
     expect_recovery(0);
 }
 
+static void a_long_name_of_a_peer_is_cut(void)
+{
+    char name[PEER_MAX + 10];
+    open_post_office();
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    EXPECT_EQ(store_attach(store, name), STATUS_OK);
+    EXPECT_EQ(strlen(store->slot->peer), PEER_MAX);
+    store_detach(store);
+    expect_recovery(0);
+}
+
 static const struct harness_test tests[] = {
     {"a killed holder of the lock blocks nobody", a_killed_holder_blocks_nobody},
     {"a stopped holder of the lock is not robbed", a_stopped_holder_is_not_robbed},
@@ -505,6 +517,7 @@ static const struct harness_test tests[] = {
     {"who comes after a waiter to lead is not woken for it",
      who_comes_after_a_waiter_to_lead_is_not_woken_for_it},
     {"a full slot table is an answer", a_full_slot_table_is_an_answer},
+    {"a long name of a peer is cut", a_long_name_of_a_peer_is_cut},
 };
 
 HARNESS_MAIN(tests)

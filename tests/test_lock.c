@@ -122,11 +122,44 @@ static void allocate_after_a_free(void)
     (void)block_allocate(store, 100, &block);
 }
 
+static void take_a_run_after_a_free(void)
+{
+    block_t block = new_block(5000);
+    transaction_begin(store);
+    block_free(store, block);
+    (void)block_take_run(store, 100, &block);
+}
+
+static void free_a_block_as_a_run(void)
+{
+    block_t block = new_block(5000);
+    transaction_begin(store);
+    block_free_run(store, block);
+}
+
+/* Of a page whose blocks were all handed out, and not all are in use. */
+static void free_used_blocks_as_a_run(void)
+{
+    block_t blocks[PAGE / BLOCK_MAX];
+    for (size_t i = 0; i < PAGE / BLOCK_MAX; i++)
+        blocks[i] = new_block(BLOCK_MAX);
+    transaction_begin(store);
+    block_free(store, blocks[1]);
+    block_free_run(store, blocks[0]);
+}
+
 static void misuse_aborts_and_harms_nobody_else(void)
 {
-    static void (*const misuses[])(void) = {
-        take_twice,        release_without_it,         write_too_much,       free_what_lies_before_the_arena,
-        free_what_is_free, free_the_middle_of_a_block, allocate_after_a_free};
+    static void (*const misuses[])(void) = {take_twice,
+                                            release_without_it,
+                                            write_too_much,
+                                            free_what_lies_before_the_arena,
+                                            free_what_is_free,
+                                            free_the_middle_of_a_block,
+                                            allocate_after_a_free,
+                                            take_a_run_after_a_free,
+                                            free_a_block_as_a_run,
+                                            free_used_blocks_as_a_run};
     message_id id = 0;
     open_post_office(8);
     for (size_t i = 0; i < sizeof(misuses) / sizeof(misuses[0]); i++) {

@@ -204,9 +204,9 @@ bool draft_drop_step(struct store *store, struct slot *slot)
     }
     if (block != get32(store, &slot->draft))
         set32(store, &slot->draft, block);
-    if (block || !transaction_has_room(store, 24))
+    if (block)
         return false;
-    if (slot->run) {
+    if (slot->run) { /* beside no more than DRAFTS_AHEAD blocks, so there is room for it */
         block_free_run(store, slot->run);
         set32(store, &slot->run, 0);
     }
