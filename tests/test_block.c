@@ -363,11 +363,11 @@ static void the_next_page_has_memory_before_it_is_wanted(void)
     for (uint32_t i = 0; i <= PER_PAGE; i++) {
         EXPECT(segment_has(store, store->arena) == (i > 0));
         EXPECT(segment_has(store, store->arena + PAGE) == (i > 0));
-        EXPECT(!segment_has(store, store->arena + 2 * PAGE));
+        EXPECT(!segment_has(store, store->arena + (uint64_t)2 * PAGE));
         store->header->scarce = i > 0;
         EXPECT_EQ(hold(&held[i], BLOCK_MAX, i), STATUS_OK);
     }
-    EXPECT(segment_has(store, store->arena + 2 * PAGE));
+    EXPECT(segment_has(store, store->arena + (uint64_t)2 * PAGE));
     EXPECT_EQ(store->header->scarce, 0);
     EXPECT_EQ(store->header->pages_used, 2);
     expect_sound(held, PER_PAGE + 1);
