@@ -244,8 +244,7 @@ static void a_run_that_goes_back_whole_leaves_no_page(void)
     }
 }
 
-/* What was freed comes first, and the last pages are for everybody. */
-static void a_run_is_not_for_everybody_at_all_times(void)
+static void what_was_freed_comes_before_a_run(void)
 {
     struct held held[2];
     open_with_pages(20);
@@ -258,7 +257,11 @@ static void a_run_is_not_for_everybody_at_all_times(void)
     give_run_back();
     store->header->scarce = 1;
     EXPECT(!take_run(1000));
-    store->header->scarce = 0;
+}
+
+static void the_last_page_is_for_everybody(void)
+{
+    struct held held[2];
     open_with_pages(3);
     for (uint32_t i = 0; i < 2; i++) {
         EXPECT(take_run(1000));
@@ -411,7 +414,8 @@ static const struct harness_test tests[] = {
     {"random blocks never overlap", random_blocks_never_overlap},
     {"a run is the rest of a page", a_run_is_the_rest_of_a_page},
     {"a run that goes back whole leaves no page", a_run_that_goes_back_whole_leaves_no_page},
-    {"a run is not for everybody at all times", a_run_is_not_for_everybody_at_all_times},
+    {"what was freed comes before a run", what_was_freed_comes_before_a_run},
+    {"the last page is for everybody", the_last_page_is_for_everybody},
     {"a dropped transaction takes and frees nothing", a_dropped_transaction_takes_and_frees_nothing},
     {"pages return and serve other sizes", pages_return_and_serve_other_sizes},
     {"a block that comes and goes moves no page", a_block_that_comes_and_goes_moves_no_page},
