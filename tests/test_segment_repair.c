@@ -375,29 +375,51 @@ static void a_committed_transaction_is_completed(void)
     EXPECT_EQ(put(mended, "bob", 90, 0), 502); /* 501 was tried out */
 }
 
-/* Whatever was in that memory before. */
-static void what_is_kept_for_drafts_is_nobodys_mail(void)
+/* Damages a count, so that there is something to repair, and writes a message where a dead process keeps room
+ * for its drafts. */
+static void write_where_drafts_would_come(const char *text)
 {
     static const uint64_t wrong = 99;
-    static const char stale[sizeof(draft)] = "was mail";
     char path[128];
-    make_wreck(false);
-    const struct slot *slot = dead_slot();
-    EXPECT(slot->run);
-    const struct message_record *block = at(store, slot->run);
+    const struct message_record *block = at(store, dead_slot()->run);
     const struct message_record message = {.id = 400,
                                            .owner = (uint32_t)(record_of("alice") - store->accounts),
-                                           .body_length = sizeof(stale) - 1,
+                                           .body_length = (uint32_t)strlen(text),
                                            .shape = message_shape(MESSAGE_LISTED, 3, 0)};
+    EXPECT(dead_slot()->run && strlen(text) == strlen(draft));
     write_object(&record_of("alice")->count, &wrong, sizeof(wrong));
     object_path(path, "");
     write_at(path, offset_of(block), &message, sizeof(message));
     write_at(path, offset_of(block->text), "bob", 3);
-    write_at(path, offset_of(block->text + 3), stale, sizeof(stale) - 1);
+    write_at(path, offset_of(block->text + 3), text, strlen(text));
+}
+
+/* Whatever was in that memory before. */
+static void what_is_kept_for_drafts_is_nobodys_mail(void)
+{
+    make_wreck(false);
+    write_where_drafts_would_come("was mail");
     repair();
     expect_served(true);
-    EXPECT(!is_exported(&exports, stale, sizeof(stale) - 1));
+    EXPECT(!is_exported(&exports, "was mail", 8));
     EXPECT_EQ(expect_accounted_for(true), 0);
+}
+
+/* Only who is there keeps something: else a scribble over a free slot could hide what nothing refers to. */
+static void a_free_slot_keeps_nothing(void)
+{
+    static const block_t none = 0;
+    char path[128];
+    make_wreck(false);
+    const struct slot *slot = dead_slot(), *other = slot == store->slots ? slot + 1 : slot - 1;
+    EXPECT(process_has_slot(store, slot_index(store, other)) && other->life % 2 == 0);
+    write_where_drafts_would_come("is mail!");
+    object_path(path, "");
+    write_at(path, offset_of(&slot->run), &none, sizeof(none));
+    write_at(path, offset_of(&other->run), &slot->run, sizeof(slot->run));
+    repair();
+    expect_served(true);
+    EXPECT(is_exported(&exports, "is mail!", 8));
 }
 
 static const struct harness_test tests[] = {
@@ -407,6 +429,7 @@ static const struct harness_test tests[] = {
     {"a repair is refused while a process is attached", who_is_attached_is_not_disturbed},
     {"a segment whose journal has gone on without it is refused", a_segment_that_is_out_of_date_is_refused},
     {"what is kept for drafts is nobody's mail", what_is_kept_for_drafts_is_nobodys_mail},
+    {"a free slot keeps nothing", a_free_slot_keeps_nothing},
     {"what a dead process had committed is completed first", a_committed_transaction_is_completed},
 };
 

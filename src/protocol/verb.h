@@ -44,7 +44,7 @@ enum argument {
 enum { VERB_ARGUMENTS_MAX = 4 };
 
 struct verb {
-    char name[12]; /* two rows of one name, one behind the other, are two shapes of one verb */
+    char name[12]; /* with its NUL; two rows of one name, one behind the other, are two shapes of one verb */
     size_t name_length;
     enum argument arguments[VERB_ARGUMENTS_MAX];
     unsigned flags;                    /* the protocol's own */

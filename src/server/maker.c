@@ -69,10 +69,10 @@ pid_t maker_fork(struct maker *maker)
     return pid;
 }
 
-/* In the new process: its connection, or the end of a spare that gets none. */
 /* Written to, so that the names lie where a process that was forked has its memory already. */
 static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
 
+/* In the new process: its connection, or the end of a spare that gets none. */
 static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
                  struct caller *caller)
 {
