@@ -65,6 +65,10 @@ struct store_descriptors store_descriptors(const struct store *);
 /* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
 enum status store_serve(struct store *);
 
+/* Puts one huge page (huge.h) behind the tables that every process touches as it attaches, which takes up to
+ * 2 MiB of memory. While others work; for who has nothing urgent to do. */
+void store_gather(struct store *);
+
 /* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
  * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
 enum status store_attach(struct store *, const char *peer);

@@ -75,6 +75,7 @@ static int want_maker(struct parent *p, struct caller *caller)
     pid_t pid = maker_fork(&p->maker);
     if (pid == 0) {
         close_all(p);
+        store_gather(p->store);
         return maker_run(&p->maker, p->sandbox, caller);
     }
     if (pid < 0) {

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "crc32c.h"
+#include "huge.h"
 #include "journal.h"
 #include "throttle_table.h"
 
@@ -141,6 +142,12 @@ void segment_give_back(struct store *store, uint64_t offset, uint64_t length)
             __atomic_fetch_and(&store->reserved[unit / 64], ~(UINT64_C(1) << (unit % 64)), __ATOMIC_RELEASE);
 }
 
+void store_gather(struct store *store)
+{
+    if (store->arena >= HUGE_BYTES) /* a huge page gives nothing back */
+        (void)huge_gather(store->base, HUGE_BYTES);
+}
+
 /* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
 static bool creation_lock(int fd, short type)
 {
@@ -184,7 +191,7 @@ static void sizes_from_options(struct header *sizes, const struct store_options 
 
 static enum status map(struct store *store, uint64_t bytes, char *why, size_t why_size)
 {
-    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, store->fd, 0);
+    void *base = huge_map(bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE, store->fd);
     if (base == MAP_FAILED) {
         snprintf(why, why_size, "cannot map %llu bytes of address space: %s; a smaller --segment-size may do",
                  (unsigned long long)bytes, strerror(errno));

@@ -1,0 +1,36 @@
+/* huge.c: an address for a mapping that suits huge pages, and the call that makes them. */
+#include "huge.h"
+
+#include <stdint.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* glibc 2.37 has it */
+#endif
+
+void *huge_map(size_t length, int protection, int flags, int file)
+{
+    /* More than enough is taken and its ends are given back, as nobody else may take what lies between. */
+    char *taken =
+        mmap(NULL, length + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    if (taken == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    size_t before = -(uintptr_t)taken % HUGE_BYTES;
+    void *mapped = mmap(taken + before, length, protection, MAP_SHARED | MAP_FIXED | flags, file, 0);
+    if (mapped == MAP_FAILED) {
+        before = length + HUGE_BYTES; /* all of it */
+    } else {
+        (void)munmap(taken + before + length, HUGE_BYTES - before);
+    }
+    if (before > 0) {
+        (void)munmap(taken, before);
+    }
+    return mapped;
+}
+
+bool huge_gather(void *start, size_t length)
+{
+    return madvise(start, length, MADV_COLLAPSE) == 0;
+}

@@ -1,0 +1,115 @@
+/* test_huge.c: huge pages: where a mapping begins, what becomes one page, and what is refused. */
+#include "layout.h"
+#include "mapping.h"
+#include "post_office.h"
+
+#include <errno.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+enum { LENGTH = HUGE_BYTES + 3 * 4096 };
+
+static void a_mapping_begins_where_a_huge_page_may(void)
+{
+    int file = memory_file(LENGTH);
+    for (size_t i = 0; i < 8; i++) {
+        size_t before = mapped_bytes();
+        char *memory = huge_map(LENGTH, PROT_READ | PROT_WRITE, 0, file);
+        EXPECT(memory != MAP_FAILED);
+        EXPECT_EQ((uintptr_t)memory % HUGE_BYTES, 0);
+        EXPECT_EQ(mapped_bytes() - before, LENGTH);
+        EXPECT_EQ(memory[LENGTH - 1], (char)i);
+        memory[LENGTH - 1]++;
+        EXPECT(mmap(NULL, 4096 * (i + 1), PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+    }
+}
+
+static void what_cannot_be_mapped_leaves_nothing_behind(void)
+{
+    size_t before = mapped_bytes();
+    EXPECT(huge_map(LENGTH, PROT_READ, 0, -1) == MAP_FAILED);
+    EXPECT_EQ(errno, EBADF);
+    EXPECT(huge_map((size_t)1 << 60, PROT_READ, 0, memory_file(LENGTH)) == MAP_FAILED);
+    EXPECT_EQ(errno, ENOMEM);
+    EXPECT_EQ(mapped_bytes(), before);
+}
+
+static void pages_become_one_and_keep_what_is_in_them(void)
+{
+    want_huge_pages();
+    int file = memory_file(HUGE_BYTES);
+    char *memory = huge_map(HUGE_BYTES, PROT_READ | PROT_WRITE, 0, file);
+    memory[5] = 'a';
+    memory[HUGE_BYTES - 1] = 'z';
+    EXPECT_EQ(mapping_at(memory).huge, 0);
+    EXPECT(huge_gather(memory, HUGE_BYTES));
+    EXPECT(memory[5] == 'a' && memory[HUGE_BYTES - 1] == 'z' && memory[HUGE_BYTES / 2] == 0);
+    EXPECT_EQ(mapping_at(memory).huge, HUGE_BYTES);
+}
+
+static void what_is_refused_stays_as_it_was(void)
+{
+    char *memory = huge_map(HUGE_BYTES, PROT_READ | PROT_WRITE, 0, memory_file(HUGE_BYTES));
+    memory[5] = 'a';
+    EXPECT_EQ(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0), 0);
+    EXPECT(!huge_gather(memory, HUGE_BYTES));
+    EXPECT_EQ(memory[5], 'a');
+    EXPECT_EQ(mapping_at(memory).huge, 0);
+}
+
+/* ---- a post office ---- */
+
+enum { LETTERS = 3000, SENDERS = 2 };
+
+static void send_letters(struct store *store, account_t to)
+{
+    message_id id;
+    EXPECT_EQ(store_attach(store, "sender"), STATUS_OK);
+    for (size_t i = 0; i < LETTERS; i++)
+        EXPECT_EQ(deliver(store, to, "alice", "", "short", 5, &id), STATUS_OK);
+    store_detach(store);
+    _exit(0);
+}
+
+static void the_tables_become_one_page_while_others_work(void)
+{
+    want_huge_pages();
+    struct store *store = private_store();
+    account_t bob = new_account(store, "bob");
+    for (size_t i = 0; i < SENDERS; i++)
+        if (fork() == 0)
+            send_letters(store, bob);
+    int status;
+    pid_t ended;
+    size_t senders = SENDERS;
+    while ((ended = waitpid(-1, &status, WNOHANG)) >= 0 && senders > 0) {
+        senders -= ended > 0;
+        EXPECT(ended == 0 || status == 0);
+        store_gather(store);
+    }
+    EXPECT_EQ(mailbox_count(store, bob), SENDERS * LETTERS);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(mapping_at(store->base).huge, HUGE_BYTES);
+}
+
+/* Pages of the arena are given back, which one huge page cannot. */
+static void a_small_post_office_stays_in_small_pages(void)
+{
+    struct store *store = attached_store(
+        &(struct store_options){.crypt_cost = 1, .accounts = 10, .slots = 4, .segment_bytes = 64 << 20});
+    EXPECT(store->arena < HUGE_BYTES);
+    store_gather(store);
+    EXPECT_EQ(mapping_at(store->base).huge, 0);
+}
+
+static const struct harness_test tests[] = {
+    {"a mapping begins where a huge page may", a_mapping_begins_where_a_huge_page_may},
+    {"what cannot be mapped leaves nothing behind", what_cannot_be_mapped_leaves_nothing_behind},
+    {"pages become one, and keep what is in them", pages_become_one_and_keep_what_is_in_them},
+    {"what is refused stays as it was", what_is_refused_stays_as_it_was},
+    {"a post office's tables become one page while others work",
+     the_tables_become_one_page_while_others_work},
+    {"a small post office stays in small pages", a_small_post_office_stays_in_small_pages},
+};
+
+HARNESS_MAIN(tests)
