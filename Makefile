@@ -80,10 +80,12 @@ $(BUILD)/shmailctl: $(CTL) $(STORE) $(BASE)
 $(BUILD)/shmail:    $(CLIENT) $(BASE)
 $(BUILD)/shmail-bench: $(BENCH) $(BASE)
 $(BUILD)/shmaild $(BUILD)/shmailctl $(TESTS) $(TOOLS): crypt = -lcrypt
+# So that its code and constants can lie in huge pages (src/server/text.h).
+$(if $(STATIC),$(BUILD)/shmaild) $(BUILD)/tests/test_text: aligned = -Wl,-z,max-page-size=2097152
 
 $(BIN) $(SBIN): $(BUILD)/sources
 	@echo '  LINK  $@'
-	$(Q)$(LINK_ALL) -o $@ $(filter %.o,$^) $(crypt)
+	$(Q)$(LINK_ALL) $(aligned) -o $@ $(filter %.o,$^) $(crypt)
 
 $(BUILD)/libshmail.a: $(filter-out %/main.o,$(SERVER) $(PROTOCOL) $(STORE) $(BASE))
 $(BUILD)/libclient.a: $(filter-out %/main.o,$(CLIENT))
@@ -97,7 +99,7 @@ $(TESTS) $(TOOLS): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(BUILD)/obj/tests/h
                    $(BUILD)/libbench.a $(BUILD)/libclient.a $(BUILD)/libshmail.a
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
-	$(Q)$(LINK_EACH) -o $@ $^ $(crypt)
+	$(Q)$(LINK_EACH) $(aligned) -o $@ $^ $(crypt)
 
 # It stops at every instruction, which are to be those that the programs have.
 $(BUILD)/tests/test_steps: LINK_EACH = $(LINK_ALL)

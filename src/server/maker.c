@@ -7,6 +7,7 @@
 #include "log.h"
 #include "pass.h"
 #include "spare.h"
+#include "text.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -131,6 +132,7 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, struct caller 
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
     want_no_processor_number();
+    text_gather();
     sandbox_enter(sandbox, 2);
     sandbox_bound_memory(sandbox);
     sandbox_seal(sandbox);
