@@ -60,6 +60,46 @@ static void copied_and_referred_bytes_keep_their_order(void)
     free(bytes);
 }
 
+/* Messages that have come: of the pattern from *place on. */
+static size_t count_messages(int peer, size_t *place)
+{
+    static char message[256 << 10];
+    size_t count = 0;
+    ssize_t got;
+
+    while ((got = recv(peer, message, sizeof message, MSG_DONTWAIT)) > 0) {
+        for (ssize_t i = 0; i < got; i++) {
+            EXPECT_EQ(message[i], pattern((*place)++));
+        }
+        count++;
+    }
+    return count;
+}
+
+/* A batch begins small, so that it touches little memory, and is large from the first that has left. */
+static void runs_and_copies_by_hundreds_leave_together(void)
+{
+    enum { RUNS = 250, RUN = 300, COPIES = 600, COPY = 100 };
+    struct pair pair = open_pair(SOCK_SEQPACKET, 0);
+    char *bytes = make_pattern(RUNS * RUN + COPIES * COPY);
+    size_t place = 0, heard = 0;
+
+    EXPECT(setsockopt(pair.own, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)) == 0);
+    for (size_t i = 0; i < RUNS; i++, place += RUN) {
+        stream_refer(pair.stream, bytes + place, RUN);
+    }
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+    EXPECT_EQ(count_messages(pair.peer, &heard), 1);
+    for (size_t i = 0; i < COPIES; i++, place += COPY) {
+        stream_put(pair.stream, bytes + place, COPY);
+    }
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+    EXPECT_EQ(count_messages(pair.peer, &heard), 1);
+    EXPECT_EQ(heard, place);
+    stream_close(pair.stream);
+    free(bytes);
+}
+
 static void a_socket_that_takes_little_at_once_gets_everything(void)
 {
     struct pair pair = open_pair(SOCK_STREAM, 0);
@@ -196,6 +236,7 @@ static void what_is_referred_to_is_needed_until_the_flush_and_no_longer(void)
 static const struct harness_test tests[] = {
     {"replies leave together when the input is used up", replies_leave_together_when_the_input_is_used_up},
     {"copied and referred bytes keep their order", copied_and_referred_bytes_keep_their_order},
+    {"runs and copies by hundreds leave together", runs_and_copies_by_hundreds_leave_together},
     {"a socket that takes little at once gets everything",
      a_socket_that_takes_little_at_once_gets_everything},
     {"pipes carry both ways and keep their flags", pipes_carry_both_ways_and_keep_their_flags},

@@ -8,8 +8,20 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static struct iovec *runs_of(struct batch *batch)
+{
+    return batch->room == BATCH_FEW ? batch->few : batch->many;
+}
+
+void batch_open(struct batch *batch)
+{
+    batch_clear(batch);
+    batch->copied = BATCH_BYTES - BATCH_LITTLE;
+}
+
 void batch_clear(struct batch *batch)
 {
+    batch->room = BATCH_FEW;
     batch->first = 0;
     batch->count = 0;
     batch->copied = 0;
@@ -25,7 +37,11 @@ bool batch_refer(struct batch *batch, const void *bytes, size_t length)
     if (batch->count == BATCH_RUNS) {
         return false;
     }
-    batch->runs[batch->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    if (batch->count == batch->room) {
+        memcpy(batch->many, batch->few, sizeof batch->few);
+        batch->room = BATCH_RUNS;
+    }
+    runs_of(batch)[batch->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
     return true;
 }
 
@@ -36,7 +52,7 @@ bool batch_copy(struct batch *batch, const void *bytes, size_t length)
     if (length > BATCH_BYTES - batch->copied) {
         return false;
     }
-    struct iovec *last = batch->count > 0 ? &batch->runs[batch->count - 1] : NULL;
+    struct iovec *last = batch->count > 0 ? &runs_of(batch)[batch->count - 1] : NULL;
     if (last != NULL && (char *)last->iov_base + last->iov_len == place) {
         last->iov_len += length;
     } else if (!batch_refer(batch, place, length)) {
@@ -49,12 +65,14 @@ bool batch_copy(struct batch *batch, const void *bytes, size_t length)
 
 static void drop(struct batch *batch, size_t sent)
 {
-    while (!batch_is_empty(batch) && sent >= batch->runs[batch->first].iov_len) {
-        sent -= batch->runs[batch->first].iov_len;
+    const struct iovec *runs = runs_of(batch);
+
+    while (!batch_is_empty(batch) && sent >= runs[batch->first].iov_len) {
+        sent -= runs[batch->first].iov_len;
         batch->first++;
     }
     if (sent > 0) {
-        struct iovec *run = &batch->runs[batch->first];
+        struct iovec *run = &runs_of(batch)[batch->first];
         run->iov_base = (char *)run->iov_base + sent;
         run->iov_len -= sent;
     }
@@ -62,7 +80,7 @@ static void drop(struct batch *batch, size_t sent)
 
 ssize_t batch_send(struct batch *batch, int descriptor, enum descriptor_kind kind)
 {
-    struct iovec *runs = batch->runs + batch->first;
+    struct iovec *runs = runs_of(batch) + batch->first;
     size_t count = batch->count - batch->first;
     ssize_t sent;
 

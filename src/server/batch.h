@@ -15,15 +15,21 @@
 enum {
     BATCH_BYTES = 64 << 10, /* copied bytes in one batch */
     BATCH_RUNS = 256,       /* IOV_MAX is 1024 */
+    BATCH_FEW = 16,         /* runs, and */
+    BATCH_LITTLE = 1 << 10, /* copied bytes, that touch no other page than the fields between them */
 };
 
 struct batch {
-    struct iovec runs[BATCH_RUNS];
-    size_t first, count; /* runs[first..count) are not sent */
-    size_t copied;
+    struct iovec many[BATCH_RUNS];
     char bytes[BATCH_BYTES];
+    size_t room;         /* for runs: BATCH_FEW, and as soon as those are full BATCH_RUNS, which are many */
+    size_t first, count; /* of them, [first..count) are not sent */
+    size_t copied;       /* so far bytes is used up */
+    struct iovec few[BATCH_FEW];
 };
 
+/* An empty batch, which takes BATCH_LITTLE copied bytes; after batch_clear it takes them all. */
+void batch_open(struct batch *);
 void batch_clear(struct batch *);
 bool batch_is_empty(const struct batch *);
 

@@ -37,8 +37,15 @@ enum {
 
 #define BUSY_LONG (NANOSECONDS_PER_SECOND / 20) /* time between sleeps after which signals are let in */
 
+enum { PAGE = 4096 };
+
 struct stream {
+    /* What a short connection writes to lies in one page: the end of the batch, the fields, and the beginning
+     * of the room. */
+    _Alignas(PAGE) char unused[BATCH_LITTLE];
+    struct batch batch;
     bool is_open;
+
     struct stream_options options;
     enum descriptor_kind in_kind, out_kind;
     sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
@@ -63,8 +70,6 @@ struct stream {
     int64_t closing_deadline; /* 0 until closing was seen */
     struct patience patience;
 
-    /* What comes last is large and needs no clearing. */
-    struct batch batch;
     char room[INPUT_START];
 };
 
@@ -88,11 +93,10 @@ struct stream *stream_open(const struct stream_options *options)
 {
     struct stream *s = &only;
 
-    if (s->is_open) {
+    if (__atomic_exchange_n(&s->is_open, true, __ATOMIC_RELAXED)) { /* a look that writes is one fault less */
         bug("a process opens a second stream");
     }
-    memset(s, 0, offsetof(struct stream, batch));
-    s->is_open = true;
+    memset(&s->options, 0, offsetof(struct stream, room) - offsetof(struct stream, options));
     give_first_room(s);
     s->options = *options;
     s->in_kind = descriptor_kind(options->in);
@@ -105,7 +109,7 @@ struct stream *stream_open(const struct stream_options *options)
         .session_deadline =
             options->session_seconds > 0 ? deadline_after_seconds(options->session_seconds) : DEADLINE_NEVER,
     };
-    batch_clear(&s->batch);
+    batch_open(&s->batch);
     return s;
 }
 
@@ -372,7 +376,10 @@ static void send_all(struct stream *s)
 {
     bool ready = s->out_kind != DESCRIPTOR_OTHER;
 
-    if (s->settle != NULL && s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
+    if (batch_is_empty(&s->batch)) {
+        return;
+    }
+    if (s->settle != NULL && s->failure == STATUS_OK) {
         s->failure = s->settle(s->settle_context);
     }
     while (s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
