@@ -83,23 +83,16 @@ static void hear(struct children *children, struct child *child)
     }
 }
 
-void children_hear_all(struct children *children)
+void children_hear(struct children *children)
 {
     for (size_t i = 0; i < children->count && children->handed > 0; i++) {
         hear(children, &children->list[i]);
     }
 }
 
-size_t children_poll(const struct children *children, struct pollfd polls[static CHILDREN_HANDED_MAX])
+bool children_are_handed(const struct children *children)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < children->count && count < children->handed; i++) {
-        if (children->list[i].connection >= 0) {
-            polls[count++] = (struct pollfd){.fd = children->list[i].channel, .events = POLLIN};
-        }
-    }
-    return count;
+    return children->handed > 0;
 }
 
 bool children_remove(struct children *children, pid_t pid, struct child *removed)

@@ -9,7 +9,6 @@
 #include "peer.h"
 #include "source.h"
 
-#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -62,10 +61,10 @@ size_t children_of(const struct children *, const struct source *);
 /* Gives the connection to an idle spare. False: there is none, or too many others are slow to take theirs. */
 bool children_hand_over(struct children *, int connection, const struct caller *, const struct source *);
 
-/* Spares that were given a connection are listened to until they have said that they have it; then their
- * channels are closed. Returns how many are to be polled. */
-size_t children_poll(const struct children *, struct pollfd polls[static CHILDREN_HANDED_MAX]);
-void children_hear_all(struct children *);
+/* Spares that were given a connection, and have not yet said that they have it. Who says so serves, and its
+ * channel is closed; nobody waits for that. */
+bool children_are_handed(const struct children *);
+void children_hear(struct children *);
 
 /* Spares that wait, or will. */
 size_t children_idle(const struct children *);

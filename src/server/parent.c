@@ -44,7 +44,7 @@ struct parent {
     bool quiet;         /* nothing has come for a while */
     struct pause pause; /* nothing is accepted, and nobody made who serves */
     struct complaint resource_complaint, full_complaint, share_complaint;
-    struct pollfd polls[LISTENERS_MAX + CHILDREN_HANDED_MAX];
+    struct pollfd polls[LISTENERS_MAX];
 };
 
 /* Something has run out: says so, and lets some time pass. */
@@ -180,13 +180,14 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps)
     return naps && clock_now() + QUIET < end ? clock_now() + QUIET : end;
 }
 
-/* Sleeps until a listener is ready, a spare speaks, a signal comes or the pause is over. Returns how many
- * listeners were asked. */
+/* Sleeps until a listener is ready, a signal comes or the pause is over. Returns how many listeners were
+ * asked. */
 static size_t sleep_for_work(struct parent *p)
 {
     bool accepts = !p->pause.lasts && p->waiting_count == 0 && !is_full(p);
     bool retries = !p->pause.lasts && p->waiting_count > 0 && !is_full(p);
-    bool hears = p->maker.ordered != p->maker.heard; /* it says nothing itself */
+    bool hears = p->maker.ordered != p->maker.heard || /* it says nothing itself */
+                 children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
     bool fills = children_idle(&p->children) < spares_wanted(p);
     bool naps = !p->pause.lasts && !retries && (hears || fills);
     size_t count = accepts ? p->listeners->count : 0;
@@ -195,20 +196,16 @@ static size_t sleep_for_work(struct parent *p)
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
     }
-    size_t polled = count + children_poll(&p->children, p->polls + count);
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, polled, &left, signals_sleep_mask());
+    int ready = ppoll(p->polls, count, &left, signals_sleep_mask());
     p->quiet = ready == 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
     }
     if (ready > 0) {
         signals_let_in();
-    }
-    if (ready > 0 && polled > count) {
-        children_hear_all(&p->children);
     }
     return ready > 0 ? count : 0;
 }
@@ -414,6 +411,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             log_info("HUP: nothing to read again");
         }
         hear_maker(&parent);
+        children_hear(&parent.children);
         if (signals_take_child()) {
             reap(&parent);
         }
