@@ -1,9 +1,11 @@
-/* limit_answer.c: what a process for each request can reach at most: limit_answer fork | same | segment.
+/* limit_answer.c: what a process for each request can reach at most: limit_answer fork | same | segment |
+ * ahead.
  *
  * A child sends the one line that it has read back, and exits. Linked statically, as a fork costs by the
  * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs; with
  * "segment" a child also writes to memory that all share, in as many places as a request of a mail store
- * must: its header, the process's slot, a name, an account, a session and the tables between. */
+ * must: its header, the process's slot, a name, an account, a session and the tables between. "ahead" is
+ * the same with children that are forked before the connection comes, which is passed to them. */
 #include "limit_program.h"
 
 #include <signal.h>
@@ -11,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLACES = 8 };
+enum { PLACES = 8, AHEAD = 8 };
 static const size_t places[PLACES] = {
     0,       1 << 16,  3 << 18,   1 << 20,    /* bytes; each on a page of its own, */
     9 << 20, 11 << 20, 133 << 20, 218 << 20}; /* far apart as tables are */
@@ -44,24 +46,97 @@ static void answer(int connection)
     (void)send(connection, line, got, MSG_NOSIGNAL);
 }
 
+static void touch(char *segment)
+{
+    for (size_t i = 0; i < PLACES; i++)
+        ++*(volatile char *)(segment + places[i]);
+}
+
+/* A message of one byte that carries the connection: to a child, or in it. */
+static void pass(int channel, int connection)
+{
+    char byte = 0;
+    struct iovec run = {&byte, 1};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr message = {
+        .msg_iov = &run, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    memcpy(CMSG_DATA(&control.header), &connection, sizeof(connection));
+    if (sendmsg(channel, &message, MSG_NOSIGNAL) != 1)
+        fail("sendmsg");
+}
+
+static int take(int channel)
+{
+    char byte;
+    int connection;
+    struct iovec run = {&byte, 1};
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &run, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    if (recvmsg(channel, &message, 0) != 1 || message.msg_controllen < CMSG_LEN(sizeof(int)))
+        _exit(0); /* the parent has ended */
+    memcpy(&connection, CMSG_DATA(&control.header), sizeof(connection));
+    return connection;
+}
+
+/* What can be done before the connection comes is; half of them at a time. */
+static void answer_ahead(int listener, char *segment)
+{
+    int channels[AHEAD];
+    for (int idle = 0;;) {
+        for (; idle < AHEAD; idle++) {
+            int ends[2];
+            if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+                fail("socketpair");
+            pid_t child = fork();
+            if (child < 0)
+                fail("fork");
+            if (child == 0) {
+                close(ends[0]);
+                touch(segment);
+                answer(take(ends[1]));
+                _exit(0);
+            }
+            close(ends[1]);
+            channels[idle] = ends[0];
+        }
+        for (; idle > AHEAD / 2; idle--) {
+            int connection = accept_connection(listener);
+            pass(channels[idle - 1], connection);
+            close(channels[idle - 1]);
+            close(connection);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 2 ||
-        (strcmp(argv[1], "fork") != 0 && strcmp(argv[1], "same") != 0 && strcmp(argv[1], "segment") != 0)) {
-        fputs("usage: limit_answer fork | same | segment\n", stderr);
+    const char *way = argc == 2 ? argv[1] : "";
+    bool forks = strcmp(way, "fork") == 0, ahead = strcmp(way, "ahead") == 0;
+    bool shares = strcmp(way, "segment") == 0;
+    if (!forks && !ahead && !shares && strcmp(way, "same") != 0) {
+        fputs("usage: limit_answer fork | same | segment | ahead\n", stderr);
         return 64;
     }
-    bool forks = strcmp(argv[1], "same") != 0;
-    char *segment = strcmp(argv[1], "segment") == 0 ? share_segment() : NULL;
+    forks = forks || shares;
+    char *segment = shares || ahead ? share_segment() : NULL;
     int listener = listen_and_announce();
     signal(SIGCHLD, SIG_IGN);
+    if (ahead)
+        answer_ahead(listener, segment);
     for (;;) {
         int connection = accept_connection(listener);
         pid_t child = forks ? fork() : 0;
         if (child < 0)
             fail("fork");
-        for (size_t i = 0; child == 0 && segment != NULL && i < PLACES; i++)
-            ++*(volatile char *)(segment + places[i]);
+        if (child == 0 && shares)
+            touch(segment);
         if (child == 0)
             answer(connection);
         if (child == 0 && forks)
