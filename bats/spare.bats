@@ -33,6 +33,24 @@ is_gone() { # pid
     eventually has_named "shmaild: child" 0
 }
 
+# The parent's descriptors: two are the channels of the two spares that wait.
+has_descriptors() { # how many
+    local held=("/proc/$SHMAIL_PID/fd/"*)
+    [ "${#held[@]}" -eq "$1" ]
+}
+
+@test "the parent keeps nothing of a connection that a spare has taken" {
+    start_server --spare 2
+    eventually has_named "shmaild: spare" 2
+    local before=("/proc/$SHMAIL_PID/fd/"*)
+    dial one
+    dial two
+    dial three
+    eventually has_named "shmaild: spare" 2
+    eventually has_descriptors "${#before[@]}"
+    exec {one}>&- {two}>&- {three}>&-
+}
+
 @test "a spare that is killed is replaced, and no connection is lost with it" {
     local spares spare
     start_server --spare 2
