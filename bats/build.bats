@@ -68,7 +68,7 @@ copy_tree() { # to
 }
 
 @test "a static build needs no library, knows localhost, and serves in the sandbox" {
-    local copy=$BATS_TEST_TMPDIR/tree cookie
+    local copy=$BATS_TEST_TMPDIR/tree tests=$SHMAIL_BUILD/tests cookie maker
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers"
     copy_tree "$copy"
     run -0 make -C "$copy" -j "$(nproc)" STATIC=1 CFLAGS=-O0 all
@@ -80,6 +80,10 @@ copy_tree() { # to
     cookie=$(SHMAIL_PASSWORD=secret SHMAIL_USER=alice "$SHMAIL_BUILD/shmail" register)
     SHMAIL_COOKIE=$cookie SHMAIL_USER=alice run -0 "$SHMAIL_BUILD/shmail" localhost "$PORT" count
     assert_output 0
+    maker=$(maker)
+    if ! "$tests/test_huge" "pages become one" | grep SKIP; then
+        grep 'r-xp .*memfd:shmaild' "/proc/$maker/maps"
+    fi
     run -1 grep -i 'error\|no filter' "$BATS_FILE_TMPDIR/shmaild.log"
     stop_server
     run -69 "$SHMAIL_BUILD/shmaild" -e www.example.org 1
