@@ -73,6 +73,9 @@ void store_gather(struct store *);
  * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
 enum status store_attach(struct store *, const char *peer);
 
+/* Async-signal-safe. */
+bool store_is_attached(const struct store *);
+
 /* Another peer than at store_attach, and where it comes from (source.h). */
 struct source;
 void store_name_peer(struct store *, const char *peer, const struct source *);

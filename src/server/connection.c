@@ -39,15 +39,21 @@ static const char *end_text(enum status status, const struct stream *stream)
     }
 }
 
-/* Before replies leave. */
-static enum status settle(void *store)
-{
-    static unsigned replies;
+/* For settle, on the stack: static, it would be one more page for a new process to copy. */
+struct answering {
+    struct store *store;
+    unsigned replies;
+};
 
-    if (++replies % LOOK_ROUND == 0) {
-        scheduling_share(store_processes(store));
+/* Before replies leave. */
+static enum status settle(void *context)
+{
+    struct answering *answering = context;
+
+    if (++answering->replies % LOOK_ROUND == 0) {
+        scheduling_share(store_processes(answering->store));
     }
-    return store_settle(store);
+    return store_settle(answering->store);
 }
 
 static int serve(struct store *store, const struct settings *settings, struct stream *stream,
@@ -62,7 +68,6 @@ static int serve(struct store *store, const struct settings *settings, struct st
         enum status sent = stream_flush(stream);
         status = sent != STATUS_OK ? sent : status;
     }
-    signals_interrupt(NULL);
     store_detach(store);
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
         log_warning("%s: closed: %s", peer->name, end_text(status, stream));
@@ -138,16 +143,15 @@ int connection_serve(struct store *store, const struct settings *settings,
         if (status == STATUS_DAMAGED) {
             log_error("save the post office, then mend it with 'shmailctl repair'");
         }
-        signals_interrupt(NULL);
         store_detach(store);
         return turn_away(stream, peer.name, status);
     }
-    stream_before_send(stream, settle, store);
+    struct answering answering = {.store = store};
+    stream_before_send(stream, settle, &answering);
     int code = EX_OK;
     if (proxied == 0 || identify(store, in, proxied, &peer)) {
         code = serve(store, settings, stream, &peer);
     } else {
-        signals_interrupt(NULL);
         store_detach(store);
     }
     stream_close(stream);

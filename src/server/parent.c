@@ -392,6 +392,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember what is made");
     }
+    signals_interrupt(store); /* as its children want it */
     for (;;) {
         pause_look(&parent.pause);
         pause_look(&parent.helpers.pause);
@@ -421,6 +422,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         }
         if (parent.helpers.damaged) {
             end_everybody(&parent);
+            signals_interrupt(NULL);
             return PARENT_DAMAGED;
         }
         serve_ready(&parent, asked);

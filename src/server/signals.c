@@ -70,7 +70,7 @@ static void fault(int number, siginfo_t *about, void *context)
     struct store *store = interrupted;
 
     (void)context;
-    if (store != NULL) {
+    if (store != NULL && store_is_attached(store)) {
         store_suspect(store);
     }
     if (breach_is_abort(about)) {
@@ -189,5 +189,7 @@ void signals_let_in(void)
 
 void signals_interrupt(struct store *store)
 {
-    interrupted = store;
+    if (interrupted != store) { /* it has been forked with it, and to write is to copy a page */
+        interrupted = store;
+    }
 }

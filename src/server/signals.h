@@ -30,7 +30,8 @@ bool signals_take_child(void);
  * too. */
 void signals_let_in(void);
 
-/* TERM, INT and SIGIO interrupt this store's waits from now on; NULL: no store's. */
+/* TERM, INT and SIGIO interrupt this store's waits from now on, and a fault makes it suspect, while the
+ * process is attached to it; also in what is forked from now on. NULL: no store. */
 void signals_interrupt(struct store *);
 
 /* raise(3), which the sandbox does not let through, by a timer that is due at once. For a handler, too. */

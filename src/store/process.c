@@ -203,6 +203,11 @@ enum status store_attach(struct store *store, const char *peer)
     return STATUS_OK;
 }
 
+bool store_is_attached(const struct store *store)
+{
+    return store->slot != NULL;
+}
+
 void store_detach(struct store *store)
 {
     struct slot *slot = store->slot;
