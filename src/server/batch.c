@@ -25,6 +25,7 @@ void batch_clear(struct batch *batch)
     batch->first = 0;
     batch->count = 0;
     batch->copied = 0;
+    batch->last = NULL;
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -41,6 +42,7 @@ bool batch_refer(struct batch *batch, const void *bytes, size_t length)
         memcpy(batch->many, batch->few, sizeof batch->few);
         batch->room = BATCH_RUNS;
     }
+    batch->last = NULL;
     runs_of(batch)[batch->count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
     return true;
 }
@@ -52,10 +54,11 @@ bool batch_copy(struct batch *batch, const void *bytes, size_t length)
     if (length > BATCH_BYTES - batch->copied) {
         return false;
     }
-    struct iovec *last = batch->count > 0 ? &runs_of(batch)[batch->count - 1] : NULL;
-    if (last != NULL && (char *)last->iov_base + last->iov_len == place) {
-        last->iov_len += length;
-    } else if (!batch_refer(batch, place, length)) {
+    if (batch->last != NULL) {
+        batch->last->iov_len += length;
+    } else if (batch_refer(batch, place, length)) {
+        batch->last = &runs_of(batch)[batch->count - 1];
+    } else {
         return false;
     }
     memcpy(place, bytes, length);

@@ -25,6 +25,7 @@ struct batch {
     size_t room;         /* for runs: BATCH_FEW, and as soon as those are full BATCH_RUNS, which are many */
     size_t first, count; /* of them, [first..count) are not sent */
     size_t copied;       /* so far bytes is used up */
+    struct iovec *last;  /* the last run, if it was copied: it ends there; else NULL */
     struct iovec few[BATCH_FEW];
 };
 
