@@ -61,7 +61,9 @@ static void what_is_refused_stays_as_it_was(void)
 
 enum { LETTERS = 3000, SENDERS = 2 };
 
-static void send_letters(struct store *store, account_t to)
+static struct store *store; /* until the process ends */
+
+static void send_letters(account_t to)
 {
     message_id id;
     EXPECT_EQ(store_attach(store, "sender"), STATUS_OK);
@@ -74,11 +76,11 @@ static void send_letters(struct store *store, account_t to)
 static void the_tables_become_one_page_while_others_work(void)
 {
     want_huge_pages();
-    struct store *store = private_store();
+    store = private_store();
     account_t bob = new_account(store, "bob");
     for (size_t i = 0; i < SENDERS; i++)
         if (fork() == 0)
-            send_letters(store, bob);
+            send_letters(bob);
     int status;
     pid_t ended;
     size_t senders = SENDERS;
@@ -95,7 +97,7 @@ static void the_tables_become_one_page_while_others_work(void)
 /* Pages of the arena are given back, which one huge page cannot. */
 static void a_small_post_office_stays_in_small_pages(void)
 {
-    struct store *store = attached_store(
+    store = attached_store(
         &(struct store_options){.crypt_cost = 1, .accounts = 10, .slots = 4, .segment_bytes = 64 << 20});
     EXPECT(store->arena < HUGE_BYTES);
     store_gather(store);

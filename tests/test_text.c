@@ -54,10 +54,18 @@ static int end_of_a_write(const void *address)
     return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
+static void want_to_move(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    harness_skip("built with sanitizers");
+#endif
+    want_huge_pages();
+}
+
 static void code_and_constants_move_and_do_what_they_did(void)
 {
     int sum = 0;
-    want_huge_pages();
+    want_to_move();
     EXPECT(is_of(code(), "r-xp", "/test_text") && is_of(constants, "r--p", "/test_text"));
     EXPECT_EQ(add_constants(&sum), 6);
     text_gather();
@@ -90,7 +98,7 @@ static void what_lies_behind_it_is_not_mapped_over(void)
     int sum = 0;
     char *other = mmap((void *)(uintptr_t)behind(code()), 4096, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    want_huge_pages();
+    want_to_move();
     EXPECT(other == behind(code()));
     *other = 'x';
     text_gather();
