@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As x86-64 has them, and others whose small pages have 4 KiB; where they are larger it is refused. */
+/* As x86-64 has them, and others whose small pages have 4 KiB; where they are larger nothing is won. */
 enum { HUGE_BYTES = 2 << 20 };
 
 /* As mmap(2) of the whole file, shared, at an address where huge pages may be mapped. */

@@ -3,6 +3,7 @@
 #include "account.h"
 #include "block.h"
 #include "layout.h"
+#include "mapping.h"
 #include "post_office.h"
 #include "queue.h"
 
@@ -402,6 +403,21 @@ static void no_memory_behind_the_segment_is_an_answer(void)
     EXPECT_CLEAN(store);
 }
 
+static void what_is_left_of_little_memory_is_for_mail(void)
+{
+    struct stat before, after;
+    want_huge_pages();
+    limit_shared_memory("32m");
+    store = attached_store(&(struct store_options){.name = harness_name()});
+    EXPECT_EQ(fstat(store->fd, &before), 0);
+    store_gather(store);
+    EXPECT_EQ(fstat(store->fd, &after), 0);
+    EXPECT_EQ(after.st_blocks, before.st_blocks);
+    EXPECT_EQ(mount("shm", "/dev/shm", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, "size=128m"), 0);
+    store_gather(store);
+    EXPECT_EQ(mapping_at(store->base).huge, HUGE_BYTES);
+}
+
 /* Though there would be pages enough: the one has memory. */
 static void without_memory_what_another_class_keeps_serves(void)
 {
@@ -460,6 +476,7 @@ static const struct harness_test tests[] = {
     {"what another keeps serves in a full arena", what_another_keeps_serves_in_a_full_arena},
     {"a draft that cannot be published stays", a_draft_that_cannot_be_published_stays},
     {"no memory behind the segment is an answer", no_memory_behind_the_segment_is_an_answer},
+    {"what is left of little memory is for mail", what_is_left_of_little_memory_is_for_mail},
     {"without memory what another class keeps serves", without_memory_what_another_class_keeps_serves},
     {"without memory what another keeps serves", without_memory_what_another_keeps_serves},
     {"no memory for a new segment is an answer", no_memory_for_a_new_segment_is_an_answer},

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* glibc 2.37 has it */
@@ -10,19 +11,21 @@
 
 void *huge_map(size_t length, int protection, int flags, int file)
 {
-    /* More than enough is taken and its ends are given back, as nobody else may take what lies between. */
-    char *taken =
-        mmap(NULL, length + HUGE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t whole = (length + page - 1) / page * page;
+    const size_t room = whole + HUGE_BYTES;
 
+    /* More than enough is taken and its ends are given back, as nobody else may take what lies between. */
+    char *taken = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (taken == MAP_FAILED) {
         return MAP_FAILED;
     }
     size_t before = -(uintptr_t)taken % HUGE_BYTES;
     void *mapped = mmap(taken + before, length, protection, MAP_SHARED | MAP_FIXED | flags, file, 0);
     if (mapped == MAP_FAILED) {
-        before = length + HUGE_BYTES; /* all of it */
+        before = room; /* all of it */
     } else {
-        (void)munmap(taken + before + length, HUGE_BYTES - before);
+        (void)munmap(taken + before + whole, HUGE_BYTES - before);
     }
     if (before > 0) {
         (void)munmap(taken, before);

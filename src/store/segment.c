@@ -18,9 +18,11 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ACCOUNTS_DEFAULT = 1000000, SLOTS_DEFAULT = 1024 };
+enum { GATHER_LEAST = 64 << 20 }; /* bytes that are free where 2 MiB may be taken for speed */
 
 static const char segment_prefix[] = "/shmail-";
 
@@ -142,9 +144,18 @@ void segment_give_back(struct store *store, uint64_t offset, uint64_t length)
             __atomic_fetch_and(&store->reserved[unit / 64], ~(UINT64_C(1) << (unit % 64)), __ATOMIC_RELEASE);
 }
 
+/* Mail needs what is left more than the tables do. Where there is no limit, or none is told, f_blocks is 0.
+ */
+static bool memory_is_scarce(const struct store *store)
+{
+    struct statvfs memory = {0};
+    (void)fstatvfs(store->fd, &memory);
+    return memory.f_blocks > 0 && memory.f_bavail < GATHER_LEAST / memory.f_bsize;
+}
+
 void store_gather(struct store *store)
 {
-    if (store->arena >= HUGE_BYTES) /* a huge page gives nothing back */
+    if (store->arena >= HUGE_BYTES && !memory_is_scarce(store)) /* a huge page gives nothing back */
         (void)huge_gather(store->base, HUGE_BYTES);
 }
 
