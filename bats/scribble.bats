@@ -46,6 +46,25 @@ teardown() {
     done
 }
 
+# It is not attached, and works on no table.
+@test "a parent that dies of a fault makes nothing suspect, and who is connected goes on" {
+    local held
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
+    start_server --crypt-cost 1
+    exec {held}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$held"
+    read -r -t 10 -u "$held"
+    kill -SEGV "$SHMAIL_PID"
+    wait "$SHMAIL_PID" || :
+    echo NOOP >&"$held"
+    read -r -t 10 -u "$held" REPLY
+    [ "$REPLY" = OK ]
+    exec {held}>&-
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
+    assert_output OK
+    [ -z "$stderr" ]
+}
+
 @test "a crash while all slots are taken is looked after when one is free" {
     local first second child
     start_server --crypt-cost 1 --slots 2 -c 2

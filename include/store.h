@@ -66,7 +66,8 @@ struct store_descriptors store_descriptors(const struct store *);
 enum status store_serve(struct store *);
 
 /* Puts one huge page (huge.h) behind the tables that every process touches as it attaches, which takes up to
- * 2 MiB of memory, where there are 64 MiB. While others work; for who has nothing urgent to do. */
+ * 2 MiB of memory, where there are 64 MiB and the tables are as large. While others work; for who has nothing
+ * urgent to do. */
 void store_gather(struct store *);
 
 /* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
