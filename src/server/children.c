@@ -14,8 +14,12 @@
 
 bool children_make_room(struct children *children, size_t room)
 {
-    *children = (struct children){.list = calloc(room, sizeof(struct child)), .room = room};
-    return children->list != NULL;
+    struct child *list = reallocarray(NULL, room + CHILDREN_ASKED_MAX, sizeof *list); /* calloc would touch it */
+
+    if (list != NULL) {
+        *children = (struct children){.list = list, .room = room, .asked = list + room};
+    }
+    return list != NULL;
 }
 
 void children_free(struct children *children)

@@ -32,8 +32,7 @@ struct children {
     size_t idle;   /* spares among them that have no connection */
     size_t handed; /* those that were given one and have not said so */
 
-    struct child
-        asked[CHILDREN_ASKED_MAX]; /* of the maker, a ring; with the connections of those that serve */
+    struct child *asked; /* of the maker, a ring; with the connections of those that serve */
     size_t asked_first, asked_count, asked_idle;
 };
 

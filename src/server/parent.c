@@ -39,7 +39,7 @@ struct parent {
     struct children children;
     struct maker maker;
     struct helpers helpers;
-    struct arrival waiting[WAITING_MOST]; /* for a process, which could not be had or has died untouched */
+    struct arrival *waiting; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
     bool quiet;         /* nothing has come for a while */
     struct pause pause; /* nothing is accepted, and nobody made who serves */
@@ -380,8 +380,10 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
                const struct parent_limits *limits, struct caller *caller)
 {
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
+    static struct arrival waiting[WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
 
-    parent = (struct parent){.listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits};
+    parent = (struct parent){
+        .listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits, .waiting = waiting};
     parent.helpers =
         (struct helpers){.store = store, .sandbox = sandbox, .sync_seconds = limits->sync_seconds};
     if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
