@@ -9,14 +9,18 @@
 #define MADV_COLLAPSE 25 /* glibc 2.37 has it */
 #endif
 
+enum { HEAP_ROOM = 64 << 20 }; /* bytes; when it is full, malloc(3) maps memory elsewhere */
+
 void *huge_map(size_t length, int protection, int flags, int file)
 {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     const size_t whole = (length + page - 1) / page * page;
     const size_t room = whole + HUGE_BYTES;
 
-    /* More than enough is taken and its ends are given back, as nobody else may take what lies between. */
-    char *taken = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* Beside the heap, whose page tables each process has anyhow. More than enough is taken and its ends are
+     * given back, as nobody else may take what lies between. */
+    char *taken = mmap((char *)sbrk(0) + HEAP_ROOM, room, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (taken == MAP_FAILED) {
         return MAP_FAILED;
     }
