@@ -25,6 +25,15 @@ static bool is_name(const char *name)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
 
+/* The first store of a process, beside errno: there a process writes anyhow, and each page that it writes to
+ * is one that a fork has to copy. */
+static __thread struct store first;
+
+static struct store *make(void)
+{
+    return first.opener == 0 ? &first : calloc(1, sizeof(struct store));
+}
+
 static void let_go(struct store *store)
 {
     const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
@@ -33,7 +42,10 @@ static void let_go(struct store *store)
             close(files[i]);
     if (store->base)
         munmap(store->base, store->mapped);
-    free(store);
+    if (store == &first)
+        first = (struct store){0};
+    else
+        free(store);
 }
 
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
@@ -50,7 +62,7 @@ enum status store_open(struct store **result, const struct store_options *option
                  SESSIONS_LIMIT);
         return STATUS_MALFORMED;
     }
-    struct store *store = calloc(1, sizeof(*store));
+    struct store *store = make();
     if (!store) {
         snprintf(why, why_size, "no memory");
         return STATUS_NO_MEMORY;
