@@ -10,6 +10,7 @@
 #include "scheduling.h"
 #include "signals.h"
 
+#include <alloca.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -186,8 +187,8 @@ static int serve_standard_input(struct store *store, struct options *options, bo
 
 /* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
  * know. */
-static struct store *rebuild(struct store *store, const struct options *options, struct listeners *listeners,
-                             struct sandbox *sandbox)
+static __attribute__((noinline)) struct store *rebuild(struct store *store, const struct options *options,
+                                                       struct listeners *listeners, struct sandbox *sandbox)
 {
     char aside[LINE];
 
@@ -220,6 +221,26 @@ static _Noreturn void end_child(int code)
     _exit(code);
 }
 
+/* The server, until it is told to end; and each of its children, which ends here. */
+static __attribute__((noinline)) int serve(struct store *store, struct options *options,
+                                           struct listeners *listeners, struct sandbox *sandbox,
+                                           const struct parent_limits *limits)
+{
+    struct caller caller = {0};
+
+    int connected = parent_run(listeners, store, sandbox, limits, &caller);
+    while (connected == PARENT_DAMAGED) {
+        store = rebuild(store, options, listeners, sandbox);
+        connected = parent_run(listeners, store, sandbox, limits, &caller);
+    }
+    if (connected >= 0) {
+        end_child(connection_serve(store, &options->settings, &options->limits, connected, connected,
+                                   caller.proxied ? limits->per_source : 0, &caller, NULL));
+    }
+    log_info("stopped");
+    return EX_OK;
+}
+
 int main(int argc, char **argv)
 {
     static struct options options;
@@ -227,7 +248,6 @@ int main(int argc, char **argv)
     static struct sandbox sandbox;
     static struct store *store; /* until the process ends: there is no close */
     char why[LINE];
-    struct caller caller = {0};
     bool error_was_open = descriptors_fill();
 
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
@@ -253,15 +273,10 @@ int main(int argc, char **argv)
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
-    int connected = parent_run(&listeners, store, &sandbox, &limits, &caller);
-    while (connected == PARENT_DAMAGED) {
-        store = rebuild(store, &options, &listeners, &sandbox);
-        connected = parent_run(&listeners, store, &sandbox, &limits, &caller);
-    }
-    if (connected >= 0) {
-        end_child(connection_serve(store, &options.settings, &options.limits, connected, connected,
-                                   caller.proxied ? limits.per_source : 0, &caller, NULL));
-    }
-    log_info("stopped");
-    return EX_OK;
+    /* So that the frames of serve begin a page: what a child writes to of the stack is one page then, seldom
+     * two. */
+    const char *here = alloca(1);
+    const char *volatile page = alloca((uintptr_t)here % (uintptr_t)sysconf(_SC_PAGESIZE) + 1);
+    (void)page;
+    return serve(store, &options, &listeners, &sandbox, &limits);
 }
