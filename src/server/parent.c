@@ -25,11 +25,14 @@ enum {
     END_SECONDS =
         4, /* for children to end by themselves; with what follows below the 5 s that are promised */
     WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX,
+    LET_IN = 16, /* turns in which somebody is there at once, until signals are let in */
 };
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)      /* after a resource ran out */
 #define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
+#define BUSY \
+    (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
 
 struct parent {
     struct listeners *listeners;
@@ -42,6 +45,8 @@ struct parent {
     struct arrival *waiting; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
     bool quiet;         /* nothing has come for a while */
+    bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
+    unsigned turns;     /* how often somebody has */
     struct pause pause; /* nothing is accepted, and nobody made who serves */
     struct complaint resource_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX];
@@ -166,18 +171,23 @@ static size_t spares_wanted(const struct parent *p)
     return left < p->limits->spares ? left : p->limits->spares;
 }
 
-/* When the sleep ends by itself. */
-static int64_t sleep_end(const struct parent *p, bool retries, bool naps)
+static int64_t earlier(int64_t end, int64_t other)
 {
-    int64_t end = pause_end(&p->pause);
+    return other < end ? other : end;
+}
+
+/* When the sleep ends by itself. */
+static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool busy)
+{
+    int64_t end = earlier(pause_end(&p->pause), pause_end(&p->helpers.pause));
 
     if (retries) {
         return 0;
     }
-    if (pause_end(&p->helpers.pause) < end) {
-        end = pause_end(&p->helpers.pause);
+    if (naps || busy) {
+        end = earlier(end, clock_now() + (naps ? QUIET : BUSY));
     }
-    return naps && clock_now() + QUIET < end ? clock_now() + QUIET : end;
+    return end;
 }
 
 /* Sleeps until a listener is ready, a signal comes or the pause is over. Returns how many listeners were
@@ -190,8 +200,9 @@ static size_t sleep_for_work(struct parent *p)
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
     bool fills = children_idle(&p->children) < spares_wanted(p);
     bool naps = !p->pause.lasts && !retries && (hears || fills);
+    bool busy = p->busy && accepts;
     size_t count = accepts ? p->listeners->count : 0;
-    struct timespec left = deadline_left(sleep_end(p, retries, naps));
+    struct timespec left = deadline_left(sleep_end(p, retries, naps, busy));
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
@@ -199,12 +210,13 @@ static size_t sleep_for_work(struct parent *p)
     if (is_full(p) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, count, &left, signals_sleep_mask());
+    int ready = ppoll(p->polls, count, &left, busy ? signals_sleep_mask_but_child() : signals_sleep_mask());
     p->quiet = ready == 0;
+    p->busy = ready > 0;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
     }
-    if (ready > 0) {
+    if (ready > 0 && ++p->turns % LET_IN == 0) {
         signals_let_in();
     }
     return ready > 0 ? count : 0;
@@ -380,7 +392,8 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
                const struct parent_limits *limits, struct caller *caller)
 {
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
-    static struct arrival waiting[WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
+    static struct arrival
+        waiting[WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
 
     parent = (struct parent){
         .listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits, .waiting = waiting};
@@ -415,7 +428,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         }
         hear_maker(&parent);
         children_hear(&parent.children);
-        if (signals_take_child()) {
+        if (signals_take_child() || parent.busy) {
             reap(&parent);
         }
         if (*signals_closing() != 0) {

@@ -21,7 +21,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, S
 static volatile sig_atomic_t closing, hangup, child;
 static struct store *volatile interrupted;
 static volatile int shut = -1; /* the socket that is shut down for reading */
-static sigset_t sleep_mask;
+static sigset_t sleep_mask, sleep_mask_but_child;
 
 static void handle(int number)
 {
@@ -128,6 +128,8 @@ void signals_prepare(void)
     }
     sigemptyset(&sleep_mask);
     sigaddset(&sleep_mask, SIGIO);
+    sleep_mask_but_child = sleep_mask;
+    sigaddset(&sleep_mask_but_child, SIGCHLD);
     if (sigprocmask(SIG_SETMASK, &blocked, NULL) != 0) {
         bug("the signals cannot be blocked");
     }
@@ -149,6 +151,11 @@ void signals_prepare(void)
 const sigset_t *signals_sleep_mask(void)
 {
     return &sleep_mask;
+}
+
+const sigset_t *signals_sleep_mask_but_child(void)
+{
+    return &sleep_mask_but_child;
 }
 
 void signals_open(int socket)

@@ -13,8 +13,10 @@
 
 void signals_prepare(void);
 
-/* Opens all but SIGIO, which would wake for every segment that arrives; stream_sleep_mask opens that too. */
+/* Opens all but SIGIO, which would wake for every segment that arrives; stream_sleep_mask opens that too. The
+ * other one does not open CHLD either: for who will look after his children soon. */
 const sigset_t *signals_sleep_mask(void);
+const sigset_t *signals_sleep_mask_but_child(void);
 
 /* Lets them in at any time from now on; TERM and INT shut that socket down for reading. */
 void signals_open(int socket);
