@@ -18,6 +18,7 @@ struct stream;
 
 struct stream_options {
     int in, out;                          /* may be one descriptor; sockets, pipes, terminals or files */
+    bool is_socket;                       /* it is one descriptor, and was accepted: nobody has to ask */
     int idle_seconds;                     /* the longest sleep for one byte in or out; 0: for ever */
     int request_seconds;                  /* for a request from its first byte to its last; 0: for ever */
     int write_seconds;                    /* the longest sleep for one byte out; 0: idle_seconds */

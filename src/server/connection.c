@@ -120,6 +120,7 @@ int connection_serve(struct store *store, const struct settings *settings,
 
     options.in = in;
     options.out = out;
+    options.is_socket = caller != NULL;
     options.sleep_mask = signals_sleep_mask();
     options.closing = signals_closing();
     options.let_in = signals_open;

@@ -99,7 +99,7 @@ struct stream *stream_open(const struct stream_options *options)
     memset(&s->options, 0, offsetof(struct stream, room) - offsetof(struct stream, options));
     give_first_room(s);
     s->options = *options;
-    s->in_kind = descriptor_kind(options->in);
+    s->in_kind = options->is_socket ? DESCRIPTOR_SOCKET : descriptor_kind(options->in);
     s->out_kind = options->out == options->in ? s->in_kind : descriptor_kind(options->out);
     s->woke = clock_now();
     s->patience = (struct patience){
