@@ -78,10 +78,10 @@ static inline void remove_account(const char *name)
 static inline void begin_removal(account_t account)
 {
     struct header *header = store->header;
-    dying = &store->accounts[account.index];
+    dying = account_at(store, account.index);
     uint32_t *link = &store->name_buckets[dying->name_hash & store->name_mask];
     while (*link != account.index)
-        link = &store->accounts[*link].chain;
+        link = &account_at(store, *link)->chain;
     *link = dying->chain;
     dying->generation++;
     dying->chain = header->accounts_dying;
@@ -111,12 +111,12 @@ static inline void make_post_office(void)
     store = attached_store(&(struct store_options){
         .segment_bytes = UINT64_C(64) << 20, .accounts = 50, .slots = 4, .sessions_per_account = 4});
     account_t account = make_account("alice");
-    alice = &store->accounts[account.index];
+    alice = account_at(store, account.index);
     make_account("bob");
     account_t third = make_account("carol");
     remove_account("bob");
     make_account("dave");
-    removed = &store->accounts[make_account("erin").index];
+    removed = account_at(store, make_account("erin").index);
     remove_account("erin");
     EXPECT_EQ(mailbox_open(store, account, 71, &message), STATUS_OK);
     listed = at(store, message.reference);

@@ -52,7 +52,7 @@ static inline void digest_message(struct store *store, uint64_t *digest, const s
 
 static inline void digest_account(struct store *store, uint64_t *digest, account_t account)
 {
-    const struct account_record *record = &store->accounts[account.index];
+    const struct account_record *record = account_at(store, account.index);
     const struct identity *identity = at(store, record->identity);
     struct message messages[8];
     size_t count;
@@ -81,8 +81,8 @@ static inline uint64_t scene_digest(struct store *store)
     uint64_t digest = 0;
     uint64_t observed = store->observed;
     for (uint32_t index = 1; index <= store->header->accounts_used; index++)
-        if (store->accounts[index].generation % 2)
-            digest_account(store, &digest, (account_t){index, store->accounts[index].generation});
+        if (account_at(store, index)->generation % 2)
+            digest_account(store, &digest, (account_t){index, account_at(store, index)->generation});
     store->observed = observed;
     return digest;
 }

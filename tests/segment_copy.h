@@ -16,7 +16,8 @@
 #include <unistd.h>
 
 enum {
-    COPY_UNITS = 64,  /* of a segment that can be followed: the map of what is reserved is one word then */
+    COPY_UNITS = 64,  /* of a segment that can be followed, whose tables are of near records only: the map of
+                         what is reserved  is one word then */
     COPY_NOTES = 256, /* of the journal's ring; a test makes no more records */
     COPY_AHEAD = STEP_BLOCKS + 1, /* blocks behind the last one in use that a transaction may write to */
     COPY_FILE_MAX = 1 << 20
@@ -59,11 +60,11 @@ static inline void copy_measure(struct segment_copy *copy)
         copy_add_span(copy, live->throttles[which], header->throttle_most * sizeof(struct throttle_record));
     copy_add_span(copy, live->waits, header->slots_most * sizeof(uint64_t));
     copy_add_span(copy, live->ring, COPY_NOTES * sizeof(struct journal_note));
-    copy_add_span(copy, live->slots, header->slots_most * sizeof(struct slot));
+    copy_add_span(copy, slot_at(live, 0), header->slots_most * sizeof(struct slot));
     copy_add_span(copy, live->name_buckets, (live->name_mask + 1) * sizeof(uint32_t));
-    copy_add_span(copy, live->cookie_buckets, (live->cookie_mask + 1) * sizeof(uint32_t));
-    copy_add_span(copy, live->accounts, (header->accounts_used + 2) * sizeof(struct account_record));
-    copy_add_span(copy, live->sessions, (header->sessions_used + 2) * sizeof(struct session_record));
+    copy_add_span(copy, live->cookie_buckets[0], SESSIONS_NEAR * sizeof(uint32_t));
+    copy_add_span(copy, account_at(live, 0), (header->accounts_used + 2) * sizeof(struct account_record));
+    copy_add_span(copy, session_at(live, 0), (header->sessions_used + 2) * sizeof(struct session_record));
     copy_add_span(copy, live->pages, (live->pages_most + 1) * sizeof(struct page_record));
     for (uint32_t page = 0; page < live->pages_most; page++) {
         struct page_shape shape;
@@ -197,11 +198,11 @@ static inline struct store copy_restore(struct segment_copy *copy)
     COPY_MOVE(view, copy, reserved);
     COPY_MOVE(view, copy, waits);
     COPY_MOVE(view, copy, ring);
-    COPY_MOVE(view, copy, slots);
+    COPY_MOVE(view, copy, slots[0]);
     COPY_MOVE(view, copy, name_buckets);
-    COPY_MOVE(view, copy, cookie_buckets);
-    COPY_MOVE(view, copy, accounts);
-    COPY_MOVE(view, copy, sessions);
+    COPY_MOVE(view, copy, cookie_buckets[0]);
+    COPY_MOVE(view, copy, accounts[0]);
+    COPY_MOVE(view, copy, sessions[0]);
     COPY_MOVE(view, copy, pages);
     view.base = copy->base;
     view.fd = copy->fd;

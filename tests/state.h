@@ -70,8 +70,8 @@ static inline void state_add_message(struct state *state, struct store *store, c
 static inline void state_add_sessions(struct state *state, const struct store *store, uint32_t session,
                                       unsigned detail)
 {
-    for (; session; session = store->sessions[session].older) {
-        const struct session_record *record = &store->sessions[session];
+    for (; session; session = session_at(store, session)->older) {
+        const struct session_record *record = session_at(store, session);
         state_add(state, " session %u.%u", session, record->generation);
         if (detail & STATE_SECRETS)
             state_add(state, " %08x since %" PRId64, crc32c(0, record->secret, sizeof(record->secret)),
@@ -88,7 +88,7 @@ static inline void state_describe(struct state *state, const struct store *store
     state->length = 0;
     state_add(state, "accounts\n");
     for (uint32_t index = 1; index <= view.header->accounts_used; index++) {
-        const struct account_record *account = &view.accounts[index];
+        const struct account_record *account = account_at(&view, index);
         if (account->generation % 2 == 0)
             continue;
         const struct identity *identity = at(&view, account->identity);

@@ -371,7 +371,7 @@ static void commit_and_die(void)
     write_small();
     transaction_begin(office);
     draft_address(office, bob.index, 4, 0);
-    EXPECT_EQ(mailbox_put(office, &office->accounts[bob.index], office->slot->draft, &waited), STATUS_OK);
+    EXPECT_EQ(mailbox_put(office, account_at(office, bob.index), office->slot->draft, &waited), STATUS_OK);
     set32(office, &office->slot->draft, 0);
     transaction_seal(office);
     for (uint32_t i = 0; i < office->redo_count / 2; i++) {

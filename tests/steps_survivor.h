@@ -35,7 +35,7 @@ static void work(struct store *survivor)
     struct letter letter = {"survivor", "", long_body, 8, 0, BIG};
     for (uint32_t index = 1; index <= survivor->header->accounts_used; index++) {
         account.index = index;
-        account.generation = survivor->accounts[index].generation;
+        account.generation = account_at(survivor, index)->generation;
         if (account.generation % 2)
             EXPECT_EQ(account_enter(survivor, account), STATUS_OK);
     }
@@ -79,7 +79,8 @@ static void expect_no_debt(const struct store *survivor, bool reads, const struc
     EXPECT_EQ(view.header->accounts_dying, 0);
     for (uint32_t i = 0; i < view.header->slots_most; i++)
         if (process_has_slot(&view, i) && !(reads && i == told->reader))
-            EXPECT_EQ(view.slots[i].draft | view.slots[i].pins | view.slots[i].entered.index, 0);
+            EXPECT_EQ(slot_at(&view, i)->draft | slot_at(&view, i)->pins | slot_at(&view, i)->entered.index,
+                      0);
 }
 
 /* ---- a process that reads while another one dies ---- */
@@ -114,7 +115,7 @@ static void expect_pinned(const struct store *survivor, const struct told *told)
     static struct state expected;
     static struct state found;
     struct store view = *survivor;
-    const struct slot *slot = &view.slots[told->reader];
+    const struct slot *slot = slot_at(&view, told->reader);
     EXPECT_EQ(slot->pins, 1);
     found.length = expected.length = 0;
     state_add_message(&found, &view, "pinned", slot->pinned[0], 0);

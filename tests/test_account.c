@@ -186,7 +186,7 @@ static void an_account_goes_with_all_it_has(void)
 static void begin_removal_and_die(account_t account)
 {
     struct header *header = store->header;
-    struct account_record *record = &store->accounts[account.index];
+    struct account_record *record = account_at(store, account.index);
     uint32_t *bucket = &store->name_buckets[record->name_hash & store->name_mask];
     enum status status = STATUS_OK;
     EXPECT_EQ(store_attach(store, "remover"), STATUS_OK);

@@ -41,7 +41,7 @@ static void open_with_pages(uint32_t pages)
     static struct store *volatile roomy; /* is never closed: here a leak checker sees it */
     struct store_options options = {.accounts = 10, .slots = 2, .segment_bytes = UINT64_C(64) << 20};
     roomy = open_store(&options);
-    options.segment_bytes = roomy->arena + (uint64_t)pages * PAGE;
+    options.segment_bytes = roomy->header->segment_bytes - (uint64_t)(roomy->pages_most - pages) * PAGE;
     store = open_store(&options);
     EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
     EXPECT_EQ(store->pages_most, pages);

@@ -78,7 +78,7 @@ static void damage_to_a_removed_account_is_found(void)
 static void damage_to_a_session_is_found(void)
 {
     make_post_office();
-    struct session_record *session = &store->sessions[alice->session];
+    struct session_record *session = session_at(store, alice->session);
     damaging = "session->secret";
     for (int bit = 0; bit < 8; bit++) { /* of those that choose its bucket; all others are random */
         session->secret[0] ^= (uint8_t)(1 << bit);
@@ -90,8 +90,8 @@ static void damage_to_a_session_is_found(void)
     DAMAGE32(session->account.index);
     DAMAGE32(session->account.generation);
     DAMAGE32(session->older);
-    DAMAGE_GENERATION(store->sessions[store->header->sessions_free].generation);
-    DAMAGE32(store->sessions[store->header->sessions_free].chain);
+    DAMAGE_GENERATION(session_at(store, store->header->sessions_free)->generation);
+    DAMAGE32(session_at(store, store->header->sessions_free)->chain);
 }
 
 static void damage_to_a_name_is_found(void)

@@ -74,7 +74,7 @@ static void leave_a_run_alone(void)
 {
     struct slot *slot = store->slot;
     while (!slot->run)
-        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
+        deliver_bytes((account_t){(uint32_t)(alice - account_at(store, 0)), alice->generation}, 100);
     transaction_begin(store);
     block_free(store, slot->draft);
     set32(store, &slot->draft, 0);
@@ -92,7 +92,7 @@ static void damage_to_a_slot_is_found(void)
     DAMAGE32(slot->pinned[1]);
     DAMAGE64(slot->redo_count);
     while (!slot->run)
-        deliver_bytes((account_t){(uint32_t)(alice - store->accounts), alice->generation}, 100);
+        deliver_bytes((account_t){(uint32_t)(alice - account_at(store, 0)), alice->generation}, 100);
     DAMAGE32(slot->run);
     slot->entered.index = store->header->accounts_most + 1;
     expect_found("entered");
@@ -212,8 +212,8 @@ static void no_damage_breaks_the_check(void)
         size_t bytes;
     } areas[] = {
         {&header->accounts_used, sizeof(*header) - offsetof(struct header, accounts_used)},
-        {store->accounts, (header->accounts_used + 2) * sizeof(struct account_record)},
-        {store->sessions, (header->sessions_used + 2) * sizeof(struct session_record)},
+        {account_at(store, 0), (header->accounts_used + 2) * sizeof(struct account_record)},
+        {session_at(store, 0), (header->sessions_used + 2) * sizeof(struct session_record)},
         {store->pages, (header->pages_used + 1) * sizeof(struct page_record)},
         {store->name_buckets, 4096},
         {&header->journal, sizeof(header->journal)},

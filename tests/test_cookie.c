@@ -183,7 +183,7 @@ static void an_ended_session_is_ended_once_and_wiped(void)
     struct session copy = session;
     EXPECT_EQ(cookie_end(store, &session), STATUS_OK);
     EXPECT_EQ(session.index, 0);
-    EXPECT(memcmp(store->sessions[copy.index].secret, zeros, COOKIE_BYTES) == 0);
+    EXPECT(memcmp(session_at(store, copy.index)->secret, zeros, COOKIE_BYTES) == 0);
     EXPECT_EQ(verify_anew(&cookie), STATUS_NO_SESSION);
     struct cookie next;
     login("alice", &next); /* takes the same record */
@@ -271,7 +271,7 @@ static struct session_record *record_of(const struct cookie *cookie)
 {
     struct session session = {0};
     EXPECT_EQ(verify(cookie, &session), STATUS_OK);
-    return &store->sessions[session.index];
+    return session_at(store, session.index);
 }
 
 /* Time passes by the record: that it was opened and used so many seconds before. */
@@ -337,7 +337,7 @@ static void the_time_is_looked_at_once_for_all_that_is_answered_together(void)
     EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
     EXPECT(store->now > 0);
     store->now -= 2000; /* it was looked at before all that */
-    age(&store->sessions[session.index], &session, 1000);
+    age(session_at(store, session.index), &session, 1000);
     EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
     EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);

@@ -232,7 +232,7 @@ static void prepare_append(void)
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     transaction_begin(store);
     draft_address(store, alice.index, id + 1, 0);
-    EXPECT_EQ(mailbox_put(store, &store->accounts[alice.index], store->slot->draft, &waited), STATUS_OK);
+    EXPECT_EQ(mailbox_put(store, account_at(store, alice.index), store->slot->draft, &waited), STATUS_OK);
     set32(store, &store->slot->draft, 0);
 }
 
@@ -412,7 +412,7 @@ static void attach_and_look(void)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++)
         if (process_has_slot(store, i))
-            EXPECT_EQ(store->slots[i].draft, 0);
+            EXPECT_EQ(slot_at(store, i)->draft, 0);
 }
 
 static void who_died_without_a_server_is_looked_after_by_the_next(void)
@@ -458,7 +458,7 @@ static void wait_to_lead(void)
 
 static void expect_unwanted(void)
 {
-    EXPECT(store->slot == &store->slots[1]);
+    EXPECT(store->slot == slot_at(store, 1));
     EXPECT_EQ(store->slot->settling, 0);
 }
 
@@ -471,7 +471,7 @@ static void who_comes_after_a_waiter_to_lead_is_not_woken_for_it(void)
     journal_lead(store);
     pid_t waiter = fork_attached(wait_to_lead);
     wait_for_ready();
-    while (load64(&store->slots[1].settling) == 0)
+    while (load64(&slot_at(store, 1)->settling) == 0)
         poll(NULL, 0, 1);
     end_child(waiter, SIGKILL);
     pid_t next = fork_attached(expect_unwanted);

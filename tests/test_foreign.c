@@ -53,7 +53,7 @@ static void add_ended(void)
     add_text("ended", cookie);
     keep_cookie(ask(&victim, "LOGIN victim treasure-key"), cookie);
     EXPECT_EQ(cookie_verify(store, cookie, COOKIE_TEXT, &session), STATUS_OK);
-    store->sessions[session.index].opened -= 2000;
+    session_at(store, session.index)->opened -= 2000;
     add_text("expired", cookie);
     enrol(&victim, "gone", cookie);
     EXPECT_STR(ask(&victim, "UNREGISTER gone secret"), "OK");

@@ -24,7 +24,7 @@ static void open_so(struct store_options options, uint32_t pages)
     static struct store *volatile roomy; /* is never closed: here a leak checker sees it */
     options.segment_bytes = UINT64_C(64) << 20;
     roomy = open_store(&options);
-    options.segment_bytes = roomy->arena + (uint64_t)pages * PAGE;
+    options.segment_bytes = roomy->header->segment_bytes - (uint64_t)(roomy->pages_most - pages) * PAGE;
     store = attached_store(&options);
     EXPECT_EQ(store->pages_most, pages);
 }

@@ -26,7 +26,7 @@ static void open_index(uint64_t base)
     if (!store)
         store = private_store();
     sprintf(name, "base%llu", (unsigned long long)base);
-    record = &store->accounts[new_account(store, name).index];
+    record = account_at(store, new_account(store, name).index);
     record->base = base;
     count = 0;
 }

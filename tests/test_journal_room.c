@@ -79,7 +79,7 @@ static pid_t start_waiter(void)
     close(ends[1]);
     answers = ends[0];
     EXPECT_EQ(read(answers, &waiter_slot, sizeof(waiter_slot)), sizeof(waiter_slot));
-    while (load64(&store->slots[waiter_slot].settling) != UINT64_MAX)
+    while (load64(&slot_at(store, waiter_slot)->settling) != UINT64_MAX)
         poll(NULL, 0, 1);
     return pid;
 }

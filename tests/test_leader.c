@@ -88,7 +88,7 @@ static void tell(const struct follower *follower)
 /* Until it sleeps, or is about to: its wish stands in its slot, and the post that follows is not lost. */
 static void wait_until_settling(const struct follower *follower)
 {
-    while (load64(&store->slots[follower->slot].settling) == 0)
+    while (load64(&slot_at(store, follower->slot)->settling) == 0)
         poll(NULL, 0, 1);
 }
 
@@ -195,7 +195,7 @@ static void a_leader_that_lives_is_waited_for(void)
     __atomic_store_n(&journal()->leader, store->me, __ATOMIC_SEQ_CST);
     tell(&early);
     for (int looks = 0; looks < 3; looks++) {
-        sem_t *wake = &store->slots[early.slot].wake;
+        sem_t *wake = &slot_at(store, early.slot)->wake;
         int posts = 1;
         wait_until_settling(&early);
         EXPECT_EQ(sem_post(wake), 0);
@@ -320,7 +320,7 @@ static void what_a_dead_leader_has_let_go_is_not_let_go_again(void)
             EXPECT(steps_next(&steps));
         tell(&early);
         wait_until_settling(&early);
-        while (!is_there(&store->slots[*slot], written, death))
+        while (!is_there(slot_at(store, *slot), written, death))
             EXPECT(steps_next(&steps));
         steps_kill(&steps);
         EXPECT(end_of(&early) <= 1);

@@ -345,10 +345,10 @@ static void a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted(void)
 {
     open_post_office(8);
     expect_killed(suspect_and_die);
-    uint64_t life = store->slots[1].life;
+    uint64_t life = slot_at(store, 1)->life;
     *map_word(0) = 1;
     EXPECT_EQ(end_of(expect_slot_2), 0);
-    EXPECT_EQ(store->slots[1].life, life);
+    EXPECT_EQ(slot_at(store, 1)->life, life);
     EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
     *map_word(0) = 1;
     EXPECT_EQ(end_of(expect_slot_1), 0);
@@ -390,7 +390,7 @@ static void nobody_is_dead_for_want_of_an_answer(void)
 {
     open_post_office(8);
     expect_killed(die);
-    uint64_t dead = owner_word(1, store->slots[1].life);
+    uint64_t dead = owner_word(1, slot_at(store, 1)->life);
     EXPECT(owner_is_dead(store, dead));
     int closed = store->fd;
     store->fd = -1;
@@ -434,10 +434,10 @@ static void the_many_pins_of_a_dead_process_are_given_back_in_steps(void)
     for (size_t i = 0; i < PINS_MAX; i++)
         EXPECT_EQ(deliver(store, alice, "a", "", body, sizeof(body) - i * 64, &id), STATUS_OK);
     expect_killed(pin_all_and_die);
-    EXPECT_EQ(store->slots[1].pins, PINS_MAX);
+    EXPECT_EQ(slot_at(store, 1)->pins, PINS_MAX);
     EXPECT_CLEAN(store);
     store_reclaim(store);
-    EXPECT_EQ(store->slots[1].pins, 0);
+    EXPECT_EQ(slot_at(store, 1)->pins, 0);
     EXPECT_CLEAN(store);
 }
 

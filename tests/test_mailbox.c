@@ -263,7 +263,7 @@ static void there_is_a_last_id(void)
     struct letter letter = {.sender = "bob", .sender_length = 3, .body = text, .body_length = 4};
     message_id id = 0;
     open_mailbox();
-    struct account_record *record = &store->accounts[alice.index];
+    struct account_record *record = account_at(store, alice.index);
     record->newest = record->queue_newest = ID_MOST - 2;
     for (int i = 0; i < 2; i++) {
         EXPECT_EQ(draft_write(store, &letter), STATUS_OK);

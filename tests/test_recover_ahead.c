@@ -94,7 +94,7 @@ static void begin(const struct store_options *options)
     restore = restore_begin(store);
     EXPECT(restore);
     EXPECT_EQ(give_account(1, "alice"), STATUS_OK);
-    alice = (account_t){1, store->accounts[1].generation};
+    alice = (account_t){1, account_at(store, 1)->generation};
 }
 
 static const struct store_options roomy = {
@@ -150,7 +150,7 @@ static void who_finds_no_memory_gets_what_was_reserved_ahead(void)
 {
     begin_with_memory_ahead(&roomy, WORTH + AHEAD);
     memory = memory_in_use();
-    EXPECT(!segment_has(store, (uint64_t)((char *)&store->accounts[ACCOUNTS] - store->base)));
+    EXPECT(!segment_has(store, (uint64_t)((char *)account_at(store, ACCOUNTS) - store->base)));
     EXPECT_EQ(give_account(ACCOUNTS, "zelda"), STATUS_OK);
     EXPECT_EQ(give_message(sizeof(body)), STATUS_OK);
     enum status status = STATUS_OK;
@@ -170,7 +170,7 @@ static void an_arena_is_reserved_ahead_to_its_last_page(void)
     static struct store *volatile probe; /* is never closed: here a leak checker sees it */
     struct store_options options = roomy;
     probe = open_store(&options);
-    options.segment_bytes = probe->arena + (uint64_t)(WORTH + AHEAD / 2) * PAGE;
+    options.segment_bytes -= (uint64_t)(probe->pages_most - (WORTH + AHEAD / 2)) * PAGE;
     begin_with_memory_ahead(&options, WORTH + AHEAD / 2);
     enum status status;
     while ((status = give_message(BODY)) == STATUS_OK)

@@ -39,10 +39,10 @@ static struct range random_range(void)
         {store->reserved, 32},
         {store->waits, 32},
         {store->ring, 64 * sizeof(*store->ring)},
-        {store->slots, sizeof(*store->slots)},
+        {slot_at(store, 0), sizeof(struct slot)},
         {store->name_buckets, 4 * ((size_t)store->name_mask + 1)},
-        {&store->accounts[1], header->accounts_used * sizeof(*store->accounts)},
-        {&store->sessions[1], header->sessions_used * sizeof(*store->sessions)},
+        {account_at(store, 1), header->accounts_used * sizeof(struct account_record)},
+        {session_at(store, 1), header->sessions_used * sizeof(struct session_record)},
         {store->pages, header->pages_used * sizeof(*store->pages)},
     };
     uint32_t which = pick(2 * sizeof(ranges) / sizeof(ranges[0]));

@@ -101,8 +101,8 @@ static uint32_t *free_block(const struct page_record **of)
 static struct slot *dead_slot(void)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++)
-        if (process_has_slot(store, i) && store->slots[i].draft)
-            return &store->slots[i];
+        if (process_has_slot(store, i) && slot_at(store, i)->draft)
+            return slot_at(store, i);
     harness_fail(__FILE__, __LINE__, "nobody has died");
 }
 
@@ -140,9 +140,9 @@ static void each_field_of_the_header(void)
 static void each_field_of_the_tables(void)
 {
     struct account_record *record = record_of("alice");
-    struct session_record *session = &store->sessions[record->session];
+    struct session_record *session = session_at(store, record->session);
     const uint32_t *name = &store->name_buckets[record->name_hash & store->name_mask];
-    const uint32_t *bucket = store->cookie_buckets;
+    const uint32_t *bucket = store->cookie_buckets[0];
     while (*bucket == 0)
         bucket++; /* there is one session */
     uint64_t *cookie = (uint64_t *)(void *)session->secret;
@@ -383,7 +383,7 @@ static void write_where_drafts_would_come(const char *text)
     char path[128];
     const struct message_record *block = at(store, dead_slot()->run);
     const struct message_record message = {.id = 400,
-                                           .owner = (uint32_t)(record_of("alice") - store->accounts),
+                                           .owner = (uint32_t)(record_of("alice") - account_at(store, 0)),
                                            .body_length = (uint32_t)strlen(text),
                                            .shape = message_shape(MESSAGE_LISTED, 3, 0)};
     EXPECT(dead_slot()->run && strlen(text) == strlen(draft));
@@ -411,7 +411,7 @@ static void a_free_slot_keeps_nothing(void)
     static const block_t none = 0;
     char path[128];
     make_wreck(false);
-    const struct slot *slot = dead_slot(), *other = slot == store->slots ? slot + 1 : slot - 1;
+    const struct slot *slot = dead_slot(), *other = slot == slot_at(store, 0) ? slot + 1 : slot - 1;
     EXPECT(process_has_slot(store, slot_index(store, other)) && other->life % 2 == 0);
     write_where_drafts_would_come("is mail!");
     object_path(path, "");

@@ -74,15 +74,15 @@ static void a_lock_word_that_names_no_slot_is_nobodys(void)
     EXPECT_CLEAN(store);
 }
 
-/* The table of names lies behind that of the slots, so that a slot too many would be names. */
+/* The arena lies behind the few slots, so that a slot too many would be a block. */
 static void hints_for_slots_that_cannot_be_are_passed_over(void)
 {
-    static char before[2 * PAGE];
+    static char before[PAGE];
     store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
     account_t account = new_account(store, "alice");
-    const char *behind = (const char *)&store->slots[4];
-    size_t length = (size_t)((const char *)store->name_buckets - behind) + PAGE;
-    EXPECT(length <= sizeof(before));
+    const char *behind = (const char *)slot_at(store, 4);
+    size_t length = sizeof(before);
+    EXPECT(behind + length > store->base + store->arena);
     store->header->slot_map[0] = store->header->slot_map[1] = UINT64_MAX;
     for (uint32_t index = store->header->slots_most; index < 128; index++)
         EXPECT(!process_has_slot(store, index)); /* another table stands there */
@@ -102,7 +102,7 @@ static void a_suspect_post_office_names_no_account(void)
     store->slot->account = new_account(store, "alice");
     EXPECT(store_next_process(store, &slot, &process));
     EXPECT_STR(process.account, "alice");
-    store->accounts[store->slot->account.index].identity = UINT32_MAX;
+    account_at(store, store->slot->account.index)->identity = UINT32_MAX;
     store_suspect(store);
     slot = 0;
     EXPECT(store_next_process(store, &slot, &process));
@@ -186,8 +186,8 @@ static void what_is_in_use_but_not_reserved_is_found(void)
     account_t account = new_account(store, "alice");
     message_id id;
     EXPECT_EQ(deliver(store, account, "bob", "subject", "body", 4, &id), STATUS_OK);
-    const void *const parts[] = {store->header, &store->accounts[1], store->pages,
-                                 at(store, store->accounts[1].root)};
+    const void *const parts[] = {store->header, account_at(store, 1), store->pages,
+                                 at(store, account_at(store, 1)->root)};
     EXPECT_CLEAN(store);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         uint64_t unit = (uint64_t)((const char *)parts[i] - store->base) / PAGE;
@@ -204,7 +204,7 @@ static void a_name_with_a_nul_in_it_is_found(void)
 {
     store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
     account_t account = new_account(store, "alice");
-    struct account_record *record = &store->accounts[account.index];
+    struct account_record *record = account_at(store, account.index);
     struct identity *identity = at(store, record->identity);
     uint32_t *bucket = &store->name_buckets[record->name_hash & store->name_mask];
     identity->text[2] = '\0';

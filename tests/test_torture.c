@@ -92,8 +92,8 @@ static uint64_t blocks_expected(const struct store *segment)
     uint64_t blocks = segment->header->accounts_live;
 
     for (uint32_t i = 1; i <= segment->header->accounts_used; i++) {
-        EXPECT(segment->accounts[i].height <= 1);
-        blocks += segment->accounts[i].height;
+        EXPECT(account_at(segment, i)->height <= 1);
+        blocks += account_at(segment, i)->height;
     }
     return blocks;
 }

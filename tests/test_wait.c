@@ -279,7 +279,7 @@ static void deliver_and_die(void)
     do {
         transaction_begin(store);
         draft_address(store, alice.index, 1, 0);
-        status = mailbox_put(store, &store->accounts[alice.index], store->slot->draft, &waited);
+        status = mailbox_put(store, account_at(store, alice.index), store->slot->draft, &waited);
         set32(store, &store->slot->draft, 0);
     } while (!transaction_finish(store, &status));
     EXPECT(waited);

@@ -17,9 +17,9 @@ int main(int argc, char **argv)
         store_attach(store, "scribbler") != STATUS_OK)
         return 1;
     if (strcmp(argv[2], "mailbox") == 0)
-        store->accounts[1].count += 7;
+        account_at(store, 1)->count += 7;
     else if (strcmp(argv[2], "index") == 0)
-        store->accounts[1].root += 7;
+        account_at(store, 1)->root += 7;
     else if (strcmp(argv[2], "header") == 0)
         store->header->hash_key[0] ^= 1;
     store_suspect(store);

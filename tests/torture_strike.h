@@ -82,7 +82,7 @@ static inline uint64_t owner_word_of(pid_t pid)
     if (owner == 0) {
         return 0;
     }
-    const struct slot *slot = &strikes.segment->slots[owner_slot(owner)];
+    const struct slot *slot = slot_at(strikes.segment, owner_slot(owner));
     return slot->pid == pid && owner == owner_word(owner_slot(owner), load64(&slot->life)) ? owner : 0;
 }
 
@@ -175,7 +175,7 @@ static inline int strike_owner(enum kind kind, int number, pid_t *victim)
     for (int64_t until = clock_now() + HUNT; found < 0 && clock_now() < until;) {
         uint64_t owner = owner_now();
         for (size_t i = 0; owner != 0 && found < 0 && i < count; i++) {
-            if (processes[i] >= 0 && strikes.segment->slots[owner_slot(owner)].pid == pids[i]) {
+            if (processes[i] >= 0 && slot_at(strikes.segment, owner_slot(owner))->pid == pids[i]) {
                 give_signal(processes[i], number);
                 found = processes[i];
                 *victim = pids[i];

@@ -160,9 +160,9 @@ static inline uint64_t offset_of(const void *field)
 static inline struct account_record *record_of(const char *name)
 {
     for (uint32_t i = 1; i <= store->header->accounts_used; i++) {
-        const struct identity *identity = at(store, store->accounts[i].identity);
-        if (store->accounts[i].generation % 2 && strcmp(identity->text, name) == 0)
-            return &store->accounts[i];
+        const struct identity *identity = at(store, account_at(store, i)->identity);
+        if (account_at(store, i)->generation % 2 && strcmp(identity->text, name) == 0)
+            return account_at(store, i);
     }
     harness_fail(__FILE__, __LINE__, "there is no %s", name);
 }
@@ -295,7 +295,7 @@ static inline bool is_named(const char *line)
     snprintf(words, sizeof(words), "lost %s: ", owner);
     if (strstr(outcome->said, words))
         return true;
-    snprintf(words, sizeof(words), "lost account %u: ", (unsigned)(record_of(owner) - store->accounts));
+    snprintf(words, sizeof(words), "lost account %u: ", (unsigned)(record_of(owner) - account_at(store, 0)));
     return strstr(outcome->said, words) != NULL;
 }
 

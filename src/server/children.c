@@ -14,7 +14,8 @@
 
 bool children_make_room(struct children *children, size_t room)
 {
-    struct child *list = reallocarray(NULL, room + CHILDREN_ASKED_MAX, sizeof *list); /* calloc would touch it */
+    struct child *list =
+        reallocarray(NULL, room + CHILDREN_ASKED_MAX, sizeof *list); /* calloc would touch it */
 
     if (list != NULL) {
         *children = (struct children){.list = list, .room = room, .asked = list + room};

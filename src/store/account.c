@@ -21,7 +21,7 @@ struct account_record *account_record(const struct store *store, account_t accou
 {
     if (account.index == 0 || account.index > store->header->accounts_most)
         return NULL;
-    struct account_record *record = &store->accounts[account.index];
+    struct account_record *record = account_at(store, account.index);
     return load32(&record->generation) == account.generation ? record : NULL;
 }
 
@@ -80,8 +80,8 @@ static uint32_t find(const struct store *store, const char *name, size_t length,
     const uint32_t *bucket = &store->name_buckets[hash & store->name_mask];
     if (!segment_has(store, (uint64_t)((const char *)bucket - store->base)))
         return 0;
-    for (uint32_t index = *bucket; index; index = store->accounts[index].chain) {
-        const struct account_record *record = &store->accounts[index];
+    for (uint32_t index = *bucket; index; index = account_at(store, index)->chain) {
+        const struct account_record *record = account_at(store, index);
         if (record->name_hash != hash)
             continue;
         const struct identity *identity = identity_of(store, record);
@@ -95,14 +95,14 @@ static uint32_t find(const struct store *store, const char *name, size_t length,
 static void observe(struct store *store, uint32_t index)
 {
     if (index)
-        journal_observe(store, store->accounts[index].changed);
+        journal_observe(store, account_at(store, index)->changed);
     else
         journal_observe_all(store);
 }
 
 static account_t handle(const struct store *store, uint32_t index)
 {
-    return (account_t){index, store->accounts[index].generation};
+    return (account_t){index, account_at(store, index)->generation};
 }
 
 enum status account_find(struct store *store, const char *name, size_t length, account_t *account)
@@ -153,13 +153,13 @@ static enum status take_record(struct store *store, uint32_t *index)
     struct header *header = store->header;
     *index = header->accounts_free;
     if (*index) {
-        set32(store, &header->accounts_free, store->accounts[*index].chain);
+        set32(store, &header->accounts_free, account_at(store, *index)->chain);
         return STATUS_OK;
     }
     *index = header->accounts_used + 1;
     if (*index > header->accounts_most)
         return STATUS_FULL_ACCOUNTS;
-    if (!segment_wants(store, &store->accounts[*index]))
+    if (!segment_wants(store, account_at(store, *index)))
         return STATUS_FULL_SEGMENT;
     set32(store, &header->accounts_used, *index);
     return STATUS_OK;
@@ -184,7 +184,7 @@ static enum status insert(struct store *store, uint32_t index, const char *name,
         status = note_identity(store, RECORD_ACCOUNT, index, name, length, hash, &sequence);
     if (status != STATUS_OK)
         return status;
-    struct account_record *record = &store->accounts[index];
+    struct account_record *record = account_at(store, index);
     ((struct identity *)at(store, identity))->born = sequence;
     journal_mark(store, record, sequence);
     *account = (account_t){index, record->generation + 1};
@@ -211,7 +211,7 @@ enum status account_create(struct store *store, const char *name, size_t length,
         transaction_begin(store);
         status = insert(store, 0, name, length, name_hash, hash ? hash : "", account);
         if (status == STATUS_OK && cookie)
-            status = session_open(store, *account, &store->accounts[account->index], random, cookie);
+            status = session_open(store, *account, account_at(store, account->index), random, cookie);
     } while (!transaction_finish(store, &status));
     return status;
 }
@@ -220,11 +220,11 @@ enum status account_restore(struct store *store, uint32_t index, const char *nam
                             const char *hash)
 {
     uint32_t used = store->header->accounts_used;
-    uint64_t offset = (uint64_t)((char *)&store->accounts[used + 1] - store->base);
     account_t account;
     enum status status = STATUS_OK;
-    if (index > used)
-        status = segment_reserve(store, offset, (uint64_t)(index - used) * sizeof(struct account_record));
+    for (uint32_t i = used + 1; i <= index && status == STATUS_OK; i++)
+        status = segment_reserve(store, segment_offset(store, account_at(store, i)),
+                                 sizeof(struct account_record));
     if (status != STATUS_OK)
         return status;
     do {
@@ -247,9 +247,9 @@ enum status account_secret(struct store *store, const char *name, size_t length,
         uint32_t index = find(store, name, length, hash);
         observe(store, index);
         if (index) {
-            const struct identity *identity = identity_of(store, &store->accounts[index]);
+            const struct identity *identity = identity_of(store, account_at(store, index));
             secret->account = handle(store, index);
-            secret->revision = store->accounts[index].revision;
+            secret->revision = account_at(store, index)->revision;
             memcpy(secret->hash, hash_of(identity), identity->hash_length + 1u);
         }
     } while (!transaction_finish(store, &status));
@@ -321,10 +321,10 @@ void account_end_sessions(struct store *store, account_t account)
 
 static void unchain(struct store *store, uint32_t index)
 {
-    struct account_record *record = &store->accounts[index];
+    struct account_record *record = account_at(store, index);
     uint32_t *link = &store->name_buckets[record->name_hash & store->name_mask];
     while (*link != index)
-        link = &store->accounts[*link].chain;
+        link = &account_at(store, *link)->chain;
     set32(store, link, record->chain);
 }
 
@@ -376,7 +376,7 @@ static bool strip(struct store *store, struct account_record *record)
 static void free_record(struct store *store, uint32_t index)
 {
     struct header *header = store->header;
-    struct account_record *record = &store->accounts[index];
+    struct account_record *record = account_at(store, index);
     uint64_t *const words[] = {&record->queue_count, &record->newest,       &record->base,
                                &record->first,       &record->count,        &record->bytes,
                                &record->entered,     &record->queue_newest, &record->changed,
@@ -401,7 +401,7 @@ void account_sweep(struct store *store)
         do {
             transaction_begin(store);
             uint32_t index = store->header->accounts_dying;
-            if (index && strip(store, &store->accounts[index]))
+            if (index && strip(store, account_at(store, index)))
                 free_record(store, index);
         } while (!transaction_finish(store, &status));
         message_sweep(store);
@@ -443,7 +443,7 @@ static enum status enter(struct store *store, account_t account, uint64_t dead, 
             status = STATUS_IN_USE;
             continue;
         }
-        struct account_record *before = &store->accounts[slot->entered.index];
+        struct account_record *before = account_at(store, slot->entered.index);
         if (slot->entered.index && before != record && before->entered == store->me)
             set64(store, &before->entered, 0);
         set64(store, &record->entered, store->me);
@@ -472,7 +472,7 @@ void account_leave(struct store *store)
         transaction_begin(store);
         if (!slot->entered.index)
             continue;
-        struct account_record *record = &store->accounts[slot->entered.index];
+        struct account_record *record = account_at(store, slot->entered.index);
         if (record->entered == store->me)
             set64(store, &record->entered, 0);
         set32(store, &slot->entered.index, 0);
@@ -484,7 +484,7 @@ void account_each(struct store *store, bool (*visit)(void *context, account_t, c
 {
     char name[NAME_MAX_BYTES + 1];
     for (uint32_t index = 1; index <= load32(&store->header->accounts_used); index++) {
-        account_t account = {index, load32(&store->accounts[index].generation)};
+        account_t account = {index, load32(&account_at(store, index)->generation)};
         if (account.generation % 2 && account_name(store, account, name) && !visit(context, account, name))
             return;
     }

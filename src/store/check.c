@@ -150,10 +150,10 @@ static void check_leaks(struct check *check)
 }
 
 /* Records are handed out in order, each with memory behind it. */
-static bool has_memory(const struct check *check, const void *end, size_t size)
+static bool has_memory(const struct check *check, const void *record, size_t size)
 {
-    uint64_t offset = (uint64_t)((const char *)end - check->store->base);
-    return segment_has(check->store, offset - size) && segment_has(check->store, offset - 1);
+    uint64_t offset = segment_offset(check->store, record);
+    return segment_has(check->store, offset) && segment_has(check->store, offset + size - 1);
 }
 
 /* What bounds every walk. */
@@ -170,14 +170,20 @@ static bool check_header(struct check *check)
     uint32_t sessions = header->sessions_used;
     if (pages <= store->pages_most && accounts <= header->accounts_most &&
         sessions <= header->sessions_most &&
-        (pages == 0 || (has_memory(check, &store->pages[pages], sizeof(*store->pages)) &&
+        (pages == 0 || (has_memory(check, &store->pages[pages - 1], sizeof(*store->pages)) &&
                         segment_has(store, store->arena + (uint64_t)pages * PAGE - 1))) &&
-        (accounts == 0 || has_memory(check, &store->accounts[accounts + 1], sizeof(*store->accounts))) &&
-        (sessions == 0 || has_memory(check, &store->sessions[sessions + 1], sizeof(*store->sessions))))
+        (accounts == 0 || has_memory(check, account_at(store, accounts), sizeof(struct account_record))) &&
+        (sessions == 0 || has_memory(check, session_at(store, sessions), sizeof(struct session_record))))
         return true;
     finding(check, "%u pages, %u accounts or %u sessions are more than there can be", pages, accounts,
             sessions);
     return false;
+}
+
+/* Of the records from 1 on. */
+static uint64_t used_near(uint32_t used, uint32_t near)
+{
+    return used < near ? used : near - 1;
 }
 
 /* All that is in use stands in the map of what is reserved: who recovers takes a record that writes elsewhere
@@ -186,13 +192,19 @@ static void check_memory(struct check *check)
 {
     const struct store *store = check->store;
     const struct header *header = store->header;
+    uint64_t accounts = used_near(header->accounts_used, ACCOUNTS_NEAR);
+    uint64_t sessions = used_near(header->sessions_used, SESSIONS_NEAR);
     const struct {
         const void *start;
         uint64_t size;
     } parts[] = {
         {header, sizeof(*header)},
-        {&store->accounts[1], (uint64_t)header->accounts_used * sizeof(*store->accounts)},
-        {&store->sessions[1], (uint64_t)header->sessions_used * sizeof(*store->sessions)},
+        {account_at(store, 1), accounts * sizeof(struct account_record)},
+        {account_at(store, ACCOUNTS_NEAR),
+         (header->accounts_used - accounts) * sizeof(struct account_record)},
+        {session_at(store, 1), sessions * sizeof(struct session_record)},
+        {session_at(store, SESSIONS_NEAR),
+         (header->sessions_used - sessions) * sizeof(struct session_record)},
         {store->pages, (uint64_t)header->pages_used * sizeof(*store->pages)},
         {store->base + store->arena, (uint64_t)header->pages_used * PAGE},
     };

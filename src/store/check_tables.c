@@ -115,7 +115,7 @@ static void check_identity(struct check *check, const struct account_record *rec
 /* What an account owns, whether it lives or is dying. */
 static void check_content(struct check *check, uint32_t who, bool alive)
 {
-    const struct account_record *record = &check->store->accounts[who];
+    const struct account_record *record = account_at(check->store, who);
     struct walk walk = {.check = check, .record = record, .who = who, .alive = alive};
     if (record->height > 11)
         finding(check, "mailbox %u: height %u", who, record->height);
@@ -124,9 +124,9 @@ static void check_content(struct check *check, uint32_t who, bool alive)
     uint64_t queued = check_queue(check, record, who);
     check_identity(check, record, who);
     uint32_t sessions = 0;
-    for (uint32_t i = record->session; i; i = check->store->sessions[i].older) {
-        if (i > check->store->header->sessions_used || check->store->sessions[i].account.index != who ||
-            check->store->sessions[i].account.generation != record->generation - !alive ||
+    for (uint32_t i = record->session; i; i = session_at(check->store, i)->older) {
+        if (i > check->store->header->sessions_used || session_at(check->store, i)->account.index != who ||
+            session_at(check->store, i)->account.generation != record->generation - !alive ||
             ++sessions > record->sessions) {
             finding(check, "account %u: its chain of sessions is broken at %u", who, i);
             break;
@@ -159,9 +159,9 @@ static uint64_t count_named(struct check *check)
             bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
             continue;
         }
-        for (uint32_t i = *head; i; i = store->accounts[i].chain) {
-            if (i > store->header->accounts_used || store->accounts[i].generation % 2 == 0 ||
-                (store->accounts[i].name_hash & store->name_mask) != bucket ||
+        for (uint32_t i = *head; i; i = account_at(store, i)->chain) {
+            if (i > store->header->accounts_used || account_at(store, i)->generation % 2 == 0 ||
+                (account_at(store, i)->name_hash & store->name_mask) != bucket ||
                 ++named > store->header->accounts_used) {
                 finding(check, "bucket %llu of names: its chain is broken at %u", (unsigned long long)bucket,
                         i);
@@ -187,21 +187,21 @@ void check_accounts(struct check *check)
     const struct header *header = store->header;
     uint64_t live = 0;
     for (uint32_t i = 1; i <= header->accounts_used; i++) {
-        if (store->accounts[i].generation % 2 == 0)
+        if (account_at(store, i)->generation % 2 == 0)
             continue;
         live++;
         check_content(check, i, true);
     }
     uint64_t named = count_named(check);
     uint64_t idle = 0;
-    for (uint32_t i = header->accounts_free; i; i = store->accounts[i].chain)
-        if (i > header->accounts_used || store->accounts[i].generation % 2 ||
-            !is_empty(&store->accounts[i]) || ++idle > header->accounts_used) {
+    for (uint32_t i = header->accounts_free; i; i = account_at(store, i)->chain)
+        if (i > header->accounts_used || account_at(store, i)->generation % 2 ||
+            !is_empty(account_at(store, i)) || ++idle > header->accounts_used) {
             finding(check, "the list of free accounts is broken at %u", i);
             break;
         }
-    for (uint32_t i = header->accounts_dying; i; i = store->accounts[i].chain) {
-        if (i > header->accounts_used || store->accounts[i].generation % 2 ||
+    for (uint32_t i = header->accounts_dying; i; i = account_at(store, i)->chain) {
+        if (i > header->accounts_used || account_at(store, i)->generation % 2 ||
             ++idle > header->accounts_used) {
             finding(check, "the list of removed accounts is broken at %u", i);
             break;
@@ -214,23 +214,24 @@ void check_accounts(struct check *check)
                 header->accounts_live, header->accounts_used);
 }
 
-/* Live sessions on the chains of all buckets, each in the bucket of its secret. */
-static uint64_t count_secret(struct check *check)
+/* Live sessions of one part on the chains of all its buckets, each in the bucket of its secret. */
+static uint64_t count_secret(struct check *check, bool far)
 {
     const struct store *store = check->store;
     uint64_t found = 0;
-    for (uint64_t bucket = 0; bucket <= store->cookie_mask; bucket++) {
-        const uint32_t *head = &store->cookie_buckets[bucket];
+    for (uint64_t bucket = 0; bucket <= store->cookie_mask[far]; bucket++) {
+        const uint32_t *head = &store->cookie_buckets[far][bucket];
         if (!segment_has(store, (uint64_t)((const char *)head - store->base))) {
             bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
             continue;
         }
-        for (uint32_t i = *head; i; i = store->sessions[i].chain) {
+        for (uint32_t i = *head; i; i = session_at(store, i)->chain) {
             uint32_t hash = 0;
             if (i <= store->header->sessions_used)
-                hash = session_hash(store, store->sessions[i].secret);
-            if (i > store->header->sessions_used || store->sessions[i].generation % 2 == 0 ||
-                (hash & store->cookie_mask) != bucket || ++found > store->header->sessions_used) {
+                hash = session_hash(store, session_at(store, i)->secret);
+            if (i > store->header->sessions_used || (i >= SESSIONS_NEAR) != far ||
+                session_at(store, i)->generation % 2 == 0 || (hash & store->cookie_mask[far]) != bucket ||
+                ++found > store->header->sessions_used) {
                 finding(check, "bucket %llu of cookies: its chain is broken at %u",
                         (unsigned long long)bucket, i);
                 break;
@@ -246,11 +247,13 @@ void check_sessions(struct check *check)
     const struct header *header = store->header;
     uint64_t live = 0;
     for (uint32_t i = 1; i <= header->sessions_used; i++)
-        live += store->sessions[i].generation % 2;
-    uint64_t found = count_secret(check);
+        live += session_at(store, i)->generation % 2;
+    uint64_t found = count_secret(check, false);
+    if (header->sessions_used >= SESSIONS_NEAR)
+        found += count_secret(check, true);
     uint64_t idle = 0;
-    for (uint32_t i = header->sessions_free; i; i = store->sessions[i].chain)
-        if (i > header->sessions_used || store->sessions[i].generation % 2 ||
+    for (uint32_t i = header->sessions_free; i; i = session_at(store, i)->chain)
+        if (i > header->sessions_used || session_at(store, i)->generation % 2 ||
             ++idle > header->sessions_used) {
             finding(check, "the list of free sessions is broken at %u", i);
             break;
@@ -344,7 +347,7 @@ void check_slots(struct check *check)
 {
     const struct store *store = check->store;
     for (uint32_t i = 0; i < store->header->slots_most; i++) {
-        const struct slot *slot = &store->slots[i];
+        const struct slot *slot = slot_at(store, i);
         if (!process_has_slot(store, i))
             continue;
         if (slot->redo_count || slot->pins > PINS_MAX || slot->entered.index > store->header->accounts_most)

@@ -37,37 +37,47 @@ uint32_t session_hash(const struct store *store, const uint8_t secret[static COO
     return (uint32_t)siphash13(store->header->hash_key, secret, COOKIE_BYTES);
 }
 
-static uint32_t *bucket_of(const struct store *store, const uint8_t *secret)
+/* Each part of the table has buckets of its own. */
+static uint32_t *bucket_of(const struct store *store, uint32_t index, const uint8_t *secret)
 {
-    return &store->cookie_buckets[session_hash(store, secret) & store->cookie_mask];
+    bool far = index >= SESSIONS_NEAR;
+    return &store->cookie_buckets[far][session_hash(store, secret) & store->cookie_mask[far]];
 }
 
-/* Within a transaction. NULL: there is none. */
-static struct session_record *find(const struct store *store, const uint8_t *secret)
+/* Within a transaction; first: any index of the part that is looked through. 0: there is none. */
+static uint32_t find_in(const struct store *store, uint32_t first, const uint8_t *secret)
 {
-    const uint32_t *bucket = bucket_of(store, secret);
-    if (!segment_has(store, (uint64_t)((const char *)bucket - store->base)))
-        return NULL;
-    for (uint32_t index = get32(store, bucket); index; index = get32(store, &store->sessions[index].chain))
-        if (equal_in_constant_time(store->sessions[index].secret, secret, COOKIE_BYTES))
-            return &store->sessions[index];
-    return NULL;
+    const uint32_t *bucket = bucket_of(store, first, secret);
+    if (!segment_has(store, segment_offset(store, bucket)))
+        return 0;
+    uint32_t index = get32(store, bucket);
+    while (index && !equal_in_constant_time(session_at(store, index)->secret, secret, COOKIE_BYTES))
+        index = get32(store, &session_at(store, index)->chain);
+    return index;
+}
+
+static uint32_t find(const struct store *store, const uint8_t *secret)
+{
+    uint32_t found = find_in(store, 0, secret);
+    if (!found && get32(store, &store->header->sessions_used) >= SESSIONS_NEAR)
+        found = find_in(store, SESSIONS_NEAR, secret);
+    return found;
 }
 
 /* Takes a value out of a chain that starts at *link; next is where a record keeps its successor. */
 static void unchain(struct store *store, uint32_t *link, uint32_t index, size_t next)
 {
     while (get32(store, link) != index)
-        link = (uint32_t *)(void *)((char *)&store->sessions[get32(store, link)] + next);
-    const char *record = (const char *)&store->sessions[index];
+        link = (uint32_t *)(void *)((char *)session_at(store, get32(store, link)) + next);
+    const char *record = (const char *)session_at(store, index);
     set32(store, link, get32(store, (const uint32_t *)(const void *)(record + next)));
 }
 
 static void end(struct store *store, struct account_record *account, uint32_t index)
 {
     struct header *header = store->header;
-    struct session_record *session = &store->sessions[index];
-    unchain(store, bucket_of(store, session->secret), index, offsetof(struct session_record, chain));
+    struct session_record *session = session_at(store, index);
+    unchain(store, bucket_of(store, index, session->secret), index, offsetof(struct session_record, chain));
     unchain(store, &account->session, index, offsetof(struct session_record, older));
     set32(store, &account->sessions, get32(store, &account->sessions) - 1);
     set32(store, &session->generation, get32(store, &session->generation) + 1);
@@ -89,7 +99,7 @@ bool session_end_newest(struct store *store, struct account_record *account)
 static void end_oldest(struct store *store, struct account_record *account)
 {
     uint32_t oldest = get32(store, &account->session);
-    for (uint32_t older = oldest; older; older = get32(store, &store->sessions[older].older))
+    for (uint32_t older = oldest; older; older = get32(store, &session_at(store, older)->older))
         oldest = older;
     end(store, account, oldest);
 }
@@ -110,14 +120,14 @@ static enum status take_record(struct store *store, uint32_t *index)
     struct header *header = store->header;
     *index = get32(store, &header->sessions_free);
     if (*index) {
-        set32(store, &header->sessions_free, get32(store, &store->sessions[*index].chain));
+        set32(store, &header->sessions_free, get32(store, &session_at(store, *index)->chain));
         return STATUS_OK;
     }
     *index = get32(store, &header->sessions_used) + 1;
     if (*index > header->sessions_most)
         return STATUS_FULL_SESSIONS;
-    if (!segment_wants(store, &store->sessions[*index]) ||
-        !segment_wants(store, (const char *)&store->sessions[*index + 1] - 1))
+    const struct session_record *session = session_at(store, *index);
+    if (!segment_wants(store, session) || !segment_wants(store, (const char *)(session + 1) - 1))
         return STATUS_FULL_SEGMENT;
     set32(store, &header->sessions_used, *index);
     return STATUS_OK;
@@ -126,9 +136,6 @@ static enum status take_record(struct store *store, uint32_t *index)
 enum status session_open(struct store *store, account_t owner, struct account_record *account,
                          const uint8_t random[static COOKIE_BYTES], struct cookie *cookie)
 {
-    uint32_t *bucket = bucket_of(store, random);
-    if (!segment_wants(store, bucket))
-        return STATUS_FULL_SEGMENT;
     /* The seed's AC list: a cookie that was assigned is not assigned again. With 256 bits only a broken
      * generator comes here. */
     if (find(store, random))
@@ -141,7 +148,10 @@ enum status session_open(struct store *store, account_t owner, struct account_re
     enum status status = take_record(store, &index);
     if (status != STATUS_OK)
         return status;
-    struct session_record *session = &store->sessions[index];
+    uint32_t *bucket = bucket_of(store, index, random);
+    if (!segment_wants(store, bucket))
+        return STATUS_FULL_SEGMENT;
+    struct session_record *session = session_at(store, index);
     for (size_t i = 0; i < COOKIE_BYTES; i += sizeof(uint64_t)) {
         uint64_t word;
         memcpy(&word, random + i, sizeof(word));
@@ -166,7 +176,7 @@ enum status session_open(struct store *store, account_t owner, struct account_re
 
 bool session_alive(struct store *store, const struct session *session)
 {
-    return session->index && load32(&store->sessions[session->index].generation) == session->generation &&
+    return session->index && load32(&session_at(store, session->index)->generation) == session->generation &&
            account_record(store, session->account);
 }
 
@@ -179,7 +189,7 @@ static int64_t idle_slack(const struct store *store)
 /* Looks at both limits, notes the use, and sets when to look again. False: the session has expired. */
 static bool refresh(const struct store *store, struct session *session, int64_t now)
 {
-    struct session_record *record = &store->sessions[session->index];
+    struct session_record *record = session_at(store, session->index);
     int64_t used = (int64_t)load64((const uint64_t *)&record->used);
     session->fresh = INT64_MAX;
     if (store->session_age) {
@@ -214,12 +224,13 @@ static __attribute__((noinline)) enum status verify_anew(struct store *store, co
     enum status status = STATUS_OK;
     do {
         transaction_begin(store);
-        const struct session_record *found = find(store, secret);
-        if (!found || !account_record(store, found->account)) {
+        uint32_t index = find(store, secret);
+        const struct session_record *found = session_at(store, index);
+        if (!index || !account_record(store, found->account)) {
             status = STATUS_NO_SESSION;
             continue;
         }
-        session->index = (uint32_t)(found - store->sessions);
+        session->index = index;
         session->generation = found->generation;
         session->account = found->account;
     } while (!transaction_finish(store, &status));

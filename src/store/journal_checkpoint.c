@@ -115,7 +115,7 @@ struct captured {
  * that was captured may have been removed, and its name have gone to another index. */
 static bool capture(struct store *store, uint32_t index, uint64_t start, struct captured *captured)
 {
-    const struct account_record *record = &store->accounts[index];
+    const struct account_record *record = account_at(store, index);
     transaction_begin(store);
     captured->as_of = store->header->journal.assigned;
     captured->account = (account_t){index, record->generation};

@@ -59,7 +59,7 @@ static uint64_t snapshot_bytes(const struct store *store)
     uint64_t bytes = JOURNAL_HEADER_SIZE;
     uint32_t used = load32(&store->header->accounts_used);
     for (uint32_t index = 1; index <= used; index++) {
-        const struct account_record *record = &store->accounts[index];
+        const struct account_record *record = account_at(store, index);
         uint64_t messages = load64(&record->count) + load64(&record->queue_count);
         bytes +=
             ACCOUNT_BYTES + messages * MESSAGE_BYTES + load64(&record->bytes) + load64(&record->queue_bytes);

@@ -89,8 +89,8 @@ void journal_fail(struct store *store, int error, const char *what)
     log_error("journal %s: %s failed: %s; the store is read-only: mend the disk and restart the server",
               store->header->journal.directory, what, strerror(error));
     for (uint32_t i = 0; i < store->header->slots_most; i++)
-        if (process_has_slot(store, i) && load64(&store->slots[i].settling))
-            sem_post(&store->slots[i].wake);
+        if (process_has_slot(store, i) && load64(&slot_at(store, i)->settling))
+            sem_post(&slot_at(store, i)->wake);
 }
 
 bool journal_take_role(struct store *store, uint64_t *word, bool look_for_dead)
@@ -149,10 +149,10 @@ static void wake(struct store *store, uint64_t sequence, bool later)
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
             if (!process_has_slot(store, index))
                 continue;
-            uint64_t wants = load64(&store->slots[index].settling);
+            uint64_t wants = load64(&slot_at(store, index)->settling);
             if (wants == 0 || (wants > sequence) != later || (later && wants == ROOM))
                 continue;
-            sem_post(&store->slots[index].wake);
+            sem_post(&slot_at(store, index)->wake);
             if (later)
                 return;
         }

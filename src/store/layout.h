@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 6u
+#define LAYOUT_VERSION 7u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -30,6 +30,9 @@ enum {
     SESSIONS_LIMIT = 16, /* sessions per account */
     TOKENS_MAX = 64,     /* processors that may hash passwords at once */
     THROTTLE_WAYS = 16,  /* records that one key may lie in (throttle.c) */
+    SLOTS_NEAR = 128,    /* records of a table that lie near the header (README.md), */
+    ACCOUNTS_NEAR = 2048,
+    SESSIONS_NEAR = 2048, /* and the buckets of the cookies of these sessions; a power of two */
     NODE_BITS = 6,
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
@@ -259,11 +262,14 @@ struct store {
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
     struct journal_note *ring; /* [sequence % RING] */
-    struct slot *slots;
-    uint32_t *name_buckets, *cookie_buckets;
-    uint32_t name_mask, cookie_mask;
-    struct account_record *accounts; /* [1..accounts_most] */
-    struct session_record *sessions; /* [1..sessions_most] */
+    /* Tables in two parts, near and far, both as if they began with record 0: see slot_at and so on. */
+    struct slot *slots[2];
+    struct account_record *accounts[2]; /* 1 to accounts_most */
+    struct session_record *sessions[2]; /* 1 to sessions_most */
+    uint32_t *cookie_buckets[2];        /* of the sessions in either part */
+    uint32_t cookie_mask[2];
+    uint32_t *name_buckets;
+    uint32_t name_mask;
     struct page_record *pages;
     uint32_t pages_most;
     uint64_t arena; /* offset, a multiple of PAGE */
@@ -304,6 +310,21 @@ struct store {
 static inline void *at(const struct store *store, block_t block)
 {
     return store->base + (uint64_t)block * UNIT;
+}
+
+static inline struct slot *slot_at(const struct store *store, uint32_t index)
+{
+    return store->slots[index >= SLOTS_NEAR] + index;
+}
+
+static inline struct account_record *account_at(const struct store *store, uint32_t index)
+{
+    return store->accounts[index >= ACCOUNTS_NEAR] + index;
+}
+
+static inline struct session_record *session_at(const struct store *store, uint32_t index)
+{
+    return store->sessions[index >= SESSIONS_NEAR] + index;
 }
 
 static inline uint64_t segment_offset(const struct store *store, const void *field)

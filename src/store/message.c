@@ -216,7 +216,7 @@ bool draft_drop_step(struct store *store, struct slot *slot)
 enum status draft_recall_run(struct store *store)
 {
     for (uint32_t i = 0; process_next(store, &i); i++) {
-        struct slot *slot = &store->slots[i];
+        struct slot *slot = slot_at(store, i);
         if (process_has_slot(store, i) && slot->run) {
             block_free_run(store, slot->run);
             set32(store, &slot->run, 0);

@@ -25,7 +25,7 @@
 
 bool process_has_slot(const struct store *store, uint32_t index)
 {
-    const struct slot *slot = &store->slots[index];
+    const struct slot *slot = slot_at(store, index);
     return index < store->header->slots_most &&
            segment_has(store, segment_offset(store, &store->waits[index])) &&
            segment_has(store, segment_offset(store, slot)) &&
@@ -40,7 +40,7 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
         return false;
     if (index >= store->header->slots_most || !process_has_slot(store, index))
         return true; /* a scribble: nobody ever was this */
-    return owner != owner_word(index, load64(&store->slots[index].life)) ||
+    return owner != owner_word(index, load64(&slot_at(store, index)->life)) ||
            !segment_byte_is_held(store, BYTE_SLOTS + index);
 }
 
@@ -50,7 +50,7 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
  * slot. */
 static bool take_over(struct store *store, uint32_t index, uint64_t *before)
 {
-    struct slot *slot = &store->slots[index];
+    struct slot *slot = slot_at(store, index);
     if (!segment_try_byte(store, BYTE_CLAIMS + index))
         return false;
     bool taken = !segment_byte_is_held(store, BYTE_SLOTS + index);
@@ -94,7 +94,7 @@ static bool settle_step(struct store *store, struct slot *slot)
             message_unpin_last(store, slot);
     }
     if (done && slot->entered.index) {
-        struct account_record *record = &store->accounts[slot->entered.index];
+        struct account_record *record = account_at(store, slot->entered.index);
         uint64_t entered = get64(store, &record->entered);
         if (entered && owner_slot(entered) == slot_index(store, slot))
             set64(store, &record->entered, 0);
@@ -129,7 +129,7 @@ static void set_text(char *field, size_t size, const char *text)
 /* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. */
 static enum status claim(struct store *store, uint32_t index, const char *peer)
 {
-    struct slot *slot = &store->slots[index];
+    struct slot *slot = slot_at(store, index);
     enum status status = segment_reserve(store, segment_offset(store, slot), sizeof(*slot));
     if (status == STATUS_OK)
         status = segment_reserve(store, segment_offset(store, &store->waits[index]), sizeof(uint64_t));
@@ -198,7 +198,7 @@ enum status store_attach(struct store *store, const char *peer)
     /* A forked child trusts its parent to have noticed deaths; a process on its own looks for itself. */
     if (store_is_suspect(store))
         return STATUS_OK;
-    if (store->opener == getpid() || load64(&header->deaths) != load64(&header->deaths_seen))
+    if (store->opener == store->slot->pid || load64(&header->deaths) != load64(&header->deaths_seen))
         store_reclaim(store);
     return STATUS_OK;
 }
@@ -231,7 +231,7 @@ void store_detach(struct store *store)
 
 static void reclaim_slot(struct store *store, uint32_t index)
 {
-    struct slot *slot = &store->slots[index];
+    struct slot *slot = slot_at(store, index);
     uint64_t before;
     if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
         return;
@@ -267,8 +267,8 @@ size_t store_count_source(struct store *store, const struct source *source)
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         for (; taken; taken &= taken - 1) {
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
-            count += process_has_slot(store, index) && load64(&store->slots[index].life) & IN_USE &&
-                     memcmp(&store->slots[index].source, source, sizeof(*source)) == 0;
+            count += process_has_slot(store, index) && load64(&slot_at(store, index)->life) & IN_USE &&
+                     memcmp(&slot_at(store, index)->source, source, sizeof(*source)) == 0;
         }
     }
     return count;
@@ -301,7 +301,7 @@ void process_wake_waiters(struct store *store, account_t account)
     uint64_t wanted = pack(account);
     for (uint32_t i = 0; process_next(store, &i); i++)
         if (process_has_slot(store, i) && load64(&store->waits[i]) == wanted)
-            sem_post(&store->slots[i].wake);
+            sem_post(&slot_at(store, i)->wake);
 }
 
 bool process_next(const struct store *store, uint32_t *index)
@@ -319,7 +319,7 @@ bool process_next(const struct store *store, uint32_t *index)
 bool store_next_process(struct store *store, uint32_t *index, struct store_process *process)
 {
     for (; *index < store->header->slots_most; (*index)++) {
-        const struct slot *slot = &store->slots[*index];
+        const struct slot *slot = slot_at(store, *index);
         if (!process_has_slot(store, *index) || !(load64(&slot->life) & IN_USE))
             continue;
         *process = (struct store_process){.slot = *index,

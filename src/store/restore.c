@@ -50,9 +50,9 @@ void restore_end(struct restore *restore)
     store->recovering = false;
     header->accounts_free = 0;
     for (uint32_t i = header->accounts_used; i > 0; i--) {
-        if (store->accounts[i].generation % 2)
+        if (account_at(store, i)->generation % 2)
             continue;
-        store->accounts[i].chain = header->accounts_free;
+        account_at(store, i)->chain = header->accounts_free;
         header->accounts_free = i;
     }
     free(restore->as_of);
@@ -85,7 +85,7 @@ bool restore_names_account(const struct journal_record *record, const char *text
 
 static account_t handle(const struct restore *restore, uint32_t account)
 {
-    return (account_t){account, restore->store->accounts[account].generation};
+    return (account_t){account, account_at(restore->store, account)->generation};
 }
 
 bool restore_has_place(const struct journal_record *record)
@@ -98,7 +98,7 @@ bool restore_has_place(const struct journal_record *record)
 bool restore_lives(const struct restore *restore, uint32_t account)
 {
     return account > 0 && account <= restore->store->header->accounts_used &&
-           restore->store->accounts[account].generation % 2 == 1;
+           account_at(restore->store, account)->generation % 2 == 1;
 }
 
 static struct letter letter_of(const struct journal_record *record, const char *texts)
@@ -124,7 +124,7 @@ static enum status restore_account(struct restore *restore, const struct journal
     enum status status = account_restore(restore->store, record->account, texts, record->sender_length, hash);
     if (status != STATUS_OK)
         return status == STATUS_TAKEN ? STATUS_MISMATCH : status;
-    struct account_record *account = &restore->store->accounts[record->account];
+    struct account_record *account = account_at(restore->store, record->account);
     account->newest = captured ? record->id : 0;
     account->queue_newest = captured ? record->other : 0;
     set_as_of(restore, record->account, captured ? (uint64_t)record->received : record->sequence);
@@ -154,7 +154,7 @@ static enum status restore_remove(struct restore *restore, const struct journal_
     struct account_secret secret = {.account = handle(restore, record->account)};
     if (!restore_lives(restore, record->account))
         return STATUS_MISMATCH;
-    secret.revision = restore->store->accounts[record->account].revision;
+    secret.revision = account_at(restore->store, record->account)->revision;
     return account_remove(restore->store, &secret);
 }
 
@@ -165,7 +165,7 @@ static enum status put_draft(struct store *store, account_t account, uint64_t id
     enum status status;
     do {
         transaction_begin(store);
-        struct account_record *record = &store->accounts[account.index];
+        struct account_record *record = account_at(store, account.index);
         uint64_t newest = record->newest > id ? record->newest : id;
         draft_address(store, account.index, id, received);
         status = mailbox_put(store, record, store->slot->draft, &waited);
@@ -191,7 +191,7 @@ static enum status restore_message(struct restore *restore, uint32_t account, ui
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
     if (!restore_lives(restore, account) ||
-        !comes_next(restore, record, id, store->accounts[account].newest, restore->above, UINT64_MAX))
+        !comes_next(restore, record, id, account_at(store, account)->newest, restore->above, UINT64_MAX))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
     if (status == STATUS_OK)
@@ -206,7 +206,7 @@ static void append_to_queue(struct restore *restore, const struct journal_record
 {
     struct store *store = restore->store;
     block_t draft = store->slot->draft;
-    struct account_record *account = &store->accounts[record->account];
+    struct account_record *account = account_at(store, record->account);
     struct message_record *message = at(store, draft);
     transaction_begin(store);
     set32(store, restore->last ? at(store, restore->last) : &account->queue, draft);
@@ -226,7 +226,7 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
     struct letter letter = letter_of(record, texts);
     struct store *store = restore->store;
     if (!restore_lives(restore, record->account) ||
-        !comes_next(restore, record, record->id, store->accounts[record->account].queue_newest, 0,
+        !comes_next(restore, record, record->id, account_at(store, record->account)->queue_newest, 0,
                     restore->below))
         return STATUS_MISMATCH;
     enum status status = draft_write(store, &letter);
@@ -238,7 +238,7 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
         return STATUS_OK;
     }
     struct message_record *message = at(store, store->slot->draft);
-    store->accounts[record->account].queue_newest = record->id - 1;
+    account_at(store, record->account)->queue_newest = record->id - 1;
     status = queue_push(store, handle(restore, record->account));
     message->received = record->received;
     return status;
@@ -246,7 +246,7 @@ static enum status restore_queue(struct restore *restore, const struct journal_r
 
 static uint64_t queue_top(const struct store *store, uint32_t account)
 {
-    block_t block = store->accounts[account].queue;
+    block_t block = account_at(store, account)->queue;
     return block ? ((const struct message_record *)at(store, block))->id : 0;
 }
 
@@ -266,9 +266,9 @@ static enum status restore_store(struct restore *restore, const struct journal_r
     if (!leaves && arrives && !(record->flags & RECORD_WHOLE))
         return STATUS_MISMATCH;
     if (leaves && arrives) {
-        if (!comes_next(restore, record, record->other, store->accounts[record->second].newest, 0, 0))
+        if (!comes_next(restore, record, record->other, account_at(store, record->second)->newest, 0, 0))
             return STATUS_MISMATCH;
-        store->accounts[record->second].newest = record->other - 1;
+        account_at(store, record->second)->newest = record->other - 1;
         return queue_store(store, handle(restore, record->account), handle(restore, record->second), &id);
     }
     if (leaves)

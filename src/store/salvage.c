@@ -75,7 +75,7 @@ void salvage_end(struct salvage *salvage)
 {
     struct store *store = salvage->store;
     for (uint32_t index = 1; index <= store->header->accounts_used && salvage->missing > 0; index++) {
-        struct account_record *account = &store->accounts[index];
+        struct account_record *account = account_at(store, index);
         if (account->generation % 2 == 0)
             continue;
         add_at_most(&account->newest, salvage->missing, ID_MOST / 2);
@@ -209,7 +209,7 @@ static enum status place_remove(struct salvage *salvage, const struct journal_re
 static enum status place_message(struct salvage *salvage, const struct journal_record *record,
                                  const char *texts)
 {
-    const struct account_record *account = &salvage->store->accounts[record->account];
+    const struct account_record *account = account_at(salvage->store, record->account);
     bool lives = restore_lives(salvage->restore, record->account);
     bool logged = !(record->flags & RECORD_SNAPSHOT);
     uint64_t needs = record->type == RECORD_DELETE ? record->id : record->id - 1;
@@ -250,7 +250,7 @@ static enum status place_store_in_parts(struct salvage *salvage, const struct jo
     } else if (arrives) {
         status = put_aside(salvage, record, texts, reason ? reason : "its message is in a part that is lost");
         if (!reason)
-            store->accounts[record->second].newest = record->other;
+            account_at(store, record->second)->newest = record->other;
     }
     if (status == STATUS_OK && queued)
         status = queue_move(store, record->account, record->id, 0, 0);
@@ -270,8 +270,8 @@ static enum status place_store(struct salvage *salvage, const struct journal_rec
         reason = unknown;
     else if (arrives && may_be_another(salvage, record->second, record->other - 1))
         reason = another;
-    else if (arrives &&
-             (record->other <= salvage->store->accounts[record->second].newest || record->other >= ID_MOST))
+    else if (arrives && (record->other <= account_at(salvage->store, record->second)->newest ||
+                         record->other >= ID_MOST))
         reason = contradiction;
     if (leaves && !sender)
         salvage->doubts[record->account].passed++;

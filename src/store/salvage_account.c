@@ -12,12 +12,12 @@
 
 static account_t handle(const struct store *store, uint32_t index)
 {
-    return (account_t){index, store->accounts[index].generation};
+    return (account_t){index, account_at(store, index)->generation};
 }
 
 void account_describe(struct store *store, uint32_t index, char text[static ACCOUNT_TEXT_SIZE])
 {
-    if (index == 0 || index > store->header->accounts_used || store->accounts[index].generation % 2 == 0 ||
+    if (index == 0 || index > store->header->accounts_used || account_at(store, index)->generation % 2 == 0 ||
         account_name(store, handle(store, index), text) == 0)
         snprintf(text, ACCOUNT_TEXT_SIZE, "account %u", index);
 }
@@ -76,7 +76,7 @@ enum status account_displace(struct store *store, uint32_t index, const char *or
     char owner[ACCOUNT_TEXT_SIZE];
     struct stray stray = {.to = owner, .origin = origin, .reason = "its account was removed"};
     struct account_secret secret = {.account = handle(store, index),
-                                    .revision = store->accounts[index].revision};
+                                    .revision = account_at(store, index)->revision};
     enum status status = STATUS_OK;
     account_describe(store, index, owner);
     report_say(report, REPORT_LOST, "%s: account %u (%s) was removed in a part that is lost", origin, index,
@@ -93,7 +93,7 @@ enum status account_displace(struct store *store, uint32_t index, const char *or
 /* Within a transaction: where the chain refers to that message; NULL: it is not there. */
 static block_t *find(const struct store *store, uint32_t sender, uint64_t id)
 {
-    block_t *link = &store->accounts[sender].queue;
+    block_t *link = &account_at(store, sender)->queue;
     while (*link && ((const struct message_record *)at(store, *link))->id != id)
         link = &((struct message_record *)at(store, *link))->link;
     return *link ? link : NULL;
@@ -107,8 +107,8 @@ bool queue_has(struct store *store, uint32_t sender, uint64_t id)
 enum status queue_move(struct store *store, uint32_t sender, uint64_t id, uint32_t recipient,
                        message_id recipient_id)
 {
-    struct account_record *from = &store->accounts[sender];
-    struct account_record *to = &store->accounts[recipient];
+    struct account_record *from = account_at(store, sender);
+    struct account_record *to = account_at(store, recipient);
     enum status status = STATUS_OK;
     bool waited;
     do {

@@ -60,51 +60,109 @@ uint32_t segment_header_crc(const struct header *header)
     return crc32c(0, (const char *)header + from, offsetof(struct header, crc) - from);
 }
 
-/* Where each table begins, as an offset; one after the other, each at a 64 KiB boundary so that none shares a
- * unit of reservation. */
+/* Where each table begins, as an offset; each at a 64 KiB boundary, so that none shares a unit of
+ * reservation. What a small post office uses comes first, with the beginning of the arena; behind that what
+ * it uses little of. Of a table in two parts the far one begins where its record 0 would lie. */
 struct offsets {
-    uint64_t reserved, throttles, waits, ring, slots, names, cookies, accounts, sessions, pages, arena;
+    uint64_t reserved, waits, ring, arena;
+    uint64_t cookies[2], sessions[2], accounts[2], slots[2];
+    uint64_t arena_end; /* and the beginning of the throttles, which have memory from the start */
+    uint64_t names, pages;
 };
 
-static struct offsets offsets_of(const struct header *sizes)
+/* Gives a table its place, and moves *next behind it. */
+static uint64_t place(uint64_t *next, uint64_t records, size_t record)
 {
-    uint64_t units = sizes->segment_bytes / PAGE;
-    struct offsets at = {.reserved = round_up(sizeof(struct header), PAGE)};
-    at.throttles = at.reserved + round_up(units / 8 + 8, PAGE);
-    at.waits = at.throttles +
-               round_up((uint64_t)THROTTLES * sizes->throttle_most * sizeof(struct throttle_record), PAGE);
-    at.ring = at.waits + round_up((uint64_t)sizes->slots_most * sizeof(uint64_t), PAGE);
-    at.slots = at.ring + round_up(RING * sizeof(struct journal_note), PAGE);
-    at.names = at.slots + round_up((uint64_t)sizes->slots_most * sizeof(struct slot), PAGE);
-    at.cookies = at.names + round_up((uint64_t)buckets_for(sizes->accounts_most) * sizeof(uint32_t), PAGE);
-    at.accounts = at.cookies + round_up((uint64_t)buckets_for(sizes->sessions_most) * sizeof(uint32_t), PAGE);
-    at.sessions =
-        at.accounts + round_up(((uint64_t)sizes->accounts_most + 1) * sizeof(struct account_record), PAGE);
-    at.pages =
-        at.sessions + round_up(((uint64_t)sizes->sessions_most + 1) * sizeof(struct session_record), PAGE);
-    at.arena = at.pages + round_up(units * sizeof(struct page_record), PAGE);
+    uint64_t at = *next;
+    *next += round_up(records * record, PAGE);
     return at;
+}
+
+static uint64_t place_near(uint64_t *next, uint64_t records, uint64_t near, size_t record)
+{
+    return place(next, records < near ? records : near, record);
+}
+
+static uint64_t place_far(uint64_t *next, uint64_t records, uint64_t near, size_t record)
+{
+    return records <= near ? *next : place(next, records - near, record) - near * record;
+}
+
+static uint32_t far_buckets(const struct header *sizes)
+{
+    return sizes->sessions_most < SESSIONS_NEAR ? 0 : buckets_for(sizes->sessions_most - SESSIONS_NEAR + 1);
+}
+
+static void place_before_arena(struct offsets *at, const struct header *sizes)
+{
+    uint64_t next = round_up(sizeof(struct header), PAGE);
+    at->reserved = place(&next, sizes->segment_bytes / PAGE / 64 + 1, sizeof(uint64_t));
+    at->waits = place(&next, sizes->slots_most, sizeof(uint64_t));
+    at->ring = place(&next, RING, sizeof(struct journal_note));
+    at->cookies[0] = place(&next, SESSIONS_NEAR, sizeof(uint32_t));
+    at->sessions[0] =
+        place_near(&next, (uint64_t)sizes->sessions_most + 1, SESSIONS_NEAR, sizeof(struct session_record));
+    at->accounts[0] =
+        place_near(&next, (uint64_t)sizes->accounts_most + 1, ACCOUNTS_NEAR, sizeof(struct account_record));
+    at->slots[0] = place_near(&next, sizes->slots_most, SLOTS_NEAR, sizeof(struct slot));
+    at->arena = next;
+}
+
+/* Returns the end. */
+static uint64_t place_behind_arena(struct offsets *at, const struct header *sizes, uint64_t arena_end)
+{
+    uint64_t next = arena_end;
+    at->arena_end = place(&next, (uint64_t)THROTTLES * sizes->throttle_most, sizeof(struct throttle_record));
+    at->names = place(&next, buckets_for(sizes->accounts_most), sizeof(uint32_t));
+    at->cookies[1] = place(&next, far_buckets(sizes), sizeof(uint32_t));
+    at->sessions[1] =
+        place_far(&next, (uint64_t)sizes->sessions_most + 1, SESSIONS_NEAR, sizeof(struct session_record));
+    at->accounts[1] =
+        place_far(&next, (uint64_t)sizes->accounts_most + 1, ACCOUNTS_NEAR, sizeof(struct account_record));
+    at->slots[1] = place_far(&next, sizes->slots_most, SLOTS_NEAR, sizeof(struct slot));
+    at->pages = place(&next, sizes->segment_bytes / PAGE, sizeof(struct page_record));
+    return next;
+}
+
+/* least: bytes of a segment whose arena has one page. Where there are fewer, the offsets are of no use. */
+static struct offsets offsets_of(const struct header *sizes, uint64_t *least)
+{
+    struct offsets at;
+    place_before_arena(&at, sizes);
+    uint64_t behind = place_behind_arena(&at, sizes, 0);
+    *least = at.arena + PAGE + behind;
+    place_behind_arena(&at, sizes, sizes->segment_bytes - behind);
+    return at;
+}
+
+static void *table(const struct store *store, uint64_t offset)
+{
+    return store->base + offset;
 }
 
 static void lay_out(struct store *store, const struct header *sizes)
 {
-    struct offsets at = offsets_of(sizes);
-    store->reserved = (uint64_t *)(void *)(store->base + at.reserved);
+    uint64_t least;
+    struct offsets at = offsets_of(sizes, &least);
+    store->reserved = table(store, at.reserved);
+    store->waits = table(store, at.waits);
+    store->ring = table(store, at.ring);
+    for (int part = 0; part < 2; part++) {
+        store->cookie_buckets[part] = table(store, at.cookies[part]);
+        store->sessions[part] = table(store, at.sessions[part]);
+        store->accounts[part] = table(store, at.accounts[part]);
+        store->slots[part] = table(store, at.slots[part]);
+    }
+    store->cookie_mask[0] = SESSIONS_NEAR - 1;
+    store->cookie_mask[1] = far_buckets(sizes) - 1;
     for (uint32_t i = 0; i < THROTTLES; i++)
-        store->throttles[i] = (struct throttle_record *)(void *)(store->base + at.throttles) +
-                              (uint64_t)i * sizes->throttle_most;
-    store->waits = (uint64_t *)(void *)(store->base + at.waits);
-    store->ring = (struct journal_note *)(void *)(store->base + at.ring);
-    store->slots = (struct slot *)(void *)(store->base + at.slots);
-    store->name_buckets = (uint32_t *)(void *)(store->base + at.names);
+        store->throttles[i] =
+            (struct throttle_record *)table(store, at.arena_end) + (uint64_t)i * sizes->throttle_most;
+    store->name_buckets = table(store, at.names);
     store->name_mask = buckets_for(sizes->accounts_most) - 1;
-    store->cookie_buckets = (uint32_t *)(void *)(store->base + at.cookies);
-    store->cookie_mask = buckets_for(sizes->sessions_most) - 1;
-    store->accounts = (struct account_record *)(void *)(store->base + at.accounts);
-    store->sessions = (struct session_record *)(void *)(store->base + at.sessions);
-    store->pages = (struct page_record *)(void *)(store->base + at.pages);
+    store->pages = table(store, at.pages);
     store->arena = at.arena;
-    store->pages_most = (uint32_t)((sizes->segment_bytes - at.arena) / PAGE);
+    store->pages_most = (uint32_t)((at.arena_end - at.arena) / PAGE);
 }
 
 static int allocate(int fd, uint64_t offset, uint64_t length)
@@ -155,7 +213,7 @@ static bool memory_is_scarce(const struct store *store)
 
 void store_gather(struct store *store)
 {
-    if (store->arena >= HUGE_BYTES && !memory_is_scarce(store)) /* a huge page gives nothing back */
+    if (store->mapped >= HUGE_BYTES && !memory_is_scarce(store))
         (void)huge_gather(store->base, HUGE_BYTES);
 }
 
@@ -221,8 +279,8 @@ static enum status create(struct store *store, const struct store_options *optio
 {
     struct header sizes;
     sizes_from_options(&sizes, options);
-    struct offsets at = offsets_of(&sizes);
-    uint64_t least = at.arena + PAGE;
+    uint64_t least;
+    struct offsets at = offsets_of(&sizes, &least);
     if (sizes.segment_bytes > SEGMENT_BYTES_MAX || least > sizes.segment_bytes) {
         snprintf(why, why_size,
                  "a segment for %u accounts and %u processes needs between %" PRIu64 " and %" PRIu64 " bytes",
@@ -231,12 +289,12 @@ static enum status create(struct store *store, const struct store_options *optio
     }
     /* The header, the map of what is reserved, and the throttles, which must not fail when memory has run
      * out; all else is reserved by and by. */
-    uint64_t first = at.waits;
+    const uint64_t kept[][2] = {{0, at.waits}, {at.arena_end, at.names}};
     int error = 0;
     if (ftruncate(store->fd, 0) != 0 || ftruncate(store->fd, (off_t)sizes.segment_bytes) != 0)
         error = errno;
-    if (!error)
-        error = allocate(store->fd, 0, first);
+    for (int i = 0; i < 2 && !error; i++)
+        error = allocate(store->fd, kept[i][0], kept[i][1] - kept[i][0]);
     if (error) {
         snprintf(why, why_size, "cannot create a segment of %llu bytes: %s",
                  (unsigned long long)sizes.segment_bytes, strerror(error));
@@ -256,8 +314,9 @@ static enum status create(struct store *store, const struct store_options *optio
         snprintf(why, why_size, "cannot initialise the segment: %s", strerror(errno));
         return STATUS_SYSTEM;
     }
-    for (uint64_t unit = 0; unit < first / PAGE; unit++)
-        store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
+    for (int i = 0; i < 2; i++)
+        for (uint64_t unit = kept[i][0] / PAGE; unit < kept[i][1] / PAGE; unit++)
+            store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
     store->header->crc = segment_header_crc(store->header);
     status = options->directory ? journal_create(store, options, why, why_size) : STATUS_OK;
     if (status == STATUS_OK)

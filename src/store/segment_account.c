@@ -22,7 +22,7 @@ static bool has_memory(const struct store *store, const void *field, size_t size
 
 static const struct account_record *record_of(const struct store *store, uint32_t index)
 {
-    const struct account_record *record = &store->accounts[index];
+    const struct account_record *record = account_at(store, index);
     return has_memory(store, record, sizeof(*record)) ? record : &nobody;
 }
 

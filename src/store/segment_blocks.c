@@ -122,8 +122,8 @@ void segment_free_take(struct segment_blocks *blocks)
 {
     struct page_shape shape;
     for (uint32_t i = 0; i < blocks->store->header->slots_most; i++)
-        if (process_has_slot(blocks->store, i) && blocks->store->slots[i].life % 2)
-            take_run(blocks, blocks->store->slots[i].run);
+        if (process_has_slot(blocks->store, i) && slot_at(blocks->store, i)->life % 2)
+            take_run(blocks, slot_at(blocks->store, i)->run);
     for (uint32_t page = 0; page < blocks->store->pages_most; page++) {
         if (!shape_of(blocks, page, &shape))
             continue;

@@ -22,19 +22,19 @@ struct salvage {
 
 static bool lives(const struct store *store, uint32_t index)
 {
-    return index <= store->header->accounts_used && store->accounts[index].generation % 2 == 1;
+    return index <= store->header->accounts_used && account_at(store, index)->generation % 2 == 1;
 }
 
 static account_t handle(const struct store *store, uint32_t index)
 {
-    return (account_t){index, store->accounts[index].generation};
+    return (account_t){index, account_at(store, index)->generation};
 }
 
 /* ---- what the journal has of the account in hand ---- */
 
 static const struct identity *journal_identity(const struct salvage *salvage)
 {
-    return at(salvage->journal, salvage->journal->accounts[salvage->account.index].identity);
+    return at(salvage->journal, account_at(salvage->journal, salvage->account.index)->identity);
 }
 
 /* The segment is never behind: an index that has another name there is another account's now. So it may be
@@ -46,7 +46,7 @@ static bool journal_knows(const struct salvage *salvage)
         return false;
     if (!account->alive)
         return true;
-    const struct account_record *known = &salvage->journal->accounts[account->index];
+    const struct account_record *known = account_at(salvage->journal, account->index);
     const char *name = journal_identity(salvage)->text;
     if (salvage->last < salvage->accounts.store->header->journal.assigned &&
         (account->record->newest < known->newest || account->record->queue_newest < known->queue_newest))
@@ -165,7 +165,7 @@ static enum status put_account(struct salvage *salvage, const struct identity *i
     const struct segment_account *account = &salvage->account;
     const struct account_record *mine = account->alive ? account->record : &nobody;
     const struct account_record *known =
-        salvage->known ? &salvage->journal->accounts[account->index] : &nobody;
+        salvage->known ? account_at(salvage->journal, account->index) : &nobody;
     struct buffer *text = &salvage->accounts.text;
     const struct journal_record record = {
         .type = RECORD_ACCOUNT,

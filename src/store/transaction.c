@@ -95,7 +95,8 @@ static enum status reserve_page(struct store *store, uint64_t offset)
 /* Without memory for one more page, what a class keeps has some. */
 static void reserve_wanted(struct store *store, enum status *status)
 {
-    bool for_a_page = store->wanted >= segment_offset(store, store->pages);
+    bool for_a_page = store->wanted >= segment_offset(store, store->pages) || /* its record, or itself */
+                      store->wanted - store->arena < (uint64_t)store->pages_most * PAGE;
     *status = for_a_page ? reserve_page(store, store->wanted) : segment_reserve(store, store->wanted, 1);
     if (*status == STATUS_FULL_SEGMENT && for_a_page) {
         transaction_begin(store);
@@ -149,7 +150,7 @@ static bool is_sound(const struct store *store, const struct slot *slot)
 void transaction_recover(struct store *store)
 {
     for (uint32_t i = 0; i < store->header->slots_most; i++) {
-        struct slot *slot = &store->slots[i];
+        struct slot *slot = slot_at(store, i);
         if (process_has_slot(store, i) && load64(&slot->redo_count)) {
             if (is_sound(store, slot)) {
                 transaction_apply(store, slot);
