@@ -225,14 +225,9 @@ static inline void scene_settle(struct scene *scene, struct store *store)
 /* As if the process had ended. */
 static inline void scene_close(struct store *store)
 {
+    char aside[1];
     store_detach(store);
-    munmap(store->base, store->header->segment_bytes);
-    close(store->fd);
-    close(store->directory);
-    close(store->lock_file);
-    close(store->files[0]);
-    close(store->files[1]);
-    free(store);
+    EXPECT_EQ(store_set_aside(&store, NULL, aside, sizeof(aside)), STATUS_OK);
 }
 
 struct recovered {
