@@ -28,11 +28,12 @@ struct account_record *account_record(const struct store *store, account_t accou
 uint64_t account_number(struct store *store, account_t account, size_t field)
 {
     const struct account_record *record = account_record(store, account);
-    uint64_t number = record ? load64((const uint64_t *)(const void *)((const char *)record + field)) : 0;
-    if (record)
+    if (record) {
+        uint64_t number = load64((const uint64_t *)(const void *)((const char *)record + field));
         journal_observe(store, load64(&record->changed));
-    if (account_record(store, account))
-        return number;
+        if (load32(&record->generation) == account.generation)
+            return number;
+    }
     journal_observe_all(store);
     return 0;
 }

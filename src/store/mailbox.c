@@ -245,7 +245,7 @@ enum status mailbox_delete(struct store *store, account_t account, message_id id
  */
 static enum status register_waiter(struct store *store, account_t account, uint64_t count, uint64_t *held)
 {
-    uint64_t *word = &store->waits[slot_index(store, store->slot)];
+    uint64_t *word = &store->waits[owner_slot(store->me)];
     transaction_begin(store);
     struct account_record *record = account_record(store, account);
     enum status status = record ? STATUS_OK : STATUS_GONE;
@@ -276,7 +276,7 @@ enum status mailbox_wait(struct store *store, account_t account, uint64_t count,
                          const sigset_t *sleep_mask, bool (*interrupted)(void *context), void *context,
                          uint64_t *held)
 {
-    uint64_t *word = &store->waits[slot_index(store, store->slot)];
+    uint64_t *word = &store->waits[owner_slot(store->me)];
     enum status status;
     *held = 0;
     while ((status = register_waiter(store, account, count, held)) == STATUS_OK && *held < count) {
