@@ -4,19 +4,23 @@
  * A child sends the one line that it has read back, and exits. Linked statically, as a fork costs by the
  * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs; with
  * "segment" a child also writes to memory that all share, in as many places as a request of a mail store
- * must: its header, the process's slot, a name, an account, a session and the tables between. "ahead" is
- * the same with children that are forked before the connection comes, which is passed to them. */
+ * must: its header, the process's slot, a bucket, a session, an account and its name. They lie in one huge
+ * page, where the system gives one. "ahead" is the same with children that are forked before the connection
+ * comes, which is passed to them. */
 #include "limit_program.h"
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PLACES = 8, AHEAD = 8 };
-static const size_t places[PLACES] = {
-    0,       1 << 16,  3 << 18,   1 << 20,    /* bytes; each on a page of its own, */
-    9 << 20, 11 << 20, 133 << 20, 218 << 20}; /* far apart as tables are */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+enum { PLACES = 6, AHEAD = 8 };
+enum { HUGE = 2 << 20 }; /* bytes */
 
 /* As large as a post office may become, and as empty as one is. */
 static char *share_segment(void)
@@ -25,11 +29,15 @@ static char *share_segment(void)
     int file = memfd_create("segment", MFD_CLOEXEC);
     if (file < 0 || ftruncate(file, (off_t)bytes) != 0)
         fail("memfd_create");
-    char *segment = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
+    char *room = mmap(NULL, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        fail("mmap");
+    char *segment = mmap(room + (-(uintptr_t)room % HUGE), bytes, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
     if (segment == MAP_FAILED)
         fail("mmap");
-    for (size_t i = 0; i < PLACES; i++)
-        memset(segment + places[i], 1, 1 << 16); /* memory is given out in such steps */
+    memset(segment, 1, HUGE);
+    (void)madvise(segment, HUGE, MADV_COLLAPSE);
     return segment;
 }
 
@@ -49,7 +57,7 @@ static void answer(int connection)
 static void touch(char *segment)
 {
     for (size_t i = 0; i < PLACES; i++)
-        ++*(volatile char *)(segment + places[i]);
+        ++*(volatile char *)(segment + i * (HUGE / PLACES));
 }
 
 /* A message of one byte that carries the connection: to a child, or in it. */
