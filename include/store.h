@@ -74,6 +74,10 @@ void store_gather(struct store *);
  * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
 enum status store_attach(struct store *, const char *peer);
 
+/* The same for a process that has nobody to serve yet; it calls store_attach when somebody has come, which
+ * always finds it attached. */
+enum status store_attach_ahead(struct store *);
+
 /* Async-signal-safe. */
 bool store_is_attached(const struct store *);
 
@@ -151,7 +155,7 @@ struct store_figures {
 };
 void store_figures(struct store *, struct store_figures *);
 
-/* How many processes are attached, without a lock or a system call. */
+/* How many processes are attached, and not ahead, without a lock or a system call. */
 uint32_t store_processes(const struct store *);
 
 /* One process as its slot shows it. */

@@ -54,7 +54,7 @@ static void what_a_small_post_office_uses_lies_in_one_huge_page(void)
     EXPECT(lies_near(account_at(store, ACCOUNTS_NEAR - 1), sizeof(struct account_record)));
     EXPECT(lies_near(session_at(store, SESSIONS_NEAR - 1), sizeof(struct session_record)));
     EXPECT(lies_near(at(store, account_record(store, alice)->identity), PAGE));
-    EXPECT(lies_near(store->base + store->arena, 8 * PAGE));
+    EXPECT(lies_near(store->base + store->arena, (size_t)8 * PAGE));
 }
 
 static void expect_cookies(uint32_t from, uint32_t to)

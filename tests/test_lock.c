@@ -441,6 +441,62 @@ static void the_many_pins_of_a_dead_process_are_given_back_in_steps(void)
     EXPECT_CLEAN(store);
 }
 
+static void who_has_nobody_yet_is_not_counted(void)
+{
+    struct store_process process;
+    uint32_t index = 0;
+    open_post_office(4);
+    store_detach(store);
+    EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
+    const struct slot *slot = store->slot;
+    EXPECT_EQ(store_processes(store), 0);
+    EXPECT(store_next_process(store, &index, &process));
+    EXPECT_STR(process.peer, "spare");
+    store->now = 1; /* as a look at the clock long ago would have left it */
+    EXPECT_EQ(store_attach(store, "somebody"), STATUS_OK);
+    EXPECT(store->slot == slot);
+    EXPECT_EQ(store->now, 0);
+    EXPECT_EQ(store_processes(store), 1);
+    EXPECT_STR(slot->peer, "somebody");
+    store_detach(store);
+    EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
+    store_detach(store);
+    EXPECT_EQ(store->header->idle_map[0], 0);
+}
+
+static void attach_ahead(void)
+{
+    EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
+    raise(SIGKILL);
+}
+
+static void expect_counted(void)
+{
+    EXPECT_EQ(attached_slot(), 1);
+    EXPECT_EQ(store_processes(store), 2);
+}
+
+/* Whoever takes the slot of one that has died waiting is counted. */
+static void a_slot_of_one_that_waited_is_claimed(void)
+{
+    open_post_office(4);
+    EXPECT_EQ(end_unattached(attach_ahead), SIGKILL);
+    EXPECT_EQ(store->header->idle_map[0], 2);
+    EXPECT_EQ(store_processes(store), 1);
+    *map_word(0) = 1;
+    EXPECT_EQ(end_of(expect_counted), 0);
+}
+
+static void a_slot_of_one_that_waited_is_reclaimed(void)
+{
+    open_post_office(4);
+    EXPECT_EQ(end_unattached(attach_ahead), SIGKILL);
+    store_wake(store);
+    store_reclaim(store);
+    EXPECT_EQ(store->header->idle_map[0], 0);
+    EXPECT_EQ(store_processes(store), 1);
+}
+
 static const struct harness_test tests[] = {
     {"misuse aborts and harms nobody else", misuse_aborts_and_harms_nobody_else},
     {"a scribbled redo record ends where it makes no sense",
@@ -457,6 +513,9 @@ static const struct harness_test tests[] = {
     {"who is not attached may detach and be interrupted", who_is_not_attached_may_detach_and_be_interrupted},
     {"the many pins of a dead process are given back in steps",
      the_many_pins_of_a_dead_process_are_given_back_in_steps},
+    {"who has nobody yet is not counted", who_has_nobody_yet_is_not_counted},
+    {"a slot of one that waited is claimed", a_slot_of_one_that_waited_is_claimed},
+    {"a slot of one that waited is reclaimed", a_slot_of_one_that_waited_is_reclaimed},
 };
 
 HARNESS_MAIN(tests)

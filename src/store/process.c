@@ -71,15 +71,31 @@ static uint64_t read_map(const struct store *store, uint32_t first)
     return left < 64 ? map & ((UINT64_C(1) << left) - 1) : map;
 }
 
+static uint64_t bit(uint32_t index)
+{
+    return UINT64_C(1) << (index % 64);
+}
+
+static bool is_idle(const struct store *store, uint32_t index)
+{
+    return (load64(&store->header->idle_map[index / 64]) & bit(index)) != 0;
+}
+
+static void clear_idle(struct store *store, uint32_t index)
+{
+    if (is_idle(store, index))
+        __atomic_fetch_and(&store->header->idle_map[index / 64], ~bit(index), __ATOMIC_RELAXED);
+}
+
 static void clear_map(struct store *store, uint32_t index)
 {
-    __atomic_fetch_and(&store->header->slot_map[index / 64], ~(UINT64_C(1) << (index % 64)),
-                       __ATOMIC_RELAXED);
+    clear_idle(store, index);
+    __atomic_fetch_and(&store->header->slot_map[index / 64], ~bit(index), __ATOMIC_RELAXED);
 }
 
 static void set_map(struct store *store, uint32_t index)
 {
-    __atomic_fetch_or(&store->header->slot_map[index / 64], UINT64_C(1) << (index % 64), __ATOMIC_RELAXED);
+    __atomic_fetch_or(&store->header->slot_map[index / 64], bit(index), __ATOMIC_RELAXED);
 }
 
 /* One transaction of giving back what a slot owes from an earlier life, or from this one; true when nothing
@@ -126,6 +142,12 @@ static void set_text(char *field, size_t size, const char *text)
     field[length] = '\0';
 }
 
+static void receive(struct slot *slot, const char *peer)
+{
+    slot->since = clock_unix();
+    set_text(slot->peer, sizeof(slot->peer), peer);
+}
+
 /* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. */
 static enum status claim(struct store *store, uint32_t index, const char *peer)
 {
@@ -144,15 +166,15 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
         return STATUS_SYSTEM;
     slot->has_wake = 1;
     slot->pid = getpid();
-    slot->since = clock_unix();
     slot->account = ACCOUNT_NONE;
-    set_text(slot->peer, sizeof(slot->peer), peer);
+    receive(slot, peer);
     slot->protocol[0] = '\0';
     slot->source = (struct source){.kind = SOURCE_OTHER};
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
     __atomic_store_n(&slot->settling, 0, __ATOMIC_RELEASE);
     store->slot = slot;
     store->me = owner_word(index, load64(&slot->life));
+    clear_idle(store, index);
     set_map(store, index);
     if (before & IN_USE)
         settle(store, slot);
@@ -165,12 +187,12 @@ static enum status claim_by_map(struct store *store, const char *peer)
     uint32_t most = store->header->slots_most;
     for (uint32_t first = 0; first < most; first += 64) {
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
-        uint32_t bit;
-        for (; ~taken != 0; taken |= UINT64_C(1) << bit) {
-            bit = (uint32_t)__builtin_ctzll(~taken);
-            if (first + bit >= most)
+        uint32_t free;
+        for (; ~taken != 0; taken |= bit(free)) {
+            free = (uint32_t)__builtin_ctzll(~taken);
+            if (first + free >= most)
                 break;
-            enum status status = claim(store, first + bit, peer);
+            enum status status = claim(store, first + free, peer);
             if (status != STATUS_FULL_SLOTS)
                 return status;
         }
@@ -178,9 +200,25 @@ static enum status claim_by_map(struct store *store, const char *peer)
     return STATUS_FULL_SLOTS;
 }
 
+enum status store_attach_ahead(struct store *store)
+{
+    enum status status = store_attach(store, "spare");
+    if (status == STATUS_OK) {
+        uint32_t index = slot_index(store, store->slot);
+        __atomic_fetch_or(&store->header->idle_map[index / 64], bit(index), __ATOMIC_RELAXED);
+    }
+    return status;
+}
+
 enum status store_attach(struct store *store, const char *peer)
 {
     struct header *header = store->header;
+    if (store->slot && is_idle(store, slot_index(store, store->slot))) {
+        clear_idle(store, slot_index(store, store->slot));
+        receive(store->slot, peer);
+        moment_end(store); /* it may have waited for long */
+        return STATUS_OK;
+    }
     /* Nothing of what this process was forked from, which may have recovered the store, goes on in it. */
     moment_end(store);
     store->draft_block = store->drafts_alike = 0;

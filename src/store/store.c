@@ -139,7 +139,8 @@ uint32_t store_processes(const struct store *store)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < store->header->slots_most; i += 64)
-        count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]));
+        count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]) &
+                                                ~load64(&store->header->idle_map[i / 64]));
     return count;
 }
 
