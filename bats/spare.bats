@@ -51,6 +51,42 @@ has_descriptors() { # how many
     exec {one}>&- {two}>&- {three}>&-
 }
 
+has_attached() { # peer, how many
+    [ "$(ctl ps | grep -c -w "$1")" -eq "$2" ]
+}
+
+@test "spares hold slots, which become those of who comes" {
+    start_server --spare 2
+    eventually has_attached spare 2
+    dial one
+    eventually has_attached 127.0.0.1 1
+    exec {one}>&-
+    eventually has_attached 127.0.0.1 0
+    eventually has_attached spare 2
+}
+
+@test "spares hold no slots where there are only as many as connections" {
+    start_server --slots 4 -c 4 --spare 4
+    eventually has_named "shmaild: spare" 4
+    has_attached spare 0
+    dial one
+    eventually has_attached 127.0.0.1 1
+    exec {one}>&-
+}
+
+@test "nobody is refused for connections that are over" {
+    local each
+    start_server --spare 16 --per-source 6
+    eventually has_named "shmaild: spare" 16
+    dial one
+    dial two
+    for _ in {1..40}; do
+        dial each
+        exec {each}>&-
+    done
+    exec {one}>&- {two}>&-
+}
+
 @test "a spare that is killed is replaced, and no connection is lost with it" {
     local spares spare
     start_server --spare 2

@@ -109,16 +109,20 @@ static size_t connections_most(struct store *store, const struct options *option
                                                             : OPTIONS_CONNECTIONS_DEFAULT;
 }
 
-/* A source's share leaves a quarter for all others. */
+/* A source's share leaves a quarter for all others. Spares hold slots only where there are some for who is
+ * none: shmailctl, say. */
 static struct parent_limits find_limits(struct store *store, const struct options *options,
                                         struct listeners *listeners)
 {
     size_t most = connections_most(store, options, listeners);
+    struct store_figures figures;
 
+    store_figures(store, &figures);
     return (struct parent_limits){.connections = most,
                                   .per_source =
                                       options->per_source > 0 ? options->per_source : most - most / 4,
                                   .spares = options->spares,
+                                  .attach_spares = most < figures.slots_most,
                                   .sync_seconds = options->sync_seconds};
 }
 

@@ -75,7 +75,7 @@ static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
 
 /* In the new process: its connection, or the end of a spare that gets none. */
 static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
-                 struct caller *caller)
+                 struct store *ahead, struct caller *caller)
 {
     int connection = descriptor;
 
@@ -85,7 +85,7 @@ static int begin(int descriptor, const struct maker_order *order, const struct s
     }
     sandbox_end_processes(sandbox);
     if (order->is_spare) {
-        connection = spare_wait(descriptor, caller);
+        connection = spare_wait(descriptor, ahead, caller);
     }
     if (connection < 0) {
         _exit(EX_OK);
@@ -125,7 +125,7 @@ static void want_no_processor_number(void)
 #endif
 }
 
-int maker_run(struct maker *maker, const struct sandbox *sandbox, struct caller *caller)
+int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *ahead, struct caller *caller)
 {
     struct complaint complaint = {0};
     struct maker_order order;
@@ -150,7 +150,7 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, struct caller 
         }
         if (pid == 0) {
             (void)close(maker->channel);
-            return begin(descriptor, &order, sandbox, caller);
+            return begin(descriptor, &order, sandbox, ahead, caller);
         }
         (void)close(descriptor);
     }

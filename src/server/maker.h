@@ -42,8 +42,9 @@ bool maker_prepare(struct maker *);
 pid_t maker_fork(struct maker *);
 
 /* The maker: carries out orders until the parent is gone. Returns in each process that it makes, with its
- * connection, in the sandbox, and what is known of that. */
-int maker_run(struct maker *, const struct sandbox *, struct caller *);
+ * connection, in the sandbox, and what is known of that. ahead: what a spare attaches to before it has one;
+ * NULL: nothing. */
+int maker_run(struct maker *, const struct sandbox *, struct store *ahead, struct caller *);
 
 /* Orders a process for the descriptor, of which one's own is kept; caller: NULL for a spare. False: there is
  * no maker, or it has as many orders as it can hold; errno tells. */

@@ -81,7 +81,7 @@ static int want_maker(struct parent *p, struct caller *caller)
     if (pid == 0) {
         close_all(p);
         store_gather(p->store);
-        return maker_run(&p->maker, p->sandbox, caller);
+        return maker_run(&p->maker, p->sandbox, p->limits->attach_spares ? p->store : NULL, caller);
     }
     if (pid < 0) {
         back_off(p, "cannot make a process to make others", errno);
@@ -174,6 +174,20 @@ static size_t spares_wanted(const struct parent *p)
 static int64_t earlier(int64_t end, int64_t other)
 {
     return other < end ? other : end;
+}
+
+static bool has_enough_spares(const struct parent *p)
+{
+    return 2 * children_idle(&p->children) > spares_wanted(p);
+}
+
+/* Who has ended, and which spares have their connection: while somebody waits for a spare that is there, this
+ * has time until the next ones are made, unless somebody could be refused for one who is gone. */
+static bool can_look_later(const struct parent *p)
+{
+    size_t known = p->children.count + p->children.asked_count;
+
+    return p->busy && has_enough_spares(p) && known < p->limits->per_source;
 }
 
 /* When the sleep ends by itself. */
@@ -284,7 +298,7 @@ static void keep_spares(struct parent *p)
     size_t wanted = spares_wanted(p);
     int ends[2];
 
-    if (2 * children_idle(&p->children) > wanted && !p->quiet) {
+    if (has_enough_spares(p) && !p->quiet) {
         return;
     }
     while (children_idle(&p->children) < wanted && !p->pause.lasts) {
@@ -427,9 +441,11 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             log_info("HUP: nothing to read again");
         }
         hear_maker(&parent);
-        children_hear(&parent.children);
-        if (signals_take_child() || parent.busy) {
-            reap(&parent);
+        if (!can_look_later(&parent)) {
+            children_hear(&parent.children);
+            if (signals_take_child() || parent.busy) {
+                reap(&parent);
+            }
         }
         if (*signals_closing() != 0) {
             end(&parent);

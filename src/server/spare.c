@@ -4,6 +4,7 @@
 
 #include "pass.h"
 #include "signals.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -27,7 +28,7 @@ bool spare_has_taken(int channel)
     return recv(channel, &byte, 1, MSG_DONTWAIT) == 1;
 }
 
-int spare_wait(int channel, struct caller *caller)
+static int wait_for_connection(int channel, struct caller *caller)
 {
     int connection = -1;
 
@@ -40,6 +41,18 @@ int spare_wait(int channel, struct caller *caller)
         if (connection < 0 && (ready > 0 || errno != EINTR)) {
             return -1;
         }
+    }
+    return connection;
+}
+
+int spare_wait(int channel, struct store *store, struct caller *caller)
+{
+    bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
+
+    stream_expect();
+    int connection = wait_for_connection(channel, caller);
+    if (connection < 0 && attached) {
+        store_detach(store);
     }
     if (connection >= 0) {
         /* From here on the death of this process is that of the connection. Where nobody hears it, the parent

@@ -3,6 +3,7 @@
 #define SHMAIL_SPARE_H
 
 #include "peer.h"
+#include "store.h"
 
 #include <stdbool.h>
 
@@ -15,8 +16,8 @@ bool spare_give(int channel, int connection, const struct caller *);
 /* True once the spare has said that it has the connection. */
 bool spare_has_taken(int channel);
 
-/* The spare's side: waits for its connection and says that it has it. -1: told to end, or the parent is gone.
- */
-int spare_wait(int channel, struct caller *);
+/* The spare's side: attaches to the store, unless that is NULL or has no room, waits for its connection and
+ * says that it has it. -1: told to end, or the parent is gone. */
+int spare_wait(int channel, struct store *, struct caller *);
 
 #endif

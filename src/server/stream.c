@@ -89,6 +89,12 @@ static void drop_input(struct stream *s)
     }
 }
 
+void stream_expect(void)
+{
+    __atomic_store_n(&only.is_open, false, __ATOMIC_RELAXED);
+    (void)clock_now();
+}
+
 struct stream *stream_open(const struct stream_options *options)
 {
     struct stream *s = &only;
