@@ -65,9 +65,8 @@ struct store_descriptors store_descriptors(const struct store *);
 /* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
 enum status store_serve(struct store *);
 
-/* Puts one huge page (huge.h) behind the tables that every process touches as it attaches, which takes up to
- * 2 MiB of memory, where there are 64 MiB and the tables are as large. While others work; for who has nothing
- * urgent to do. */
+/* Puts one huge page (huge.h) behind what a small post office uses, which takes up to 2 MiB of memory, where
+ * there are 64 MiB. While others work; for who has nothing urgent to do. */
 void store_gather(struct store *);
 
 /* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
