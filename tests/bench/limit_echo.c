@@ -1,14 +1,20 @@
-/* limit_echo.c: what a server with a process for each connection can reach at most: limit_echo [keep].
+/* limit_echo.c: what a server with a process for each connection can reach at most: limit_echo [keep
+ * [confined]].
  *
  * A child sends back what it reads, as soon as it has read it: at depth 1 that is a reply for each request,
  * with pipelining one reply of many lines for all the requests that have come. It looks at nothing. With
  * "keep" it first copies what it has read into shared memory that nothing was in, each child into its own:
- * the least that a store of mail must do, which also says where each thing lies, and to whom it belongs. */
+ * the least that a store of mail must do, which also says where each thing lies, and to whom it belongs.
+ * "confined" is as bounded as a server should be: a filter of system calls, which lets all through, and an
+ * end to waiting. */
 #include "limit_program.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { STEP = 1 << 16 }; /* bytes: memory is given out in such steps */
@@ -39,12 +45,29 @@ static void keep(const char *bytes, size_t length)
     }
 }
 
+struct manner {
+    bool keeps, confined;
+};
+
+static void confine(int connection)
+{
+    struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    const struct sock_fprog filter = {.len = 1, .filter = &all};
+    const struct timeval end = {.tv_sec = 600};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0 ||
+        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &end, sizeof(end)) != 0)
+        fail("confining");
+}
+
 static void serve(int connection, const void *context)
 {
-    const bool *keeps = context;
+    const struct manner *manner = context;
     static char bytes[1 << 16];
+    if (manner->confined)
+        confine(connection);
     for (ssize_t got; (got = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
-        if (*keeps)
+        if (manner->keeps)
             keep(bytes, (size_t)got);
         for (ssize_t sent = 0, more; sent < got; sent += more)
             if ((more = send(connection, bytes + sent, (size_t)(got - sent), MSG_NOSIGNAL)) < 0)
@@ -54,10 +77,11 @@ static void serve(int connection, const void *context)
 
 int main(int argc, char **argv)
 {
-    bool keeps = argc == 2 && strcmp(argv[1], "keep") == 0;
-    if (argc > 1 && !keeps) {
-        fputs("usage: limit_echo [keep]\n", stderr);
+    const struct manner manner = {.keeps = argc > 1 && strcmp(argv[1], "keep") == 0,
+                                  .confined = argc > 2 && strcmp(argv[2], "confined") == 0};
+    if (argc - 1 != manner.keeps + manner.confined) {
+        fputs("usage: limit_echo [keep [confined]]\n", stderr);
         return 64;
     }
-    serve_connections(serve, &keeps);
+    serve_connections(serve, &manner);
 }

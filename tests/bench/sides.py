@@ -110,6 +110,10 @@ def keeping(size):
     return echo(size, "echo that keeps", ("keep",))
 
 
+def confined(size):
+    return echo(size, "echo that keeps, confined", ("keep", "confined"))
+
+
 def settling(size):
     return Load("echo that settles", lambda place, pinned: servers.limit(place, pinned, "limit_settle", "FILE"), "echo",
                 "LINE", size)
