@@ -234,6 +234,8 @@ static inline void try_out(struct store *office)
 {
     static const char *const names[] = {"alice", "bob", "dave"};
     message_id newest[] = {5, 72, 3};
+    const uint32_t most = 20 * 4; /* as office() has it */
+    EXPECT_EQ(office->header->sessions_most, most);
     for (size_t i = 0; i < 3; i++) {
         account_t account;
         if (account_find(office, names[i], strlen(names[i]), &account) != STATUS_OK) {

@@ -213,7 +213,8 @@ static enum status open_fresh(struct repair *repair, const char *directory)
                                           .name = directory || !repair->place.path ? repair->office : NULL,
                                           .segment_bytes = old->segment_bytes,
                                           .accounts = old->accounts_most,
-                                          .slots = old->slots_most};
+                                          .slots = old->slots_most,
+                                          .sessions_per_account = old->sessions_most / old->accounts_most};
     enum status status = store_open(&repair->fresh, &options, repair->why, repair->why_size);
     if (status != STATUS_OK)
         return status;
