@@ -117,6 +117,21 @@ static void a_chain_that_crosses_is_found_out(void)
     EXPECT(findings > 0);
 }
 
+/* Its memory is there before the first of its sessions. */
+static void a_far_bucket_is_looked_at_before_it_is_used(void)
+{
+    int findings = 0;
+    store = private_store();
+    for (uint32_t i = 1; i < SESSIONS_NEAR; i++)
+        open_account(i);
+    EXPECT_EQ(store->header->sessions_used, SESSIONS_NEAR - 1);
+    uint32_t *bucket = &store->cookie_buckets[1][5];
+    EXPECT_EQ(segment_reserve(store, segment_offset(store, bucket), sizeof(*bucket)), STATUS_OK);
+    EXPECT_CLEAN(store);
+    *bucket = 7;
+    EXPECT(store_check(store, count, &findings) > 0);
+}
+
 /* The hints say that all near slots are taken. */
 static void attach_far(void)
 {
@@ -209,6 +224,7 @@ static const struct harness_test tests[] = {
      what_a_small_post_office_uses_lies_in_one_huge_page},
     {"accounts and cookies are found on both sides", accounts_and_cookies_are_found_on_both_sides},
     {"a chain that crosses is found out", a_chain_that_crosses_is_found_out},
+    {"a far bucket is looked at before it is used", a_far_bucket_is_looked_at_before_it_is_used},
     {"a far slot serves as a near one", a_far_slot_serves_as_a_near_one},
     {"a far slot is reclaimed from the dead", a_far_slot_is_reclaimed_from_the_dead},
     {"a journal brings back both sides", a_journal_brings_back_both_sides},

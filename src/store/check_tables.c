@@ -249,7 +249,7 @@ void check_sessions(struct check *check)
     for (uint32_t i = 1; i <= header->sessions_used; i++)
         live += session_at(store, i)->generation % 2;
     uint64_t found = count_secret(check, false);
-    if (header->sessions_used >= SESSIONS_NEAR)
+    if (header->sessions_most >= SESSIONS_NEAR) /* a bucket may have memory before the first session */
         found += count_secret(check, true);
     uint64_t idle = 0;
     for (uint32_t i = header->sessions_free; i; i = session_at(store, i)->chain)

@@ -31,8 +31,7 @@ bool owner_is_dead(const struct store *, uint64_t owner);
 
 static inline uint32_t slot_index(const struct store *store, const struct slot *slot)
 {
-    size_t index = (size_t)(slot - store->slots[0]);
-    return (uint32_t)(index < SLOTS_NEAR ? index : (size_t)(slot - store->slots[1]));
+    return (uint32_t)(slot - store->slots[slot >= store->slots[0] + SLOTS_NEAR]);
 }
 
 #endif
