@@ -108,28 +108,32 @@ static uint64_t blocks_in_use(const struct store *segment)
     return blocks;
 }
 
-/* Nobody holds a slot but keepers: the server's, and one that inetd has left for some seconds. */
-static bool only_keepers_are_there(void)
+/* Whoever holds a slot, but for keepers: the server's, and one that inetd has left for some seconds. */
+static bool somebody_is_there(struct store_process *process)
 {
-    struct store_process process;
     uint32_t slot = 0;
 
-    while (store_next_process(strikes.segment, &slot, &process)) {
-        if (strcmp(process.protocol, "keeper") != 0 || !process.alive) {
-            return false;
+    while (store_next_process(strikes.segment, &slot, process)) {
+        if (strcmp(process->protocol, "keeper") != 0 || !process->alive) {
+            return true;
         }
     }
-    return true;
+    return false;
 }
 
 /* What is left when all mail is read and all clients have gone: no slot, and no block too many. */
 static void expect_empty(void)
 {
     int64_t deadline = deadline_after_seconds(PATIENCE_SECONDS);
+    struct store_process process;
 
     expect_clean("-n", harness_name());
-    while (!only_keepers_are_there()) {
-        EXPECT(clock_now() < deadline);
+    while (somebody_is_there(&process)) {
+        if (clock_now() > deadline) {
+            harness_fail(__FILE__, __LINE__, "process %ld, which is %s, holds slot %u: '%s', peer '%s', %s",
+                         (long)process.pid, process.alive ? "there" : "gone", (unsigned)process.slot,
+                         process.protocol, process.peer, process.waiting ? "waiting" : "not waiting");
+        }
         (void)poll(NULL, 0, 1);
     }
     EXPECT_EQ(blocks_in_use(strikes.segment), blocks_expected(strikes.segment));
