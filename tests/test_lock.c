@@ -464,6 +464,19 @@ static void who_has_nobody_yet_is_not_counted(void)
     EXPECT_EQ(store->header->idle_map[0], 0);
 }
 
+static void expect_no_room_ahead(void)
+{
+    EXPECT_EQ(store_attach_ahead(store), STATUS_FULL_SLOTS);
+    EXPECT_EQ(store->header->idle_map[0], 0);
+}
+
+static void who_finds_no_room_ahead_waits_without(void)
+{
+    open_post_office(1);
+    EXPECT_EQ(end_unattached(expect_no_room_ahead), 0);
+    EXPECT_EQ(store_processes(store), 1);
+}
+
 static void attach_ahead(void)
 {
     EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
@@ -514,6 +527,7 @@ static const struct harness_test tests[] = {
     {"the many pins of a dead process are given back in steps",
      the_many_pins_of_a_dead_process_are_given_back_in_steps},
     {"who has nobody yet is not counted", who_has_nobody_yet_is_not_counted},
+    {"who finds no room ahead waits without", who_finds_no_room_ahead_waits_without},
     {"a slot of one that waited is claimed", a_slot_of_one_that_waited_is_claimed},
     {"a slot of one that waited is reclaimed", a_slot_of_one_that_waited_is_reclaimed},
 };
