@@ -74,6 +74,16 @@ has_attached() { # peer, how many
     exec {one}>&-
 }
 
+# Who has ended serves nobody, whether the parent knows it yet or not.
+has_serving() { # how many
+    local child state serving=0
+    for child in $(named "shmaild: child"); do
+        read -r _ _ _ state _ <"/proc/$child/stat" || state=Z
+        [ "$state" = Z ] || serving=$((serving + 1))
+    done 2>/dev/null
+    [ "$serving" -eq "$1" ]
+}
+
 @test "nobody is refused for connections that are over" {
     local each
     start_server --spare 16 --per-source 6
@@ -83,6 +93,7 @@ has_attached() { # peer, how many
     for _ in {1..40}; do
         dial each
         exec {each}>&-
+        eventually has_serving 2
     done
     exec {one}>&- {two}>&-
 }
