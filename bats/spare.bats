@@ -74,26 +74,28 @@ has_attached() { # peer, how many
     exec {one}>&-
 }
 
-# Who has ended serves nobody, whether the parent knows it yet or not.
+# Who has ended serves nobody, whether the parent knows it yet or not. Quicker than the parent looks by itself.
 has_serving() { # how many
-    local child state serving=0
-    for child in $(named "shmaild: child"); do
-        read -r _ _ _ state _ <"/proc/$child/stat" || state=Z
-        [ "$state" = Z ] || serving=$((serving + 1))
+    local child line serving=0
+    for child in $(<"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"); do
+        read -r line <"/proc/$child/stat" || continue
+        [[ $line != *"(shmaild: child) "[!Z]* ]] || serving=$((serving + 1))
     done 2>/dev/null
     [ "$serving" -eq "$1" ]
 }
 
 @test "nobody is refused for connections that are over" {
-    local each
-    start_server --spare 16 --per-source 6
+    local each tries=0
+    start_server --spare 16 --per-source 3
     eventually has_named "shmaild: spare" 16
     dial one
     dial two
     for _ in {1..40}; do
         dial each
         exec {each}>&-
-        eventually has_serving 2
+        until has_serving 2; do
+            ((++tries < 100000)) || return 1
+        done
     done
     exec {one}>&- {two}>&-
 }
