@@ -279,7 +279,8 @@ int main(int argc, char **argv)
 
     /* So that the frames of serve begin a page: what a child writes to of the stack is one page then, seldom
      * two. */
-    const char *here = alloca(1);
+    const char *here = alloca(1); // cppcheck-suppress allocaCalled; no array lies so
+    // cppcheck-suppress allocaCalled
     const char *volatile page = alloca((uintptr_t)here % (uintptr_t)sysconf(_SC_PAGESIZE) + 1);
     (void)page;
     return serve(store, &options, &listeners, &sandbox, &limits);
