@@ -444,12 +444,15 @@ static void the_many_pins_of_a_dead_process_are_given_back_in_steps(void)
 static void who_has_nobody_yet_is_not_counted(void)
 {
     struct store_process process;
+    struct store_figures figures;
     uint32_t index = 0;
     open_post_office(4);
     store_detach(store);
     EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
     const struct slot *slot = store->slot;
     EXPECT_EQ(store_processes(store), 0);
+    store_figures(store, &figures);
+    EXPECT_EQ(figures.slots, 1); /* which it holds, though */
     EXPECT(store_next_process(store, &index, &process));
     EXPECT_STR(process.peer, "spare");
     store->now = 1; /* as a look at the clock long ago would have left it */

@@ -160,11 +160,9 @@ bool store_has_journal(const struct store *store)
     return journal_is_on(store);
 }
 
-static bool is_alone(struct store *store)
+static bool is_alone(const struct store *store)
 {
-    struct store_figures figures;
-    store_figures(store, &figures);
-    return figures.slots <= 1;
+    return store_processes(store) <= 1;
 }
 
 /* Until it is told to end, or, where it is lone, has been alone for some seconds. */

@@ -135,6 +135,14 @@ enum status store_serve(struct store *store)
     return STATUS_OK;
 }
 
+static uint32_t slots_in_use(const struct store *store)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < store->header->slots_most; i += 64)
+        count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]));
+    return count;
+}
+
 uint32_t store_processes(const struct store *store)
 {
     uint32_t count = 0;
@@ -157,5 +165,5 @@ void store_figures(struct store *store, struct store_figures *figures)
         .slots_most = header->slots_most,
         .server = segment_byte_holder(store, BYTE_SERVER),
     };
-    figures->slots = store_processes(store);
+    figures->slots = slots_in_use(store);
 }
