@@ -122,6 +122,21 @@ has_ipv6() {
     done
 }
 
+# accept4(2) fails for ever, so the listener stays ready: ppoll(2) never sleeps, and alone lets no signal in.
+@test "TERM ends a server that always has something to do" {
+    local number=242 client
+    [ "$(uname -m)" != x86_64 ] || number=288
+    mkdir -p bin
+    printf '#!/bin/sh\nexec "%s" %s -- "%s" "$@"\n' "$SHMAIL_BUILD/tests/tool_without" "$number" \
+        "$SHMAIL_BUILD/shmaild" >bin/shmaild
+    chmod +x bin/shmaild
+    SHMAIL_BUILD=$PWD/bin start_server
+    exec {client}<>"/dev/tcp/$HOST/$PORT"
+    sleep 0.2
+    stop_server
+    exec {client}>&-
+}
+
 @test "TERM ends a client that never reads, within 5 seconds" {
     local cookie
     start_server --crypt-cost 1

@@ -147,7 +147,7 @@ has_serving() { # how many
     done
 }
 
-@test "spares take no slot, and -c counts connections" {
+@test "-c counts connections, and no spares" {
     local first second third
     start_server --spare 4 --slots 2 -c 2 --per-source 2
     eventually has_named "shmaild: spare" 2 # no more than there may be connections

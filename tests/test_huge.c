@@ -24,6 +24,14 @@ static void a_mapping_begins_where_a_huge_page_may(void)
     }
 }
 
+/* Where a process has page tables anyhow. */
+static void a_mapping_lies_beside_the_heap(void)
+{
+    const size_t near = (size_t)1 << 30;
+    char *memory = huge_map(LENGTH, PROT_READ, 0, memory_file(LENGTH));
+    EXPECT(memory > (char *)sbrk(0) && (size_t)(memory - (char *)sbrk(0)) < near);
+}
+
 static void what_cannot_be_mapped_leaves_nothing_behind(void)
 {
     size_t before = mapped_bytes();
@@ -104,6 +112,7 @@ static void what_is_smaller_than_a_huge_page_stays_in_small_ones(void)
 
 static const struct harness_test tests[] = {
     {"a mapping begins where a huge page may", a_mapping_begins_where_a_huge_page_may},
+    {"a mapping lies beside the heap", a_mapping_lies_beside_the_heap},
     {"what cannot be mapped leaves nothing behind", what_cannot_be_mapped_leaves_nothing_behind},
     {"pages become one, and keep what is in them", pages_become_one_and_keep_what_is_in_them},
     {"what is refused stays as it was", what_is_refused_stays_as_it_was},

@@ -465,6 +465,8 @@ static void who_has_nobody_yet_is_not_counted(void)
     EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
     store_detach(store);
     EXPECT_EQ(store->header->idle_map[0], 0);
+    EXPECT_EQ(store_attach(store, "another"), STATUS_OK);
+    EXPECT(store->slot == slot);
 }
 
 static void expect_no_room_ahead(void)

@@ -287,6 +287,7 @@ struct store {
     bool recovering; /* nobody else has it: no lock, no quota; free accounts are listed at the end */
 
     struct slot *slot; /* NULL: not attached */
+    bool is_idle;      /* it has nobody to serve yet (store_attach_ahead) */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[64]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */

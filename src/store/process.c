@@ -76,14 +76,9 @@ static uint64_t bit(uint32_t index)
     return UINT64_C(1) << (index % 64);
 }
 
-static bool is_idle(const struct store *store, uint32_t index)
-{
-    return (load64(&store->header->idle_map[index / 64]) & bit(index)) != 0;
-}
-
 static void clear_idle(struct store *store, uint32_t index)
 {
-    if (is_idle(store, index))
+    if (load64(&store->header->idle_map[index / 64]) & bit(index))
         __atomic_fetch_and(&store->header->idle_map[index / 64], ~bit(index), __ATOMIC_RELAXED);
 }
 
@@ -142,7 +137,8 @@ static void set_text(char *field, size_t size, const char *text)
     field[length] = '\0';
 }
 
-static void receive(struct slot *slot, const char *peer)
+/* From now on it is this peer's. */
+static void name_peer(struct slot *slot, const char *peer)
 {
     slot->since = clock_unix();
     set_text(slot->peer, sizeof(slot->peer), peer);
@@ -167,7 +163,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     slot->has_wake = 1;
     slot->pid = getpid();
     slot->account = ACCOUNT_NONE;
-    receive(slot, peer);
+    name_peer(slot, peer);
     slot->protocol[0] = '\0';
     slot->source = (struct source){.kind = SOURCE_OTHER};
     __atomic_store_n(&store->waits[index], 0, __ATOMIC_RELEASE);
@@ -206,6 +202,7 @@ enum status store_attach_ahead(struct store *store)
     if (status == STATUS_OK) {
         uint32_t index = slot_index(store, store->slot);
         __atomic_fetch_or(&store->header->idle_map[index / 64], bit(index), __ATOMIC_RELAXED);
+        store->is_idle = true;
     }
     return status;
 }
@@ -213,9 +210,10 @@ enum status store_attach_ahead(struct store *store)
 enum status store_attach(struct store *store, const char *peer)
 {
     struct header *header = store->header;
-    if (store->slot && is_idle(store, slot_index(store, store->slot))) {
+    if (store->is_idle) {
+        store->is_idle = false;
         clear_idle(store, slot_index(store, store->slot));
-        receive(store->slot, peer);
+        name_peer(store->slot, peer);
         moment_end(store); /* it may have waited for long */
         return STATUS_OK;
     }
@@ -256,6 +254,7 @@ void store_detach(struct store *store)
     if (owes && !is_left)
         settle(store, slot);
     store->slot = NULL;
+    store->is_idle = false;
     store->me = 0;
     if (is_left) {
         __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);

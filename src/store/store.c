@@ -26,7 +26,7 @@ static bool is_name(const char *name)
 }
 
 /* The first store of a process, beside errno: there a process writes anyhow, and each page that it writes to
- * is one that a fork has to copy. */
+ * is one that a fork has to copy. So the thread that opens a store is the one that closes it. */
 static __thread struct store first;
 
 static struct store *make(void)
