@@ -122,6 +122,23 @@ has_ipv6() {
     done
 }
 
+has_no_children() {
+    [ -z "$(children)" ]
+}
+
+# Who was turned away has made the parent busy, and it waits for no process to be made.
+@test "who has ended is looked after though nobody else comes" {
+    local first second
+    start_server --per-source 1
+    exec {first}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$first"
+    read -r -t 10 -u "$first"
+    exec {second}<>"/dev/tcp/$HOST/$PORT"
+    run ! read -r -t 5 -u "$second"
+    exec {first}>&- {second}>&-
+    eventually has_no_children
+}
+
 # accept4(2) fails for ever, so the listener stays ready: ppoll(2) never sleeps, and alone lets no signal in.
 @test "TERM ends a server that always has something to do" {
     local number=242 client
