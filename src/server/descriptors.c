@@ -2,6 +2,8 @@
  * them, and makes those safe to use. It reads and writes nothing. */
 #include "descriptors.h"
 
+#include "address.h"
+
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -54,12 +56,24 @@ bool descriptor_watch(int descriptor)
            fcntl(descriptor, F_SETFL, flags | O_ASYNC) == 0;
 }
 
+/* What this machine has chosen for its networks costs something with every packet. */
+static void want_no_congestion_control(int descriptor)
+{
+    static const char simplest[] = "reno";
+
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, simplest, sizeof simplest - 1);
+}
+
 void descriptor_tune(int descriptor)
 {
     const int on = 1;
+    struct address address = {.length = sizeof address.socket};
 
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    if (getsockname(descriptor, &address.socket.any, &address.length) == 0 && address_is_local(&address)) {
+        want_no_congestion_control(descriptor);
+    }
 }
 
 void descriptor_unwatch(int descriptor)

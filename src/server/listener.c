@@ -146,8 +146,8 @@ static bool add_address(struct listeners *listeners, const struct address *addre
         *reason = strerror(errno);
         return false;
     }
-    descriptor_tune(listener->descriptor);
     bool bound = bind_patiently(listener, reason);
+    descriptor_tune(listener->descriptor); /* before anybody can connect */
     if (bound && listen(listener->descriptor, SOMAXCONN) == 0) {
         listeners->count++;
         return true;
