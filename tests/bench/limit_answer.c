@@ -1,12 +1,13 @@
 /* limit_answer.c: what a process for each request can reach at most: limit_answer fork | same | segment |
- * ahead.
+ * stay | ahead.
  *
  * A child sends the one line that it has read back, and exits. Linked statically, as a fork costs by the
  * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs; with
  * "segment" a child also writes to memory that all share, in as many places as a request of a mail store
  * must: its header, the process's slot, a bucket, a session, an account and its name. They lie in one huge
- * page, where the system gives one. "ahead" is the same with children that are forked before the connection
- * comes, which is passed to them. */
+ * page, where the system gives one. "stay" is the same with children that wait for the client's end: where a
+ * connection may carry any number of requests, nothing else tells that there is none more. "ahead" is
+ * "segment" with children that are forked before the connection comes, which is passed to them. */
 #include "limit_program.h"
 
 #include <signal.h>
@@ -52,6 +53,13 @@ static void answer(int connection)
         got += (size_t)more;
     }
     (void)send(connection, line, got, MSG_NOSIGNAL);
+}
+
+static void wait_for_end(int connection)
+{
+    char more[64];
+    while (recv(connection, more, sizeof(more), 0) > 0)
+        continue;
 }
 
 static void touch(char *segment)
@@ -127,9 +135,9 @@ int main(int argc, char **argv)
 {
     const char *way = argc == 2 ? argv[1] : "";
     bool forks = strcmp(way, "fork") == 0, ahead = strcmp(way, "ahead") == 0;
-    bool shares = strcmp(way, "segment") == 0;
+    bool stays = strcmp(way, "stay") == 0, shares = stays || strcmp(way, "segment") == 0;
     if (!forks && !ahead && !shares && strcmp(way, "same") != 0) {
-        fputs("usage: limit_answer fork | same | segment | ahead\n", stderr);
+        fputs("usage: limit_answer fork | same | segment | stay | ahead\n", stderr);
         return 64;
     }
     forks = forks || shares;
@@ -147,6 +155,8 @@ int main(int argc, char **argv)
             touch(segment);
         if (child == 0)
             answer(connection);
+        if (child == 0 && stays)
+            wait_for_end(connection);
         if (child == 0 && forks)
             _exit(0);
         close(connection);
