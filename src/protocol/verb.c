@@ -94,9 +94,10 @@ static bool split(const struct verb *verb, struct text label, struct text rest, 
         end++;
     }
     if (end > 0 && kinds[end - 1] == ARGUMENT_COOKIE) {
-        if (!take(cut_last(&rest), &arguments[ARGUMENT_COOKIE])) {
+        if (rest.bytes == NULL) {
             return false;
         }
+        arguments[ARGUMENT_COOKIE] = cut_last(&rest); /* which may be empty: a bad one has its own reply */
         drop_label(&rest, label);
         end--;
     }
