@@ -85,7 +85,7 @@ END
 }
 
 @test "processes: one too many is turned away and logged, others go on, one that ends makes room" {
-    local one two three i
+    local one two three i long
     start_server --accounts 100 --slots 3 --segment-size 4M
     mkfifo requests
     "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
@@ -104,6 +104,11 @@ END
         run ask NOOP
         refute_output OK
     done
+    printf -v long '%5000s' # more than is held of such a request
+    run ask "MESSAGE ${long// /x} cookie"
+    assert_output KO
+    run ask_nul "1 MESSAGE |${long// /x}| Cookie: cookie "
+    assert_output "11 KO"
     eventually grep -q "turned away: no room for another process" "$log"
     tell "$one" NOOP
     told "$one" OK

@@ -226,7 +226,12 @@ static enum status handle(struct smsp *smsp, struct text request)
     return answer(smsp, verb, status);
 }
 
-/* A request that was too long to be held; all of it has been read. */
+/* What a frame was read for: a request that was too long to be held, all of which has been read. */
+static bool is_discarded(enum status status)
+{
+    return status == STATUS_TOO_LONG || status == STATUS_NO_MEMORY;
+}
+
 static enum status handle_discarded(struct smsp *smsp, enum status status)
 {
     smsp->dialect = smsp->frame.summed && smsp->frame.terminator == '\0';
@@ -283,10 +288,7 @@ static enum status next(struct smsp *smsp)
         smsp_frame_done(&smsp->frame, smsp->stream);
         return status;
     }
-    if (status == STATUS_TOO_LONG || status == STATUS_NO_MEMORY) {
-        return handle_discarded(smsp, status);
-    }
-    return status;
+    return is_discarded(status) ? handle_discarded(smsp, status) : status;
 }
 
 /* No reply refers to a message any more. */
@@ -330,10 +332,12 @@ static void turn_away(struct stream *stream, enum status why)
     uint64_t sum;
 
     (void)why;
-    if (smsp_frame_read(&frame, stream, &request) != STATUS_OK) {
+    enum status status = smsp_frame_read(&frame, stream, &request);
+    if (status != STATUS_OK && !is_discarded(status)) {
         return;
     }
-    if (frame.terminator == '\0' && smsp_sum_cut(&request, &sum)) {
+    bool summed = status == STATUS_OK ? smsp_sum_cut(&request, &sum) : frame.summed;
+    if (summed && frame.terminator == '\0') {
         stream_put_number(stream, smsp_sum_end(smsp_sum_add(0, "KO", 2)));
         stream_put(stream, " ", 1);
     }
