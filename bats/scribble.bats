@@ -85,12 +85,13 @@ teardown() {
 }
 
 @test "until the check is over each request gets a temporary error, and afterwards its answer" {
-    local cookie
+    local cookie held quitter message line word
     start_server --crypt-cost 1
     cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
-    exec {held}<>"/dev/tcp/$HOST/$PORT"
+    exec {held}<>"/dev/tcp/$HOST/$PORT" {quitter}<>"/dev/tcp/$HOST/$PORT" {message}<>"/dev/tcp/$HOST/$PORT"
+    eventually has_children 3
     echo NOOP >&"$held"
-    read -r -u "$held"
+    read -r -t 10 -u "$held" line
     kill -STOP "$SHMAIL_PID" # so that nobody checks
     tool_scribble "$SHMAIL_NAME" nothing
     printf '%s\n' "SEND alice hello $cookie" "COUNT alice $cookie" >&"$held"
@@ -98,13 +99,27 @@ teardown() {
         read -r -t 10 -u "$held" line
         [ "$line" = KO ]
     done
+    # What needs nothing of the store is not kept from anybody.
+    printf '%s\n' WHY NOOP DUMP HELP >&"$held"
+    for word in "OK the post office is being checked, try again" OK OK "OK REGISTER"; do
+        read -r -t 10 -u "$held" line
+        [[ $line == "$word"* ]]
+    done
+    echo QUIT >&"$quitter"
+    run timeout 10 cat <&"$quitter"
+    assert_success
+    assert_output OK
+    printf '\0\0\0\5\0\0\0\4null' >&"$message"
+    run timeout 10 cat <&"$message"
+    assert_success
+    assert_output ""
     kill -CONT "$SHMAIL_PID"
     ask NOOP || :
     wait_for_log "the post office is sound"
     echo "SEND alice hello $cookie" >&"$held"
     read -r -t 10 -u "$held" line
     [ "$line" = "OK 1" ]
-    exec {held}>&-
+    exec {held}>&- {quitter}>&- {message}>&-
 }
 
 @test "a damaged post office without a journal ends the server, which says so, and is kept" {

@@ -204,7 +204,8 @@ static void request_serve(struct message_session *session, int32_t type, size_t 
         }
     }
     session->command = command != NULL ? command->name : "unknown command";
-    if (command != NULL && store_is_suspect(session->connection->store)) {
+    if (command != NULL && command->handler != message_quit && /* which needs nothing of the store */
+        store_is_suspect(session->connection->store)) {
         status = STATUS_SUSPENDED;
         stream_consume(stream, FRAME_HEADER + length);
     } else if ((command == NULL || command->needs_entry) && !is_entered(session)) {

@@ -14,6 +14,7 @@ enum {
     OWN = 1 << 2,     /* the user name must be that of the cookie's account */
     INVITES = 1 << 3, /* a bad cookie is told to log in */
     REPEATS = 1 << 4, /* depends on nothing in its arguments but the session */
+    ALONE = 1 << 5,   /* needs nothing of the store, and is served while that is checked */
     BOTH = PLAIN | DIALECT,
 };
 
@@ -39,9 +40,9 @@ static const struct verb rows[] = {
     {VERB("COUNT"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_count},
     {VERB("GETMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_getmsg},
     {VERB("DELMSG"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, BOTH | OWN | REPEATS, smsp_delmsg},
-    {VERB("DUMP"), {ARGUMENT_NONE}, PLAIN, smsp_dump},
-    {VERB("DUMP"), {ARGUMENT_ANYTHING}, DIALECT, smsp_dump},
-    {VERB("WHY"), {ARGUMENT_NONE}, PLAIN, why},
+    {VERB("DUMP"), {ARGUMENT_NONE}, PLAIN | ALONE, smsp_dump},
+    {VERB("DUMP"), {ARGUMENT_ANYTHING}, DIALECT | ALONE, smsp_dump},
+    {VERB("WHY"), {ARGUMENT_NONE}, PLAIN | ALONE, why},
     {VERB("SEND"), {ARGUMENT_RECIPIENT, ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN, smsp_send},
     {VERB("LIST"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_list},
     {VERB("FETCH"), {ARGUMENT_USERNAME, ARGUMENT_ID, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_fetch},
@@ -52,9 +53,9 @@ static const struct verb rows[] = {
      smsp_wait},
     {VERB("PASSWD"), {ARGUMENT_USERNAME, ARGUMENT_OLD_PASSWORD, ARGUMENT_NEW_PASSWORD}, PLAIN, smsp_passwd},
     {VERB("UNREGISTER"), {ARGUMENT_USERNAME, ARGUMENT_PASSWORD}, PLAIN, smsp_unregister},
-    {VERB("HELP"), {ARGUMENT_NONE}, PLAIN, help},
-    {VERB("NOOP"), {ARGUMENT_NONE}, PLAIN, noop},
-    {VERB("QUIT"), {ARGUMENT_NONE}, PLAIN, quit},
+    {VERB("HELP"), {ARGUMENT_NONE}, PLAIN | ALONE, help},
+    {VERB("NOOP"), {ARGUMENT_NONE}, PLAIN | ALONE, noop},
+    {VERB("QUIT"), {ARGUMENT_NONE}, PLAIN | ALONE, quit},
 };
 
 static const struct verb_table verbs = {rows, sizeof rows / sizeof rows[0]};
@@ -121,7 +122,7 @@ static enum status refuse_usage(struct smsp *smsp, const struct verb *verb)
 
 static enum status perform(struct smsp *smsp, const struct verb *verb)
 {
-    if (store_is_suspect(smsp->store)) {
+    if ((verb->flags & ALONE) == 0 && store_is_suspect(smsp->store)) {
         return STATUS_SUSPENDED;
     }
     for (size_t i = 0; i < VERB_ARGUMENTS_MAX && verb->arguments[i] != ARGUMENT_NONE; i++) {

@@ -162,6 +162,10 @@ enum status smsp_dump(void *context)
         log_info("DUMP prints nothing: other machines can reach this server, or it has no standard error");
         return STATUS_OK;
     }
+    if (store_is_suspect(smsp->store)) {
+        log_info("DUMP prints nothing: %s", status_text(STATUS_SUSPENDED));
+        return STATUS_OK;
+    }
     enum status status = smsp_free_pins(smsp, PINS_MAX);
     if (status != STATUS_OK) {
         return status;
