@@ -1,9 +1,12 @@
 /* test_checkpoint.c: a checkpoint that is written while the post office serves brings back what there was at
  * the end of it: between any two writes of the snapshot everything may happen. */
+#include "clock.h"
 #include "disk.h"
+#include "message.h"
 #include "scene.h"
 
 #include <stdio.h>
+#include <time.h>
 
 enum { NAMES = 6, OUT_BYTES = 1 << 20 /* of one write */ };
 
@@ -286,11 +289,101 @@ static void one_in_which_somebody_crashes_does_not_count(void)
     reboot();
 }
 
+enum { SHORT_QUEUE = 64000, LONG_QUEUE = 256000, GROWTH_MOST = 2 };
+
+static void queue_up(account_t account, size_t count)
+{
+    const struct letter letter = {"ann", "", "hello", 3, 0, 5};
+    for (size_t i = 0; i < count; i++) {
+        EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+        EXPECT_EQ(queue_push(store, account), STATUS_OK);
+    }
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+}
+
+/* Of the whole process, for each of so many queued messages, in nanoseconds. */
+static int64_t time_checkpoint(size_t queued, size_t journal_bytes)
+{
+    struct timespec before, after;
+    EXPECT_EQ(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before), 0);
+    EXPECT_EQ(journal_checkpoint(store, journal_bytes), STATUS_OK);
+    EXPECT_EQ(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after), 0);
+    EXPECT_EQ(message_pins(store), 0);
+    int64_t seconds = after.tv_sec - before.tv_sec;
+    return (seconds * NANOSECONDS_PER_SECOND + after.tv_nsec - before.tv_nsec) / (int64_t)queued;
+}
+
+/* It lists a queue by chunks, each under the lock. */
+static void a_message_costs_no_more_in_a_long_queue_than_in_a_short_one(void)
+{
+    struct store_options large = options;
+    large.journal_bytes = 64 << 20;
+    large.sync = STORE_SYNC_NEVER;
+    store = attached_store(&large);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    account_t ann = scene_account(store, "ann");
+    queue_up(ann, SHORT_QUEUE);
+    int64_t of_short = time_checkpoint(SHORT_QUEUE, large.journal_bytes);
+    queue_up(ann, LONG_QUEUE - SHORT_QUEUE);
+    int64_t of_long = time_checkpoint(LONG_QUEUE, large.journal_bytes);
+    harness_say("%lld ns a message of %d, %lld ns of %d", (long long)of_short, SHORT_QUEUE,
+                (long long)of_long, LONG_QUEUE);
+    EXPECT(of_long < GROWTH_MOST * of_short);
+    reboot();
+}
+
+static size_t list_below(account_t account, uint64_t below, struct message messages[static 5])
+{
+    size_t count;
+    EXPECT_EQ(queue_list_below(store, account, below, messages, 5, &count), STATUS_OK);
+    return count;
+}
+
+/* Of nine the five newest are listed, the last of which, 5, stays pinned, and so many are taken. */
+static account_t begin_to_list(const char *name, int taken)
+{
+    struct message messages[5];
+    message_id id;
+    EXPECT_EQ(scene_create(store, name, NULL), STATUS_OK);
+    account_t account = scene_account(store, name);
+    queue_up(account, 9);
+    EXPECT_EQ(list_below(account, UINT64_MAX, messages), 5);
+    message_release_but_last(store);
+    EXPECT_EQ(message_pins(store), 1);
+    for (int i = 0; i < taken; i++)
+        EXPECT_EQ(queue_store(store, account, account, &id), STATUS_OK);
+    return account;
+}
+
+static void a_queue_that_shrinks_while_it_is_listed_is_listed_on(void)
+{
+    struct message messages[5];
+    store = attached_store(&options);
+    account_t ann = begin_to_list("ann", 4);
+    EXPECT_EQ(list_below(ann, 5, messages), 4);
+    EXPECT_EQ(messages[0].id, 4);
+    EXPECT_EQ(messages[3].id, 1);
+    message_release_all(store);
+    /* The pinned one is number 5 of the mailbox now, and what lay behind it in the queue is another. */
+    account_t ben = begin_to_list("ben", 6);
+    EXPECT_EQ(mailbox_delete(store, ben, 6), STATUS_OK);
+    queue_up(ben, 1);
+    EXPECT_EQ(list_below(ben, 5, messages), 3);
+    EXPECT_EQ(messages[0].id, 3);
+    EXPECT_EQ(messages[2].id, 1);
+    message_release_all(store);
+    reboot();
+}
+
 static const struct harness_test tests[] = {
     {"a checkpoint that is written while the post office serves forgets nothing",
      a_checkpoint_that_serves_forgets_nothing, 600},
     {"an account that is removed while its mailbox is written is gone",
      an_account_that_is_removed_while_its_mailbox_is_written_is_gone},
+    {"a message costs no more in a long queue than in a short one",
+     a_message_costs_no_more_in_a_long_queue_than_in_a_short_one, 120},
+    {"a queue that shrinks while it is listed is listed on",
+     a_queue_that_shrinks_while_it_is_listed_is_listed_on},
     {"a name that moves while a checkpoint is written is in one place",
      a_name_that_moves_while_a_checkpoint_is_written_is_in_one_place},
     {"who comes while files change places finds his journal",

@@ -154,8 +154,8 @@ static void put_mailbox(struct checkpoint *checkpoint, const struct captured *ca
     }
 }
 
-/* Newest first: the next chunk is found from the newest one down, since any of the last chunk may have gone.
- */
+/* Newest first. Any of the last chunk may have gone meanwhile; its last one stays pinned as the place to go
+ * on. */
 static void put_queue(struct checkpoint *checkpoint, const struct captured *captured)
 {
     struct message messages[PINS_MAX];
@@ -168,8 +168,9 @@ static void put_queue(struct checkpoint *checkpoint, const struct captured *capt
         for (size_t i = 0; i < count; i++)
             put_message(checkpoint, RECORD_QUEUE, captured->account.index, &messages[i]);
         below = messages[count - 1].id;
-        message_release_all(checkpoint->store);
+        message_release_but_last(checkpoint->store);
     }
+    message_release_all(checkpoint->store);
 }
 
 static void put_account(struct checkpoint *checkpoint, uint32_t index)

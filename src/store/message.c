@@ -343,18 +343,36 @@ void message_release(struct store *store, struct message *message)
     message_sweep(store);
 }
 
-void message_release_all(struct store *store)
+static void release_until(struct store *store, uint32_t left)
 {
     struct slot *slot = store->slot;
-    if (slot->pins == 0)
+    if (slot->pins <= left)
         return;
-    while (slot->pins > 0) {
+    while (slot->pins > left) {
         transaction_begin(store);
-        while (get32(store, &slot->pins) > 0 && transaction_has_room(store, 16))
+        while (get32(store, &slot->pins) > left && transaction_has_room(store, 16))
             message_unpin_last(store, slot);
         transaction_end(store, STATUS_OK);
     }
     message_sweep(store);
+}
+
+void message_release_all(struct store *store)
+{
+    release_until(store, 0);
+}
+
+void message_release_but_last(struct store *store)
+{
+    struct slot *slot = store->slot;
+    if (slot->pins <= 1)
+        return;
+    block_t last = slot->pinned[slot->pins - 1];
+    transaction_begin(store);
+    set32(store, &slot->pinned[slot->pins - 1], slot->pinned[0]);
+    set32(store, &slot->pinned[0], last);
+    transaction_end(store, STATUS_OK);
+    release_until(store, 1);
 }
 
 size_t message_pins(const struct store *store)

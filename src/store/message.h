@@ -46,6 +46,9 @@ enum status message_pin(struct store *, block_t, struct message *);
 /* Takes one pin of a message away, and frees it where that was the last one of a deleted message. */
 void message_unpin(struct store *, block_t);
 
+/* Every pin of this process but the last one. */
+void message_release_but_last(struct store *);
+
 /* Takes this slot's last pin away. */
 void message_unpin_last(struct store *, struct slot *);
 

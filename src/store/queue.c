@@ -136,6 +136,17 @@ enum status queue_list(struct store *store, account_t sender, struct message *me
     return queue_list_below(store, sender, UINT64_MAX, messages, most, count);
 }
 
+/* In use only the newest message ever leaves a queue: behind one that is still in it all is as it was. */
+static block_t first_below(const struct store *store, const struct account_record *record, account_t sender,
+                           uint64_t below)
+{
+    const struct slot *slot = store->slot;
+    const struct message_record *last = slot->pins > 0 ? at(store, slot->pinned[slot->pins - 1]) : NULL;
+    bool goes_on = last && message_state(last->shape) == MESSAGE_QUEUED && last->owner == sender.index &&
+                   last->id == below;
+    return goes_on ? last->link : record->queue;
+}
+
 enum status queue_list_below(struct store *store, account_t sender, uint64_t below, struct message *messages,
                              size_t most, size_t *count)
 {
@@ -144,7 +155,7 @@ enum status queue_list_below(struct store *store, account_t sender, uint64_t bel
     struct account_record *record = account_record(store, sender);
     enum status status = record ? STATUS_OK : STATUS_GONE;
     journal_observe(store, record ? record->changed : 0);
-    block_t block = record ? record->queue : 0;
+    block_t block = record ? first_below(store, record, sender, below) : 0;
     while (status == STATUS_OK && block && *count < most) {
         const struct message_record *message = at(store, block);
         if (message->id < below)

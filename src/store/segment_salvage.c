@@ -79,8 +79,9 @@ static void add_from_journal(struct salvage *salvage, struct buffer *list, bool 
             if (!found_has(list, before, from))
                 found_add(&salvage->accounts, list, from, 0);
         }
-        message_release_all(salvage->journal);
+        message_release_but_last(salvage->journal);
     }
+    message_release_all(salvage->journal);
     found_sort(list);
 }
 
