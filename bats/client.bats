@@ -74,6 +74,29 @@ rest_of_terminal() {
     assert_output 0
 }
 
+@test "with a cookie alone a line break in the content is content, and what follows it no request" {
+    local content
+    become_user
+    SHMAIL_COOKIE=$(shmail login)
+    export SHMAIL_COOKIE
+    unset SHMAIL_PASSWORD
+    content="two"$'\n'"NOOP"$'\n'"REGISTER mallory$user secret"
+    run timeout 10 shmail send "$user" "$content"
+    assert_success
+    assert_output 1
+    printf '%s\n' "$content" | timeout 10 shmail send "$user" -
+    printf '%s\n' "$content" | timeout 10 shmail message -
+    shmail store "$user"
+    for id in 1 2 3; do
+        shmail fetch "$id" >"$BATS_TEST_TMPDIR/$id"
+    done
+    printf %s "$content" | cmp - "$BATS_TEST_TMPDIR/1"
+    printf '%s\n' "$content" | cmp - "$BATS_TEST_TMPDIR/2"
+    printf '%s\n' "$content" | cmp - "$BATS_TEST_TMPDIR/3"
+    run shmail login "mallory$user" secret
+    assert_failure 1
+}
+
 @test "a login ends the cookie before it" {
     become_user
     SHMAIL_COOKIE=$(shmail login)

@@ -35,6 +35,7 @@ struct client {
     /* The session of this connection; each NULL until there is one. Owned. */
     char *user;
     char *cookie; /* SMSP */
+    bool framed;  /* SMSP: something was sent, so the server knows how requests end */
     bool entered; /* Message */
 
     struct buffer request; /* being built */

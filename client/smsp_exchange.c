@@ -115,6 +115,18 @@ static bool build(struct client *client, const char *template, const char *const
     return !request->failed;
 }
 
+/* The first terminator of a connection says what ends its requests: a line break in the content of the first
+ * one would, and what follows it would be requests. True: one that has none goes before it, whose reply comes
+ * first. */
+static bool settle_framing(struct client *client)
+{
+    static const char harmless[] = "NOOP"; /* with its NUL */
+    bool needed = !client->framed && memchr(client->request.bytes, '\n', client->request.length) != NULL;
+
+    client->framed = true;
+    return needed && net_send(&client->net, harmless, sizeof harmless);
+}
+
 int exchange_ask(struct client *client, const char *template, const char *const *words)
 {
     int code = strstr(template, "<cookie>") != NULL ? need_cookie(client) : EX_OK;
@@ -128,10 +140,14 @@ int exchange_ask(struct client *client, const char *template, const char *const 
     if (!build(client, template, words)) {
         return EXIT_REFUSED;
     }
+    bool framed = settle_framing(client);
     if (!net_send(&client->net, client->request.bytes, client->request.length)) {
         return client_lost(client);
     }
     client->reply = net_frame(&client->net, &client->reply_length);
+    if (framed && client->reply != NULL && exchange_reply_is(client, "OK")) {
+        client->reply = net_frame(&client->net, &client->reply_length);
+    }
     return client->reply != NULL ? EX_OK : client_lost(client);
 }
 
