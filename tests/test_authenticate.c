@@ -1,4 +1,5 @@
 /* test_authenticate.c: what becomes of hashes at a login, and how a client is served that had to wait. */
+#include "authenticate.h"
 #include "clock.h"
 #include "layout.h"
 #include "password.h"
@@ -114,7 +115,24 @@ static void nobody_waits_for_a_client_that_is_gone(void)
     EXPECT(clock_now() - start < 3 * NANOSECONDS_PER_SECOND);
 }
 
+/* Nobody knows whether the password was right. */
+static void a_login_that_could_not_be_checked_takes_no_failure_back(void)
+{
+    struct connection connection = {.peer = "test", .source = source_of_user(1)};
+    struct account_secret secret;
+    account_t account;
+    begin();
+    connection.store = store;
+    EXPECT_EQ(account_create(store, "alice", 5, "*no hash", &account, NULL), STATUS_OK);
+    for (int i = 0; i < THROTTLE_SOURCE_FREE; i++) {
+        EXPECT_EQ(authenticate(&connection, "alice", 5, "secret", 6, &secret), STATUS_SYSTEM);
+    }
+    EXPECT(throttle_login(store, &connection.source, "alice", 5) > 0);
+}
+
 static const struct harness_test tests[] = {
+    {"a login that could not be checked takes no failure back",
+     a_login_that_could_not_be_checked_takes_no_failure_back},
     {"a hash of another cost is renewed at login", a_hash_of_another_cost_is_renewed_at_login},
     {"a hash of another method is renewed at login", a_hash_of_another_method_is_renewed_at_login},
     {"a login that waits is let in at its turn", a_login_that_waits_is_let_in_at_its_turn},

@@ -76,7 +76,7 @@ enum status authenticate(struct connection *connection, const char *name, size_t
     }
     (void)account_secret(store, name, name_length, secret);
     status = password_matches(store, password, password_length, secret);
-    throttle_end(store, status == STATUS_DENIED);
+    throttle_end(store, status != STATUS_OK);
     if (status == STATUS_DENIED) {
         log_failure(connection, secret->account);
     }
