@@ -16,9 +16,9 @@ static bool breaks_line(uint32_t code)
     return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x2028 || code == 0x2029;
 }
 
-/* Appends the characters that end within the first most bytes: CR LF and each control as one space, each byte
+/* Appends the characters that end within the first most bytes: CR LF and each control as one gap, each byte
  * that is not UTF-8 as a question mark. */
-static void append_words(struct buffer *out, const char *bytes, size_t length, size_t most)
+static void append_words(struct buffer *out, const char *bytes, size_t length, size_t most, char gap)
 {
     size_t done = 0;
 
@@ -36,7 +36,7 @@ static void append_words(struct buffer *out, const char *bytes, size_t length, s
         if (taken == 0) {
             (void)buffer_append_byte(out, '?');
         } else if (breaks_line(code)) {
-            (void)buffer_append_byte(out, ' ');
+            (void)buffer_append_byte(out, gap);
         } else {
             (void)buffer_append(out, from, taken);
         }
@@ -56,7 +56,7 @@ static void append_first_words(struct smsp *smsp, const struct message *message)
         memcpy(start + have, bytes, taken);
         have += taken;
     }
-    append_words(&smsp->lines, start, have, LIST_WORDS_MAX);
+    append_words(&smsp->lines, start, have, LIST_WORDS_MAX, ' ');
 }
 
 static void append_line(struct smsp *smsp, const struct message *message)
@@ -66,10 +66,10 @@ static void append_line(struct smsp *smsp, const struct message *message)
     (void)buffer_append_byte(lines, smsp->frame.terminator);
     (void)buffer_print(lines, "%" PRIu64 " %" PRIu64 " %" PRId64 " ", message->id,
                        smsp_message_bytes(message), message->received);
-    (void)buffer_append(lines, message->sender, message->sender_length);
+    append_words(lines, message->sender, message->sender_length, message->sender_length, '?');
     (void)buffer_append_byte(lines, ' ');
     if (message->subject_length > 0) {
-        append_words(lines, message->subject, message->subject_length, message->subject_length);
+        append_words(lines, message->subject, message->subject_length, message->subject_length, ' ');
     } else {
         append_first_words(smsp, message);
     }
