@@ -4,8 +4,8 @@
 
 #include "limit.h"
 #include "number.h"
+#include "standard.h"
 
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdint.h>
@@ -224,23 +224,12 @@ static int serve(struct client *client, const struct invocation *invocation)
     return code;
 }
 
-/* A descriptor that is closed would be taken by the socket. What fills its place fails when it is used. */
-static bool hold_standard_descriptors(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd) {
-            return false;
-        }
-    }
-    return true;
-}
-
 int main(int argc, char **argv)
 {
     struct client client = {.dialect = NULL};
     struct invocation invocation = {.dialect = &smsp_dialect, .patience = PATIENCE_DEFAULT};
 
-    if (!hold_standard_descriptors() || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+    if (!standard_hold() || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         return EXIT_REFUSED;
     }
     terminal_open(&client.terminal);

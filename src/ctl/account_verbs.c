@@ -1,7 +1,6 @@
 /* account_verbs.c: the accounts of a post office in memory, as its operator makes, changes, lists and removes
  * them, beside a server or without one. A password comes from standard input, never from the command line,
  * which others can read. */
-#include "escape.h"
 #include "mailbox.h"
 #include "name.h"
 #include "password.h"
@@ -124,10 +123,8 @@ static bool print_account(void *context, account_t account, const char *name)
 {
     struct store *store = context;
     struct account_secret secret;
-    char escaped[ESCAPE_MAX];
     (void)account_secret(store, name, strlen(name), &secret);
-    for (size_t left = strlen(name); left > 0;)
-        fwrite(escaped, 1, escape_next(&name, &left, escaped), stdout);
+    print_escaped(name);
     printf("\t%s\t%" PRIu64 "\n", secret.hash[0] ? "password" : "open", mailbox_count(store, account));
     explicit_bzero(&secret, sizeof(secret));
     return true;

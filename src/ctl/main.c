@@ -2,6 +2,7 @@
  * what they have in common. */
 #include "escape.h"
 #include "log.h"
+#include "standard.h"
 #include "verbs.h"
 
 #include <errno.h>
@@ -83,13 +84,17 @@ int refuse(enum status status, const char *why)
     }
 }
 
-/* Names and texts of others stand in a line: nothing in it may act on a terminal. */
-static void print_line(const char *kind, const char *text)
+void print_escaped(const char *text)
 {
     char escaped[ESCAPE_MAX];
-    printf("%s: ", kind);
     for (size_t left = strlen(text); left > 0;)
         fwrite(escaped, 1, escape_next(&text, &left, escaped), stdout);
+}
+
+static void print_line(const char *kind, const char *text)
+{
+    printf("%s: ", kind);
+    print_escaped(text);
     putchar('\n');
 }
 
@@ -130,6 +135,15 @@ int end_repair(const struct report *report)
     return report->counts[REPORT_LOST] + report->counts[REPORT_EXPORTED] > 0 ? FOUND : 0;
 }
 
+/* The result, unless it could not be printed. */
+static int finish(int result)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return result;
+    fprintf(stderr, "shmailctl: cannot write: %s\n", strerror(errno));
+    return EX_IOERR;
+}
+
 /* -n and -d exclude each other; journal takes its FILE instead of either, and rm its NAME. */
 static int run_verb(const struct verb *verb, const char *name, const struct request *request)
 {
@@ -145,10 +159,7 @@ static int run_verb(const struct verb *verb, const char *name, const struct requ
         result = verb->on_name(request);
     else
         result = name ? usage("this verb does not take -n: ", verb->name) : verb->on_directory(request);
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return result;
-    fprintf(stderr, "shmailctl: cannot write: %s\n", strerror(errno));
-    return EX_IOERR;
+    return finish(result);
 }
 
 int main(int argc, char **argv)
@@ -157,6 +168,8 @@ int main(int argc, char **argv)
         {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
     const char *name = NULL;
     struct request request = {.directory = NULL, .domain = "mail.localhost"};
+    if (!standard_hold())
+        return EX_OSERR; /* there is nowhere to say it */
     log_open("shmailctl", LOG_LEVEL_INFO, false);
     for (int option; (option = getopt_long(argc, argv, "+n:d:D:hV", long_options, NULL)) != -1;) {
         switch (option) {
@@ -171,10 +184,10 @@ int main(int argc, char **argv)
             break;
         case 'h':
             print_help(stdout);
-            return 0;
+            return finish(0);
         case 'V':
             puts("shmailctl " SHMAIL_VERSION);
-            return 0;
+            return finish(0);
         default:
             return EX_USAGE;
         }

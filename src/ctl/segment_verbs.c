@@ -38,8 +38,8 @@ static int check(struct store *store)
     struct report report = check_report();
     if (!store_is_suspect(store))
         store_reclaim(store);
-    (void)store_acquit(store, note_finding, &report);
-    return end_check(&report);
+    enum status status = store_acquit(store, note_finding, &report);
+    return status == STATUS_NO_MEMORY ? refuse(status, "no memory to check with") : end_check(&report);
 }
 
 int verb_check_segment(const struct request *request)
@@ -57,12 +57,13 @@ static int list_processes(struct store *store)
         time_t seconds = (time_t)process.since;
         struct tm parts;
         strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%S", localtime_r(&seconds, &parts));
-        printf("%u\t%ld\t%s\t%s\t%s\t%s\t%s\n", process.slot, (long)process.pid, since,
-               process.protocol[0] ? process.protocol : "-",
-               !process.alive    ? "dead"
-               : process.waiting ? "waiting"
-                                 : "alive",
-               process.account[0] ? process.account : "-", process.peer);
+        printf("%u\t%ld\t%s\t", process.slot, (long)process.pid, since);
+        print_escaped(process.protocol[0] ? process.protocol : "-");
+        printf("\t%s\t", !process.alive ? "dead" : process.waiting ? "waiting" : "alive");
+        print_escaped(process.account[0] ? process.account : "-");
+        putchar('\t');
+        print_escaped(process.peer);
+        putchar('\n');
     }
     return 0;
 }

@@ -34,6 +34,9 @@ int verb_print_journal(const struct request *);
 int refuse(enum status, const char *why); /* says why on standard error */
 int usage(const char *what, const char *word);
 
+/* Names and texts of others stand in a line: nothing in it may act on a terminal. */
+void print_escaped(const char *);
+
 /* What a check or a repair has to say goes to standard output, a line each. */
 struct report check_report(void);
 struct report repair_report(void);
