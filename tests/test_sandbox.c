@@ -155,6 +155,7 @@ static void every_other_argument(void)
         {"a lock that waits", {SYS_fcntl, segment, F_SETLKW, (long)place}},
         {"a lock elsewhere", {SYS_fcntl, journal, F_SETLK, (long)place}},
         {"a hole in the segment", {SYS_fallocate, segment, 3, 0, 4096}},
+        {"a hole in the mapped segment", {SYS_madvise, (long)place & -4096, 4096, MADV_REMOVE}},
         {"a hole in the journal", {SYS_fallocate, journal, 3, 0, 4096}},
         {"memory behind another file", {SYS_fallocate, 0, 0, 0, 4096}},
         {"a write into the segment's file", {SYS_pwrite64, segment, (long)place, 1, 0}},

@@ -131,6 +131,7 @@ int connection_serve(struct store *store, const struct settings *settings,
             descriptor_own(out, getpid());
         }
         sandbox_enter(sandbox, 0);
+        sandbox_bound_memory(sandbox);
         sandbox_seal(sandbox);
         sandbox_end_processes(sandbox);
     }

@@ -35,7 +35,8 @@ static const struct filter_rule wide[] = {
     {SYS_write, {{0}}},
     {SYS_writev, {{0}}},
     {SYS_sendmsg, {{0}}},
-    {SYS_sendto, {{0}}}, /* an address would be possible with sendmsg, too; a connected stream takes none */
+    {SYS_sendto, {{0}}}, /* an address would be possible with sendmsg, too: a connected stream takes none, the
+                            log's socket would, which Landlock then confines */
 #ifdef SYS_poll
     {SYS_poll, {{0}}},
 #endif
@@ -69,7 +70,7 @@ static const struct filter_rule wide[] = {
     {SYS_mmap, {BITS(FILTER_WITHOUT, 2, PROT_EXEC), BITS(FILTER_WITH, 3, MAP_ANONYMOUS)}},
     {SYS_mremap, {{0}}},
     {SYS_munmap, {{0}}},
-    {SYS_madvise, {{0}}},
+    {SYS_madvise, {ONE_OF(2, MADV_POPULATE_WRITE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE)}}, /* no hole */
     {SYS_getrandom, {{0}}},
 
     /* Semaphores, signals to itself, the clock, the end. */
