@@ -7,6 +7,7 @@
 #include "segment.h"
 #include "segment_tools.h"
 #include "siphash.h"
+#include "transaction.h"
 
 #include "named_segment.h"
 
@@ -236,7 +237,55 @@ static void a_refused_segment_is_let_go(void)
     EXPECT_EQ(mappings(), 0);
 }
 
+/* As a process in the sandbox may write it while another, which is in none, works on it. */
+static void what_is_longer_than_its_place_is_cut(void)
+{
+    static struct {
+        char name[NAME_MAX_BYTES + 1], behind[HASH_MAX];
+    } place;
+    static struct {
+        struct account_secret secret;
+        char behind[HASH_MAX];
+    } secret;
+    struct store_options options = {.crypt_cost = 1};
+    account_t account;
+    store = attached_store(&options);
+    EXPECT_EQ(account_create(store, "alice", 5, "hash", &account, NULL), STATUS_OK);
+    struct identity *identity = at(store, account_at(store, account.index)->identity);
+    memset(secret.behind, 'x', sizeof(secret.behind));
+    memset(place.behind, 'x', sizeof(place.behind));
+    identity->hash_length = 60000;
+    EXPECT_EQ(account_secret(store, "alice", 5, &secret.secret), STATUS_OK);
+    EXPECT_EQ(secret.secret.hash[HASH_MAX], '\0');
+    for (size_t i = 0; i < sizeof(secret.behind); i++)
+        EXPECT_EQ(secret.behind[i], 'x');
+    identity->name_length = 60000;
+    EXPECT_EQ(account_name(store, account, place.name), NAME_MAX_BYTES);
+    for (size_t i = 0; i < sizeof(place.behind); i++)
+        EXPECT_EQ(place.behind[i], 'x');
+}
+
+static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
+{
+    uint64_t before[2] = {1, 1};
+    store = attached_store(&(struct store_options){.crypt_cost = 1});
+    struct slot *slot = store->slot;
+    uint64_t away = (uint64_t)((char *)before - store->base);
+    EXPECT(away % 8 == 0);
+    slot->redo[0] = (struct redo_entry){away | EIGHT_BYTES, 7};
+    slot->redo[1] = (struct redo_entry){away + 8, 7};
+    slot->redo[2] = (struct redo_entry){store->mapped - 4, 7};
+    __atomic_store_n(&slot->redo_count, 3, __ATOMIC_RELEASE);
+    transaction_apply(store, slot);
+    EXPECT_EQ(before[0], 1);
+    EXPECT_EQ(before[1], 1);
+    EXPECT(store_is_suspect(store));
+}
+
 static const struct harness_test tests[] = {
+    {"what is longer than its place is cut", what_is_longer_than_its_place_is_cut},
+    {"a record that leads out of the segment is passed over",
+     a_record_that_leads_out_of_the_segment_is_passed_over},
     {"a segment whose sizes cannot be is refused, and kept", sizes_that_do_not_fit_are_refused},
     {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},

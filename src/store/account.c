@@ -58,7 +58,7 @@ static const struct identity *identity_of(const struct store *store, const struc
 
 static const char *hash_of(const struct identity *identity)
 {
-    return identity->text + identity->name_length + 1;
+    return identity->text + identity_name_length(identity) + 1;
 }
 
 /* Only ASCII case is folded, in every locale. */
@@ -251,7 +251,7 @@ enum status account_secret(struct store *store, const char *name, size_t length,
             const struct identity *identity = identity_of(store, account_at(store, index));
             secret->account = handle(store, index);
             secret->revision = account_at(store, index)->revision;
-            memcpy(secret->hash, hash_of(identity), identity->hash_length + 1u);
+            memcpy(secret->hash, hash_of(identity), identity_hash_length(identity)); /* behind it all is 0 */
         }
     } while (!transaction_finish(store, &status));
     return secret->account.index ? STATUS_OK : STATUS_NO_ACCOUNT;
@@ -292,10 +292,11 @@ enum status account_change_hash(struct store *store, const struct account_secret
         const struct identity *old = identity_of(store, record);
         block_t identity;
         uint64_t sequence;
-        status = new_identity(store, old->text, old->name_length, hash, &identity);
+        size_t length = identity_name_length(old);
+        status = new_identity(store, old->text, length, hash, &identity);
         if (status == STATUS_OK)
-            status = note_identity(store, RECORD_PASSWORD, secret->account.index, old->text, old->name_length,
-                                   hash, &sequence);
+            status = note_identity(store, RECORD_PASSWORD, secret->account.index, old->text, length, hash,
+                                   &sequence);
         if (status != STATUS_OK)
             continue;
         ((struct identity *)at(store, identity))->born = old->born;
@@ -419,7 +420,7 @@ size_t account_name(struct store *store, account_t account, char name[static NAM
         observe(store, record ? account.index : 0);
         if (record) {
             const struct identity *identity = identity_of(store, record);
-            length = identity->name_length;
+            length = identity_name_length(identity);
             memcpy(name, identity->text, length);
         }
     } while (!transaction_finish(store, &status));

@@ -128,11 +128,11 @@ static bool capture(struct store *store, uint32_t index, uint64_t start, struct 
     if (lives) {
         captured->newest = record->newest;
         captured->queue_newest = record->queue_newest;
-        captured->name_length = (uint8_t)identity->name_length;
-        captured->hash_length = identity->hash_length;
-        memcpy(captured->texts, identity->text, identity->name_length);
-        memcpy(captured->texts + identity->name_length, identity->text + identity->name_length + 1,
-               identity->hash_length);
+        captured->name_length = (uint8_t)identity_name_length(identity);
+        captured->hash_length = (uint16_t)identity_hash_length(identity);
+        memcpy(captured->texts, identity->text, captured->name_length);
+        memcpy(captured->texts + captured->name_length, identity->text + captured->name_length + 1,
+               captured->hash_length);
     }
     transaction_end(store, STATUS_OK);
     return lives;

@@ -139,6 +139,19 @@ struct identity {
     char text[];   /* the name, a NUL, the hash, a NUL */
 };
 
+/* Never more than there is room for where it is copied to, whoever has scribbled over it. */
+static inline size_t identity_name_length(const struct identity *identity)
+{
+    size_t length = __atomic_load_n(&identity->name_length, __ATOMIC_RELAXED);
+    return length < NAME_MAX_BYTES ? length : NAME_MAX_BYTES;
+}
+
+static inline size_t identity_hash_length(const struct identity *identity)
+{
+    size_t length = __atomic_load_n(&identity->hash_length, __ATOMIC_RELAXED);
+    return length < HASH_MAX ? length : HASH_MAX;
+}
+
 enum message_state { MESSAGE_DRAFT, MESSAGE_LISTED, MESSAGE_QUEUED, MESSAGE_DELETED };
 
 /* The head of a message: then sender, subject and the start of the body; the rest lies in pieces. After
@@ -258,6 +271,7 @@ struct store {
     uint64_t mapped; /* bytes from there */
     int fd;
     pid_t opener;
+    bool has_name;
     struct header *header;
     struct throttle_record *throttles[THROTTLES];
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */

@@ -41,7 +41,7 @@ bool standing_office(const struct journal_directory *place, char name[static POS
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
             entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > POST_OFFICE_MAX)
             continue;
-        int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         found = object >= 0 && has_journal(object, id);
         if (object >= 0)
             close(object);

@@ -46,12 +46,18 @@ void transaction_seal(struct store *store)
     __atomic_store_n(&store->slot->redo_count, store->redo_count, __ATOMIC_RELEASE);
 }
 
+/* Another process, whom a hole in it has made another's, may scribble over the record meanwhile. It gets to
+ * the mail by that, but not out of the segment. */
 void transaction_apply(struct store *store, struct slot *slot)
 {
     uint64_t count = load64(&slot->redo_count);
-    for (uint64_t i = 0; i < count; i++) {
-        void *field = store->base + (slot->redo[i].where & ~EIGHT_BYTES);
-        if (slot->redo[i].where & EIGHT_BYTES)
+    for (uint64_t i = 0; i < count && i < REDO_MAX; i++) {
+        uint64_t where = __atomic_load_n(&slot->redo[i].where, __ATOMIC_RELAXED);
+        uint64_t offset = where & ~EIGHT_BYTES;
+        void *field = store->base + offset;
+        if (offset > store->mapped - sizeof(uint64_t))
+            store_suspect(store);
+        else if (where & EIGHT_BYTES)
             __atomic_store_n((uint64_t *)field, slot->redo[i].value, __ATOMIC_RELEASE);
         else
             __atomic_store_n((uint32_t *)field, (uint32_t)slot->redo[i].value, __ATOMIC_RELEASE);
