@@ -207,7 +207,7 @@ static void forget_secrets(struct client *client)
 
     for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++) {
         if (secrets[i]->bytes != NULL) {
-            explicit_bzero(secrets[i]->bytes, secrets[i]->length);
+            explicit_bzero(secrets[i]->bytes, secrets[i]->capacity); /* a shorter one may stand over it */
         }
         buffer_free(secrets[i]);
     }

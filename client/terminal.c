@@ -33,6 +33,9 @@ void terminal_open(struct terminal *terminal)
 
 void terminal_free(struct terminal *terminal)
 {
+    if (terminal->input.bytes != NULL) {
+        explicit_bzero(terminal->input.bytes, terminal->input.capacity); /* passwords are typed, too */
+    }
     buffer_free(&terminal->input);
     buffer_free(&terminal->output);
 }
