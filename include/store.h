@@ -62,7 +62,8 @@ struct store_descriptors {
 };
 struct store_descriptors store_descriptors(const struct store *);
 
-/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
+/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. STATUS_GONE:
+ * it was removed since it was opened. */
 enum status store_serve(struct store *);
 
 /* Puts one huge page (huge.h) behind what a small post office uses, which takes up to 2 MiB of memory, where
@@ -172,7 +173,8 @@ struct store_process {
  * store; of a suspect one no account is named. */
 bool store_next_process(struct store *, uint32_t *slot, struct store_process *);
 
-/* Removes the name; processes that are attached go on with what they have. STATUS_IN_USE: a server lives. */
+/* Removes the name. STATUS_IN_USE: a server lives, or a process is attached, which would take mail that nobody
+ * finds again. */
 enum status store_remove(const char *name, char *why, size_t why_size);
 
 #endif

@@ -256,7 +256,45 @@ static void what_is_set_aside_takes_no_other_s_place(void)
     store = open_store(&options);
 }
 
+static void who_is_attached_keeps_a_post_office_from_being_removed(void)
+{
+    char why[256] = "", byte;
+    struct store_options options = named();
+    EXPECT_EQ(pipe(ready), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        store = attached_store(&options);
+        EXPECT_EQ(write(ready[1], "r", 1), 1);
+        for (;;)
+            pause();
+    }
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "is attached to"));
+    EXPECT(object_exists());
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+}
+
+static void what_was_removed_meanwhile_is_not_served(void)
+{
+    char why[256] = "";
+    struct store_options options = named();
+    static struct store *volatile opened, *volatile nameless;
+    opened = open_store(&options);
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+    EXPECT_EQ(store_serve(opened), STATUS_GONE);
+    options.name = NULL;
+    nameless = open_store(&options);
+    EXPECT_EQ(store_serve(nameless), STATUS_OK);
+}
+
 static const struct harness_test tests[] = {
+    {"who is attached keeps a post office from being removed",
+     who_is_attached_keeps_a_post_office_from_being_removed},
+    {"what was removed meanwhile is not served", what_was_removed_meanwhile_is_not_served},
     {"what one process left another finds", what_one_process_left_another_finds},
     {"an untouched page costs nothing", an_untouched_page_costs_nothing},
     {"a post office has one server", a_post_office_has_one_server},

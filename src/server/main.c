@@ -85,6 +85,10 @@ static void become_server(struct store *store, const struct options *options, st
                "post office %s has a server already: stop that one, or name another post office with -n",
                options->name);
     }
+    if (status == STATUS_GONE) {
+        refuse(listeners, EX_UNAVAILABLE,
+               "post office %s was removed while its server started: start it again", options->name);
+    }
     if (status != STATUS_OK) {
         refuse(listeners, exit_code(status), "post office %s cannot be served: %s", options->name,
                status_text(status));

@@ -17,8 +17,9 @@ bool quota_holds(const struct store *, uint64_t count, uint64_t bytes, const str
 /* Takes the message out and drops it. */
 void mailbox_take_out(struct store *, struct account_record *, uint64_t id, block_t);
 
-/* Without a transaction: queue_list of the messages whose id is smaller. It goes on at the message of just that
- * id where this process has that pinned as its last; else it looks at all the newer ones under the lock. */
+/* Without a transaction: queue_list of the messages whose id is smaller. It goes on at the message of just
+ * that id where this process has that pinned as its last; else it looks at all the newer ones under the lock.
+ */
 enum status queue_list_below(struct store *, account_t sender, uint64_t below, struct message *, size_t most,
                              size_t *count);
 

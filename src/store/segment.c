@@ -445,8 +445,8 @@ enum status store_remove(const char *name, char *why, size_t why_size)
     snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
     int fd = shm_open(path, O_RDWR, 0);
     struct stat about;
-    /* Until the descriptor is closed nobody creates it anew, and, by the byte that is taken below, nobody
-     * serves it. */
+    /* Until the descriptor is closed nobody creates it anew, and, by the bytes that are taken below, nobody
+     * serves it or attaches. */
     if (fd < 0) {
         snprintf(why, why_size, "there is no post office %s: %s", name, strerror(errno));
         return STATUS_SYSTEM;
@@ -456,13 +456,16 @@ enum status store_remove(const char *name, char *why, size_t why_size)
         close(fd);
         return STATUS_SYSTEM;
     }
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = about.st_size + BYTE_SERVER, .l_len = 1};
+    struct flock lock = {.l_type = F_WRLCK,
+                         .l_whence = SEEK_SET,
+                         .l_start = about.st_size + BYTE_SERVER,
+                         .l_len = 1 + SLOTS_LIMIT};
     enum status status = STATUS_OK;
     if (fcntl(fd, F_SETLK, &lock) != 0) {
         lock.l_pid = 0;
         (void)fcntl(fd, F_GETLK, &lock);
-        snprintf(why, why_size, "process %ld serves post office %s: end it first", (long)lock.l_pid, name);
+        snprintf(why, why_size, "process %ld %s post office %s: end it first", (long)lock.l_pid,
+                 lock.l_start == about.st_size + BYTE_SERVER ? "serves" : "is attached to", name);
         status = STATUS_IN_USE;
     } else if (about.st_nlink > 0 && shm_unlink(path) != 0) {
         snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));

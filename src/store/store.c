@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char folder[] = "/dev/shm/shmail-";
@@ -69,6 +70,7 @@ enum status store_open(struct store **result, const struct store_options *option
     }
     store->fd = store->directory = store->lock_file = store->files[0] = store->files[1] = -1;
     store->opener = getpid();
+    store->has_name = options->name != NULL;
     store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
     store->crypt_cost = options->crypt_cost;
     store->session_idle = options->session_idle_seconds;
@@ -121,8 +123,11 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
 enum status store_serve(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
+    struct stat about;
     if (!segment_try_byte(store, BYTE_SERVER))
         return STATUS_IN_USE;
+    if (store->has_name && (fstat(store->fd, &about) != 0 || about.st_nlink == 0))
+        return STATUS_GONE; /* it was removed between its opening and now */
     /* Nobody has noticed who died while there was no server: the first child looks after them. */
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* A new server means that somebody has looked after the disk: what was not synced is written again and

@@ -1,0 +1,110 @@
+# tools.bats: shmailctl as scripts and operators meet it, beside what its verbs do.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output, stderr and lines are run's
+
+bats_require_minimum_version 1.5.0
+load helper
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown() {
+    local result=0
+    stop_server || result=$?
+    remove_segment
+    return "$result"
+}
+
+ctl() {
+    shmailctl -n "$SHMAIL_NAME" "$@"
+}
+
+# Its client's requests come through descriptor $client.
+start_inetd() {
+    mkfifo requests
+    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" "$@" <requests >replies 2>/dev/null 3>&- &
+    inetd=$!
+    exec {client}>requests
+    echo "REGISTER alice secret" >&"$client"
+    eventually grep -q OK replies
+}
+
+@test "what is printed where output or errors are closed does not go into the post office" {
+    local verb
+    start_server --crypt-cost 1
+    ask "REGISTER alice secret"
+    for verb in stat ps check "account list"; do
+        run -74 bash -c "shmailctl -n $SHMAIL_NAME $verb >&-"
+    done
+    run bash -c "shmailctl -n $SHMAIL_NAME account rm nobody 2>&-"
+    assert_failure
+    run bash -c "shmailctl -n $SHMAIL_NAME account add alice <<<secret 2>&- >&-"
+    assert_failure
+    run ctl check
+    assert_success
+    assert_output clean
+}
+
+@test "help and version that cannot be printed are an error" {
+    local option
+    for option in --help --version; do
+        run bash -c "shmailctl $option >/dev/full"
+        assert_failure 74
+        assert_output --partial "cannot write"
+    done
+}
+
+@test "what a client has named itself by acts on no terminal" {
+    local name cookie
+    name=$'a\u009b31m\u2028\u202e@x.y'
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
+    coproc SESSION { shmail -P message "$HOST" "$PORT" 3>&-; }
+    printf '%s\n' "entry $name" "send alice@mail.localhost subject text" "wait 1 20" >&"${SESSION[1]}"
+    eventually has_mail
+    run ctl ps
+    assert_output --partial 'a\xc2\x9b31m\xe2\x80\xa8\xe2\x80\xae@x.y'
+    run ask "LIST alice $cookie"
+    assert_line --index 1 --regexp $'^1 [0-9]+ [0-9]+ a\\?31m\\?\u202e@x\\.y subject$'
+    exec {SESSION[1]}>&-
+}
+
+has_mail() {
+    [ "$(ask "COUNT alice $cookie")" = "COUNTED 1" ]
+}
+
+@test "a check that finds no memory says so" {
+    start_server --crypt-cost 1 --slots 65536
+    run -75 bash -c "ulimit -d 3000; shmailctl -n $SHMAIL_NAME check"
+    assert_output --partial "no memory"
+}
+
+@test "rm removes no post office that somebody is in" {
+    start_inetd
+    run -69 shmailctl rm "$SHMAIL_NAME"
+    assert_output "shmailctl: process $inetd is attached to post office $SHMAIL_NAME: end it first"
+    exec {client}>&-
+    wait "$inetd"
+    shmailctl rm "$SHMAIL_NAME"
+    run -69 ctl stat
+}
+
+@test "no object that anybody has made keeps a repair waiting" {
+    start_server --crypt-cost 1 -d journal
+    ask "REGISTER alice secret"
+    stop_server
+    mkfifo -m 666 "/dev/shm/shmail-$SHMAIL_NAME-fifo"
+    run timeout 10 shmailctl -d journal repair
+    assert_success
+}
+
+@test "who serves one connection bounds his memory as the children of a server do" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer maps terabytes"
+    start_inetd
+    run grep "Max data size" "/proc/$inetd/limits"
+    refute_output --partial unlimited
+    exec {client}>&-
+    wait "$inetd"
+}
