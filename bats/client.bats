@@ -565,6 +565,29 @@ exit 0"
 exit 0'
 }
 
+@test "a line whose end a terminal has lost is not sent" {
+    become_user
+    start_terminal shmail
+    answer "shmail> " "send $user $(printf '%05000d' 0)"
+    answer "shmail> " count
+    answer "shmail> " "send $user short"
+    answer "shmail> " quit
+    run rest_of_terminal
+    assert_output --partial "exit 0"
+    run shmail count
+    assert_output 1
+}
+
+@test "a command of the Message protocol without a user is a wrong use" {
+    local command
+    for command in mailbox "open 0" "del 0" "send a@mail.ru h t" "wait 1 0"; do
+        # shellcheck disable=SC2086 # its words
+        run message $command
+        assert_failure 64
+        assert_output --partial "set SHMAIL_USER"
+    done
+}
+
 @test "a person at the prompt is told at once when the server goes away" {
     start_terminal shmail
     answer "shmail> " noop

@@ -174,6 +174,9 @@ static int run_session(struct client *client)
 
     while (!client->ended && !client->terminal.output_failed) {
         enum line read = terminal_read_line(&client->terminal, "shmail> ", client->net.fd, &line);
+        if (read == LINE_CUT) {
+            continue;
+        }
         if (read == LINE_HANGUP) {
             net_lose(&client->net);
             code = client_lost(client);

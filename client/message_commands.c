@@ -148,7 +148,11 @@ static int enter(struct client *client, const char *name, const char *password)
 /* Enters under the name that the environment gives, once; without one the server says what is missing. */
 static int need_entry(struct client *client)
 {
-    if (client->entered || client->given_user == NULL) {
+    if (client->given_user == NULL && !client->entered && !client->interactive) {
+        terminal_complain(&client->terminal, "no user: set SHMAIL_USER");
+        return EX_USAGE;
+    }
+    if (client->entered || client->given_user == NULL) { /* then the server says it, as in the seed */
         return EX_OK;
     }
     return enter(client, client->given_user, client->given_password);
@@ -180,8 +184,12 @@ static int run_entry(struct client *client, const struct command *command, char 
 
 static bool ask_line(struct client *client, const char *prompt, struct buffer *line)
 {
-    bool read = terminal_read_line(&client->terminal, prompt, -1, line) == LINE_READ;
+    enum line result = terminal_read_line(&client->terminal, prompt, -1, line);
+    bool read = result == LINE_READ;
 
+    if (result == LINE_CUT) {
+        return false;
+    }
     if (!read || !buffer_append_byte(line, '\0') || strlen(line->bytes) + 1 != line->length) {
         terminal_complain(&client->terminal,
                           read ? "a NUL byte cannot be sent" : "no header or no text was given");
@@ -373,7 +381,7 @@ static void message_leave(struct client *client)
 static const struct command commands[] = {
     {"entry", "[NAME [PASSWORD]]", "enter a mailbox, which is made if need be", 0, 2, false,
      run_entry, NULL, NULL},
-    {"send", "ADDRESS [HEADER TEXT]", "send a mail; asks for what is not given", 1, 3, true,
+    {"send", "ADDRESS [HEADER [TEXT]]", "send a mail; asks for what is not given", 1, 3, true,
      run_send, NULL, NULL},
     {"mailbox", "", "print all mails", 0, 0, false,
      run_mailbox, NULL, NULL},

@@ -19,7 +19,8 @@
 
 enum {
     READ_SIZE = 65536,
-    FLUSH_SIZE = 65536, /* output is written out from here on */
+    FLUSH_SIZE = 65536,        /* output is written out from here on */
+    TERMINAL_LINE_MOST = 4095, /* bytes of a line that Linux keeps; the rest up to its end is lost */
 };
 
 void terminal_open(struct terminal *terminal)
@@ -285,6 +286,12 @@ enum line terminal_read_line(struct terminal *terminal, const char *prompt, int 
     enum line result = read_line(terminal, watched, NULL, line);
     if (result != LINE_READ) {
         show_prompt(terminal, "\n"); /* what comes next starts a line of its own */
+    } else if (terminal->input_is_terminal && line->length >= TERMINAL_LINE_MOST) {
+        terminal_complain(terminal,
+                          "a terminal cuts lines at %d bytes: this one is not sent; a file or a pipe may be "
+                          "longer",
+                          TERMINAL_LINE_MOST);
+        return LINE_CUT;
     }
     return result;
 }

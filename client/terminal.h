@@ -24,6 +24,7 @@ enum line {
     LINE_READ,
     LINE_END,    /* of the input */
     LINE_FAILED, /* it cannot be read (said) */
+    LINE_CUT,    /* a terminal has lost its end (said) */
     LINE_HANGUP, /* nothing to read, and the watched descriptor has something to say */
 };
 
