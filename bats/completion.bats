@@ -55,6 +55,7 @@ offers() {
     assert_equal "$(offers shmailctl -n main st)" "stat"
     assert_equal "$(offers shmailctl -n main account "")" "add passwd list rm"
     assert_equal "$(offers shmailctl account rm "")" ""
+    assert_equal "$(offers shmaild --sync "")" "always never"
     assert_equal "$(offers shmailctl rm "$SHMAIL_NAME")" "$SHMAIL_NAME"
     assert_equal "$(offers shmailctl stat "")" ""
     mkdir journal

@@ -61,12 +61,14 @@ _shmail-bench() {
 _shmaild() {
     case $3 in
     -n) _shmail_offer "$2" < <(_shmail_post_offices) ;;
+    -d) mapfile -t COMPREPLY < <(compgen -d -- "$2") ;;
+    --sync) _shmail_offer "$2" <<<'always never' ;;
     -u) _shmail_offer "$2" < <(cut -d : -f 1 /etc/passwd) ;;
     -l)
         compopt -o nospace 2>/dev/null # which fails outside a completion
         _shmail_offer "$2" <<<'inet: unix: proxy:inet: proxy:unix:'
         ;;
-    : | -[Dtmc] | --crypt-cost | --per-source | --spare | --*-timeout | --accounts | --slots | --sessions | --segment-size) ;;
+    : | -[Dtmc] | --crypt-cost | --per-source | --spare | --*-timeout | --accounts | --slots | --sessions | --segment-size | --journal-size) ;;
     --cookie-* | --quota-* | --registrations | --entries) ;;
     *) _shmail_offer "$2" < <(_shmail_options "$1") ;;
     esac

@@ -48,7 +48,7 @@ static void print_help(FILE *out)
         "       shmailctl [-n NAME] [-d DIR] [-D DOMAIN] account add NAME | passwd NAME | list | rm NAME\n"
         "       shmailctl rm NAME\n\n"
         "  -n NAME        the post office (default: main)\n"
-        "  -d DIR         the directory of a journal that no process uses; of the post office, for account\n"
+        "  -d DIR         the directory of a journal: in use by no process, but for journal and account\n"
         "  -D DOMAIN      the local domain, for account (default: mail.localhost)\n"
         "  -V, --version  print the version\n"
         "  -h, --help     print this\n\n",

@@ -32,7 +32,10 @@ static void open_log(struct options *options, bool error_was_open)
 
 static int print(const char *text)
 {
-    return fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? EX_OK : EX_OSERR;
+    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0) {
+        return EX_OK;
+    }
+    die(EX_OSERR, "cannot write: %s", strerror(errno));
 }
 
 static int exit_code(enum status status)

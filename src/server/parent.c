@@ -149,7 +149,10 @@ static void reap(struct parent *p)
         if (pid == p->maker.pid) {
             child_note_death(pid, status);
             forget_maker(p);
-            back_off(p, "the process that makes others has ended", ECHILD);
+            if (complaint_is_due(&p->resource_complaint)) {
+                log_error("the process that makes others has ended; connections wait for the next one");
+            }
+            pause_begin(&p->pause, PAUSE);
         }
         reap_child(p, pid, status);
     }
