@@ -50,8 +50,8 @@ bool account_lives(struct store *, account_t);
 enum status account_enter(struct store *, account_t);
 void account_leave(struct store *);
 
-/* Calls visit for each account in order of registration, in steps that take the lock, until it returns false.
- */
+/* Calls visit for each account, in the order of their indices, in steps that take the lock, until it returns
+ * false. The index of a removed account goes to a later one. */
 void account_each(struct store *, bool (*visit)(void *context, account_t, const char *name), void *context);
 
 #endif

@@ -4,7 +4,8 @@
  * slot, which is its identity towards locks, reservations and pins. All calls of account.h, cookie.h,
  * mailbox.h, queue.h and password.h need an attached store. Each of them is atomic (seen whole or not at all,
  * also when the caller is killed in it), takes and releases the locks that it needs, and never does I/O under
- * one; none may be called from a signal handler. A store serves one thread. */
+ * one; none may be called from a signal handler. A store serves one thread. Where there is a journal, each
+ * that changes mail or accounts may also return STATUS_FULL_JOURNAL or STATUS_READ_ONLY. */
 #ifndef SHMAIL_STORE_H
 #define SHMAIL_STORE_H
 
@@ -62,8 +63,8 @@ struct store_descriptors {
 };
 struct store_descriptors store_descriptors(const struct store *);
 
-/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. STATUS_GONE:
- * it was removed since it was opened. */
+/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives.
+ * STATUS_GONE: it was removed since it was opened. */
 enum status store_serve(struct store *);
 
 /* Puts one huge page (huge.h) behind what a small post office uses, which takes up to 2 MiB of memory, where
@@ -71,7 +72,8 @@ enum status store_serve(struct store *);
 void store_gather(struct store *);
 
 /* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
- * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS. */
+ * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS; STATUS_FULL_SEGMENT: no memory for
+ * a slot; STATUS_SYSTEM. */
 enum status store_attach(struct store *, const char *peer);
 
 /* The same for a process that has nobody to serve yet; it calls store_attach when somebody has come, which
@@ -173,8 +175,8 @@ struct store_process {
  * store; of a suspect one no account is named. */
 bool store_next_process(struct store *, uint32_t *slot, struct store_process *);
 
-/* Removes the name. STATUS_IN_USE: a server lives, or a process is attached, which would take mail that nobody
- * finds again. */
+/* Removes the name. STATUS_IN_USE: a server lives, or a process is attached, which would take mail that
+ * nobody finds again. */
 enum status store_remove(const char *name, char *why, size_t why_size);
 
 #endif

@@ -1,8 +1,8 @@
 /* stream.h: the two ends of a connection as a protocol sees them: bytes that came in, replies that go out in
  * batches.
  *
- * Knows deadlines and hang-ups, nothing of mail. Replies are gathered and leave by one writev(2) when the
- * input is used up (stream_read flushes before it sleeps) or the batch is full. Signals are blocked but while
+ * Knows deadlines and hang-ups, nothing of mail. Replies are gathered and leave by one call when the input
+ * is used up (stream_read flushes before it sleeps) or the batch is full. Signals are blocked but while
  * it sleeps, or until they are let in for good. */
 #ifndef SHMAIL_STREAM_H
 #define SHMAIL_STREAM_H

@@ -6,8 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define UTF8_REPLACEMENT 0xFFFDu
-
 /* Bytes (1 to 4) of the character at bytes[0], and its code point in *code; 0 if no valid character starts
  * there within length bytes. length is at least 1. */
 size_t utf8_decode(const char *bytes, size_t length, uint32_t *code);

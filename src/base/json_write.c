@@ -9,7 +9,7 @@
 
 static bool write_replacement(struct buffer *out)
 {
-    return buffer_append(out, "\xEF\xBF\xBD", 3); /* UTF8_REPLACEMENT */
+    return buffer_append(out, "\xEF\xBF\xBD", 3); /* U+FFFD */
 }
 
 static bool write_escape(struct buffer *out, unsigned char byte)

@@ -23,7 +23,7 @@ bool children_make_room(struct children *children, size_t room)
     return list != NULL;
 }
 
-void children_free(struct children *children)
+static void free_list(struct children *children)
 {
     free(children->list);
     *children = (struct children){0};
@@ -195,7 +195,7 @@ void children_forget(struct children *children)
     for (size_t i = 0; i < children->count; i++) {
         forget(&children->list[i]);
     }
-    children_free(children);
+    free_list(children);
 }
 
 void child_note_death(pid_t pid, int status)

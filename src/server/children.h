@@ -38,7 +38,6 @@ struct children {
 
 /* False: no memory. */
 bool children_make_room(struct children *, size_t room);
-void children_free(struct children *);
 
 /* One that the maker was asked for, of which there may be as many as above at a time. The one asked for first
  * is made first. It serves from now on, unless it is a spare. */

@@ -15,7 +15,7 @@ struct check {
     block_t *pinned;   /* what the slots have pinned */
     size_t pinned_count;
     size_t findings;
-    char *text; /* findings, each with its NUL; those beyond TEXT_MAX are only counted */
+    char *text; /* findings, each with its NUL; those beyond FINDINGS_TEXT are only counted */
     size_t text_length;
 };
 

@@ -20,7 +20,7 @@ static inline bool journal_is_on(const struct store *store)
     return store->header->journal.on != 0;
 }
 
-/* Within a transaction, before anything is set: notes one record. message: a block to write texts from,
+/* Within a transaction, which is dropped if it fails: notes one record. message: a block to write texts from,
  * pinned until then; text: a block with the texts, which then belongs to the journal; else 0. Sets *sequence;
  * 0 where there is no journal. It is observed when the transaction is committed. STATUS_FULL_JOURNAL,
  * STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with store->wants_flush. */
@@ -60,7 +60,7 @@ void journal_wake(struct store *, uint64_t sequence);
 enum status journal_flush(struct store *, bool sync);
 
 /* The leader's role: an owner word, taken from the dead as a lock is, but without a redo record: a leader
- * changes nothing but by transactions. */
+ * changes what belongs together by transactions, and else single words (README.md). */
 void journal_lead(struct store *);
 void journal_follow(struct store *);
 

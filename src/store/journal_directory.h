@@ -9,7 +9,7 @@
 
 enum directory_use {
     DIRECTORY_PRINT, /* no lock */
-    DIRECTORY_CHECK, /* no post office may have it; several checks may */
+    DIRECTORY_CHECK, /* no post office may have it, and no other check while it is taken */
     DIRECTORY_MEND,  /* nobody else may have it, and it must be ours to write */
 };
 

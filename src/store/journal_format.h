@@ -19,7 +19,6 @@
 enum {
     JOURNAL_VERSION = 1,
     JOURNAL_HEADER_SIZE = 4096,
-    JOURNAL_TEXT_MAX = (1 << 30) + 8192, /* of one record: the largest message */
 };
 
 enum journal_type {

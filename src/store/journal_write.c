@@ -2,7 +2,8 @@
  * active file.
  *
  * Records up to "assigned" do not change until they are written, so no lock is held here but the leader's
- * role; what a group changes in the segment, it changes by transactions at its end. */
+ * role; what a group changes in the segment, it changes by a transaction at its end,
+ * and by single words (README.md). */
 #include "journal.h"
 
 #include "block.h"
@@ -141,7 +142,6 @@ static void write_large(const struct store *store, struct group *group, uint64_t
 {
     uint64_t start = group->offset;
     struct journal_record *record = &group->records[0];
-    group->offset = start;
     add_record(store, group, sequence);
     write_runs(group);
     uint64_t end = group->offset;

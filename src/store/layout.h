@@ -48,7 +48,7 @@ struct redo_entry {
     uint64_t value;
 };
 
-/* A process. life: generation * 2 + 1 while in use; written by who holds the slot's fcntl byte (process.c).
+/* A process. life: generation * 2 + 1 while in use; written by who holds the byte of its claim (process.c).
  * Everything above draft is written by its process alone, without a transaction. */
 struct slot {
     alignas(64) uint64_t life;

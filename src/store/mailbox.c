@@ -187,7 +187,7 @@ enum status mailbox_list(struct store *store, account_t account, message_id afte
     return status;
 }
 
-void mailbox_take_out(struct store *store, struct account_record *record, uint64_t id, block_t block)
+static void take_out(struct store *store, struct account_record *record, uint64_t id, block_t block)
 {
     uint64_t count = get64(store, &record->count) - 1;
     uint64_t first = get64(store, &record->first);
@@ -210,7 +210,7 @@ static enum status note_and_take_out(struct store *store, account_t account, str
     enum status status = journal_note(store, &note, &sequence);
     if (status == STATUS_OK) {
         journal_mark(store, record, sequence);
-        mailbox_take_out(store, record, id, block);
+        take_out(store, record, id, block);
     }
     return status;
 }

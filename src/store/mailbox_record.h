@@ -14,9 +14,6 @@ enum status mailbox_put(struct store *, struct account_record *, block_t, bool *
  * always may. */
 bool quota_holds(const struct store *, uint64_t count, uint64_t bytes, const struct message_record *);
 
-/* Takes the message out and drops it. */
-void mailbox_take_out(struct store *, struct account_record *, uint64_t id, block_t);
-
 /* Without a transaction: queue_list of the messages whose id is smaller. It goes on at the message of just
  * that id where this process has that pinned as its last; else it looks at all the newer ones under the lock.
  */

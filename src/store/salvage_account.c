@@ -22,7 +22,8 @@ void account_describe(struct store *store, uint32_t index, char text[static ACCO
         snprintf(text, ACCOUNT_TEXT_SIZE, "account %u", index);
 }
 
-bool message_gather(struct store *store, const struct message *message, struct buffer *body)
+/* The body of a pinned message as one run of bytes. False: no memory. */
+static bool gather(struct store *store, const struct message *message, struct buffer *body)
 {
     struct message_cursor cursor = {0};
     const char *run;
@@ -39,7 +40,7 @@ static enum status export_message(struct store *store, const struct message *mes
 {
     struct buffer body = {0};
     enum status status = STATUS_NO_MEMORY;
-    if (message_gather(store, message, &body)) {
+    if (gather(store, message, &body)) {
         stray->from = message->sender;
         stray->from_length = message->sender_length;
         stray->subject = message->subject;

@@ -28,7 +28,4 @@ enum status queue_move(struct store *, uint32_t sender, uint64_t id, uint32_t re
 enum status queue_export(struct store *, uint32_t sender, uint64_t id, const char *origin, const char *reason,
                          struct report *, struct exporter *);
 
-/* The body of a pinned message as one run of bytes. False: no memory. */
-bool message_gather(struct store *, const struct message *, struct buffer *);
-
 #endif

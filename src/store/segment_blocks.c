@@ -134,7 +134,8 @@ void segment_free_take(struct segment_blocks *blocks)
     }
 }
 
-void segment_chain_take(struct segment_blocks *blocks, block_t block)
+/* As far as it is sound. */
+static void take_chain(struct segment_blocks *blocks, block_t block)
 {
     while (block && segment_block_take(blocks, block, sizeof(block_t)))
         memcpy(&block, at(blocks->store, block), sizeof(block));
@@ -181,7 +182,7 @@ bool segment_message_take(struct segment_blocks *blocks, block_t block)
         return false;
     const struct message_record *message = at(blocks->store, block);
     segment_block_take(blocks, block, sizeof(*message));
-    segment_chain_take(blocks, message->pieces);
+    take_chain(blocks, message->pieces);
     return true;
 }
 

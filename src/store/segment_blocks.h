@@ -26,9 +26,6 @@ bool segment_block_take(struct segment_blocks *, block_t, size_t size);
 /* It was not what it should be: another may take it. */
 void segment_block_release(struct segment_blocks *, block_t);
 
-/* Takes a chain of blocks as far as it is sound. */
-void segment_chain_take(struct segment_blocks *, block_t);
-
 /* Takes the head and all pieces of a sound message, or nothing. */
 bool segment_message_take(struct segment_blocks *, block_t);
 

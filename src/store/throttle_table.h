@@ -10,7 +10,7 @@ uint32_t throttle_records(uint32_t accounts);
 /* Within a transaction: takes back the attempt of a slot whose process was killed in it. */
 void throttle_abandon(struct store *, struct slot *);
 
-/* Each record is in the bucket of its key, once, and will be forgiven some day. */
+/* Each record is in the set of its key, once, and will be forgiven some day. */
 void check_throttles(struct check *);
 
 #endif
