@@ -9,6 +9,7 @@ enum {
     HASH_MAX = 383,        /* crypt(5): CRYPT_OUTPUT_SIZE is 384 with its NUL */
     SUBJECT_MAX = 4096,    /* protocols.md, section 2: "header" */
     POST_OFFICE_MAX = 64,  /* a segment name must fit a directory entry of tmpfs with its prefix */
+    OBJECT_MAX = 128,      /* a segment's name when it was set aside, be it twice: NAME.damaged-MOMENT-N */
     PEER_MAX = 63,         /* an address or "unix:uid=N,pid=N" fits; the rest of a path does not matter */
     JSON_DEPTH_MAX = 32,   /* no request nests deeper than one; parsers of others die of recursion */
     JSON_MEMBERS_MAX = 64, /* no object of ours has ten; each key is compared with those before it */

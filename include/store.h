@@ -35,9 +35,10 @@ struct store_options {
     const char *directory; /* of the journal (shmail-journal(5)); NULL: none. Made where it is missing */
     enum store_sync sync;
     uint64_t journal_bytes; /* of a journal file at least; 0: 64 MiB */
-    const char *name;       /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}; NULL: private, ends with its last process */
-    bool must_exist;        /* attach only: STATUS_SYSTEM with ENOENT where there is none */
-    bool changes;           /* with must_exist: it does more than look, so a journal's directory is needed */
+    const char *name; /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}, with must_exist OBJECT_MAX; NULL: private, ends
+                       * with its last process */
+    bool must_exist;  /* attach only: STATUS_SYSTEM with ENOENT where there is none */
+    bool changes;     /* with must_exist: it does more than look, so a journal's directory is needed */
     uint64_t segment_bytes; /* address space of the segment; 0: 64 GiB for a new one, else what it has */
     uint32_t accounts;      /* most accounts; 0: 1,000,000 for a new segment, else what it has */
     uint32_t slots;         /* most processes at once; 0: 1,024 for a new segment, else what it has */

@@ -124,20 +124,29 @@ static void hostile_names_are_refused(void)
 {
     static const char *const hostile[] = {"",    ".",   "..",        ".x",  "/",     "a/b", "../main",
                                           "a b", "a\n", "a\xc3\xa4", "a%s", "a\x7f", "a*",  "\\"};
-    char name[POST_OFFICE_MAX + 2];
+    char name[OBJECT_MAX + 2];
     char why[256];
     for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
         expect_refusal((struct store_options){.name = hostile[i]}, STATUS_MALFORMED, "post office");
     memset(name, 'n', sizeof(name));
     name[POST_OFFICE_MAX + 1] = '\0';
     expect_refusal((struct store_options){.name = name}, STATUS_MALFORMED, "64");
+    name[POST_OFFICE_MAX + 1] = 'n';
+    name[OBJECT_MAX + 1] = '\0';
     EXPECT_EQ(store_remove(name, why, sizeof(why)), STATUS_MALFORMED);
+    expect_refusal((struct store_options){.name = name, .must_exist = true}, STATUS_MALFORMED, "64");
     /* The longest that may be; the harness removes what starts like its own name. */
     snprintf(name, sizeof(name), "%s-%0*d", harness_name(),
              (int)(POST_OFFICE_MAX - 1 - strlen(harness_name())), 0);
     EXPECT_EQ(strlen(name), POST_OFFICE_MAX);
     store = attached_store(&(struct store_options){.name = name});
-    EXPECT_EQ(store_remove(name, why, sizeof(why)), STATUS_OK);
+    /* What is set aside of it has a longer one, and can be opened and removed. */
+    char aside[OBJECT_MAX + 1];
+    EXPECT_EQ(store_set_aside(&store, name, aside, sizeof(aside)), STATUS_OK);
+    EXPECT(strlen(aside) > POST_OFFICE_MAX);
+    store = attached_store(&(struct store_options){.name = aside, .must_exist = true});
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(store_remove(aside, why, sizeof(why)), STATUS_OK);
 }
 
 static const struct harness_test tests[] = {

@@ -376,7 +376,7 @@ static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
 static enum status open_named(struct store *store, const struct store_options *options, char *why,
                               size_t why_size)
 {
-    char path[sizeof(segment_prefix) + POST_OFFICE_MAX];
+    char path[sizeof(segment_prefix) + OBJECT_MAX];
     snprintf(path, sizeof(path), "%s%s", segment_prefix, options->name);
     store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
     struct stat about;
@@ -437,8 +437,8 @@ enum status segment_open(struct store *store, const struct store_options *option
 
 enum status store_remove(const char *name, char *why, size_t why_size)
 {
-    char path[sizeof(segment_prefix) + POST_OFFICE_MAX];
-    if (strlen(name) > POST_OFFICE_MAX) {
+    char path[sizeof(segment_prefix) + OBJECT_MAX];
+    if (strlen(name) > OBJECT_MAX) {
         snprintf(why, why_size, "the name of a post office has at most %d bytes", POST_OFFICE_MAX);
         return STATUS_MALFORMED;
     }

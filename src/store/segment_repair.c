@@ -20,7 +20,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MARK_SIZE = MOMENT_SIZE + 12, TRIES = 1000, PATH_SIZE = 128, OFFICE_SIZE = 64 };
+enum {
+    MARK_SIZE = MOMENT_SIZE + 12,
+    TRIES = 1000,
+    PATH_SIZE = sizeof("/dev/shm/shmail-.damaged-") + OBJECT_MAX + MARK_SIZE,
+    OFFICE_SIZE = 64
+};
 
 struct repair {
     const char *name;
@@ -35,7 +40,7 @@ struct repair {
     bool journal_is_damaged;
     uint64_t journal_bytes; /* of the larger file */
     char mark[MARK_SIZE];
-    char export_name[sizeof("export--") + POST_OFFICE_MAX + MARK_SIZE];
+    char export_name[sizeof("export--") + OBJECT_MAX + MARK_SIZE];
     char office[OFFICE_SIZE]; /* the new segment's name until the end */
     char *why;
     size_t why_size;

@@ -18,10 +18,10 @@ static const char folder[] = "/dev/shm/shmail-";
 enum { SET_ASIDE_MOST = 1000 }; /* in one second */
 
 /* Only what a repair makes for itself starts with a dot. */
-static bool is_name(const char *name)
+static bool is_name(const char *name, size_t most)
 {
     size_t length = strlen(name);
-    return length > 0 && length <= POST_OFFICE_MAX &&
+    return length > 0 && length <= most &&
            (name[0] != '.' || strncmp(name, SEGMENT_REPAIR_PREFIX, sizeof(SEGMENT_REPAIR_PREFIX) - 1) == 0) &&
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
@@ -52,7 +52,7 @@ static void let_go(struct store *store)
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
 {
     *result = NULL;
-    if (options->name && !is_name(options->name)) {
+    if (options->name && !is_name(options->name, options->must_exist ? OBJECT_MAX : POST_OFFICE_MAX)) {
         snprintf(why, why_size,
                  "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
                  POST_OFFICE_MAX);
@@ -97,7 +97,7 @@ struct store_descriptors store_descriptors(const struct store *store)
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
 {
     enum { NUMBER = sizeof("-1000") }; /* where one moment sees several */
-    char from[sizeof(folder) + POST_OFFICE_MAX];
+    char from[sizeof(folder) + OBJECT_MAX];
     char to[sizeof(from) + sizeof(".damaged-") + MOMENT_SIZE + NUMBER];
     char moment[MOMENT_SIZE];
     char number[NUMBER] = "";
