@@ -198,11 +198,15 @@ static inline struct store copy_restore(struct segment_copy *copy)
     COPY_MOVE(view, copy, reserved);
     COPY_MOVE(view, copy, waits);
     COPY_MOVE(view, copy, ring);
-    COPY_MOVE(view, copy, slots[0]);
+    for (int part = 0; part < 2; part++) {
+        COPY_MOVE(view, copy, slots[part]);
+        COPY_MOVE(view, copy, cookie_buckets[part]);
+        COPY_MOVE(view, copy, accounts[part]);
+        COPY_MOVE(view, copy, sessions[part]);
+    }
+    for (int which = 0; which < THROTTLES; which++)
+        COPY_MOVE(view, copy, throttles[which]);
     COPY_MOVE(view, copy, name_buckets);
-    COPY_MOVE(view, copy, cookie_buckets[0]);
-    COPY_MOVE(view, copy, accounts[0]);
-    COPY_MOVE(view, copy, sessions[0]);
     COPY_MOVE(view, copy, pages);
     view.base = copy->base;
     view.fd = copy->fd;
