@@ -80,7 +80,7 @@ rest_of_terminal() {
     SHMAIL_COOKIE=$(shmail login)
     export SHMAIL_COOKIE
     unset SHMAIL_PASSWORD
-    content="two"$'\n'"NOOP"$'\n'"REGISTER mallory$user secret"
+    content="two"$'\n'"NOOP"$'\n'"REGISTER mallory$user pw"
     run timeout 10 shmail send "$user" "$content"
     assert_success
     assert_output 1
@@ -93,7 +93,7 @@ rest_of_terminal() {
     printf %s "$content" | cmp - "$BATS_TEST_TMPDIR/1"
     printf '%s\n' "$content" | cmp - "$BATS_TEST_TMPDIR/2"
     printf '%s\n' "$content" | cmp - "$BATS_TEST_TMPDIR/3"
-    run shmail login "mallory$user" secret
+    run shmail login "mallory$user" pw
     assert_failure 1
 }
 

@@ -25,6 +25,15 @@ static void append_words(struct buffer *out, const char *bytes, size_t length, s
     while (done < length) {
         uint32_t code = 0;
         const char *from = bytes + done;
+        size_t plain = 0;
+        while (done + plain < length && done + plain < most && from[plain] >= ' ' && from[plain] <= '~') {
+            plain++;
+        }
+        if (plain > 0) {
+            (void)buffer_append(out, from, plain);
+            done += plain;
+            continue;
+        }
         size_t taken = utf8_decode(from, length - done, &code);
         size_t step = taken > 0 ? taken : 1;
         if (code == '\r' && done + 1 < length && from[1] == '\n') {
