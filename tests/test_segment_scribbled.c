@@ -274,12 +274,21 @@ static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
     EXPECT(away % 8 == 0);
     slot->redo[0] = (struct redo_entry){away | EIGHT_BYTES, 7};
     slot->redo[1] = (struct redo_entry){away + 8, 7};
-    slot->redo[2] = (struct redo_entry){store->mapped - 4, 7};
+    slot->redo[2] = (struct redo_entry){(store->mapped - 4) | EIGHT_BYTES, 7};
     __atomic_store_n(&slot->redo_count, 3, __ATOMIC_RELEASE);
     transaction_apply(store, slot);
+    EXPECT(store_is_suspect(store));
+    EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
+    uint32_t *last = (uint32_t *)(void *)(store->base + store->mapped - 4);
+    uint32_t was = *last;
+    slot->redo[0] = (struct redo_entry){store->mapped - 4, was + 1};
+    __atomic_store_n(&slot->redo_count, 1, __ATOMIC_RELEASE);
+    transaction_apply(store, slot);
+    EXPECT_EQ(*last, was + 1);
+    *last = was;
+    EXPECT(!store_is_suspect(store));
     EXPECT_EQ(before[0], 1);
     EXPECT_EQ(before[1], 1);
-    EXPECT(store_is_suspect(store));
 }
 
 static const struct harness_test tests[] = {

@@ -50,17 +50,21 @@ void transaction_seal(struct store *store)
  * the mail by that, but not out of the segment. */
 void transaction_apply(struct store *store, struct slot *slot)
 {
+    char *const base = store->base;
+    const uint64_t end_of_all = store->mapped;
     uint64_t count = load64(&slot->redo_count);
-    for (uint64_t i = 0; i < count && i < REDO_MAX; i++) {
-        uint64_t where = __atomic_load_n(&slot->redo[i].where, __ATOMIC_RELAXED);
+    const struct redo_entry *end = slot->redo + (count < REDO_MAX ? count : REDO_MAX);
+    for (const struct redo_entry *entry = slot->redo; entry < end; entry++) {
+        uint64_t where = __atomic_load_n(&entry->where, __ATOMIC_RELAXED);
         uint64_t offset = where & ~EIGHT_BYTES;
-        void *field = store->base + offset;
-        if (offset > store->mapped - sizeof(uint64_t))
+        uint64_t size = where & EIGHT_BYTES ? sizeof(uint64_t) : sizeof(uint32_t);
+        void *field = base + offset;
+        if (offset > end_of_all - size)
             store_suspect(store);
         else if (where & EIGHT_BYTES)
-            __atomic_store_n((uint64_t *)field, slot->redo[i].value, __ATOMIC_RELEASE);
+            __atomic_store_n((uint64_t *)field, entry->value, __ATOMIC_RELEASE);
         else
-            __atomic_store_n((uint32_t *)field, (uint32_t)slot->redo[i].value, __ATOMIC_RELEASE);
+            __atomic_store_n((uint32_t *)field, (uint32_t)entry->value, __ATOMIC_RELEASE);
     }
     __atomic_store_n(&slot->redo_count, 0, __ATOMIC_RELEASE);
 }
