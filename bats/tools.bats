@@ -50,8 +50,11 @@ start_inetd() {
 @test "help and version that cannot be printed are an error" {
     local option
     for option in --help --version; do
-        run bash -c "shmailctl $option >/dev/full"
-        assert_failure 74
+        run -74 bash -c "shmailctl $option >/dev/full"
+        assert_output --partial "cannot write"
+        run -74 bash -c "shmail-bench $option >/dev/full"
+        assert_output --partial "cannot write"
+        run -71 bash -c "$SHMAIL_BUILD/shmaild $option >/dev/full"
         assert_output --partial "cannot write"
     done
 }

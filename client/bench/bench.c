@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "complaint.h"
 #include "connect.h"
+#include "standard.h"
 #include "tally.h"
 #include "traffic.h"
 
@@ -284,6 +285,10 @@ static int run(const struct plan *plan)
 int bench_main(int argc, char **argv, const struct speech *const *speeches, size_t count)
 {
     static struct plan plan;
+
+    if (!standard_hold()) {
+        return EX_OSERR;
+    }
     int status = plan_read(&plan, speeches, count, argc, argv);
 
     if (status < 0) {

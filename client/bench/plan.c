@@ -7,6 +7,7 @@
 #include "limit.h"
 #include "number.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -96,6 +97,15 @@ static void print_help(const struct plan *plan, const struct speech *const *spee
             printf("  %-10s %s\n", verb->name, verb->help);
         }
     }
+}
+
+static int was_printed(const struct plan *plan)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) {
+        return EX_OK;
+    }
+    complain(plan, "cannot write: %s", strerror(errno));
+    return EX_IOERR;
 }
 
 /* ---- values ---- */
@@ -286,10 +296,10 @@ static int read_options(struct plan *plan, struct wishes *wishes, const struct s
         switch (option) {
         case 'h':
             print_help(plan, speeches, count);
-            return EX_OK;
+            return was_printed(plan);
         case 'V':
             printf("%s " SHMAIL_VERSION "\n", plan->program);
-            return EX_OK;
+            return was_printed(plan);
         case ':':
             return complain_of_usage(plan, "an argument is missing behind", argv[optind - 1]);
         case '?':
