@@ -578,6 +578,17 @@ exit 0'
     assert_output 1
 }
 
+@test "too few or too many words are told without a server" {
+    export SHMAIL_SERVER=unix:$BATS_TEST_TMPDIR/nobody
+    run shmail fetch 1 2 3
+    assert_failure 64
+    assert_output "shmail: usage: fetch ID"
+    run message del
+    assert_failure 64
+    run shmail send alice many words are one content
+    assert_failure 69
+}
+
 @test "a command of the Message protocol without a user is a wrong use" {
     local command
     for command in mailbox "open 0" "del 0" "send a@mail.ru h t" "wait 1 0"; do

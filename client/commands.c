@@ -213,11 +213,19 @@ static void forget_secrets(struct client *client)
     }
 }
 
-static bool words_fit(struct client *client, const struct command *command, char *const *words, int count)
+bool command_takes(struct client *client, const struct command *command, int count)
 {
-    if (count < command->least || count > command->most) {
+    if (count < command->least || (count > command->most && !command->content)) {
         terminal_complain(&client->terminal, "usage: %s%s%s", command->name,
                           command->arguments[0] != '\0' ? " " : "", command->arguments);
+        return false;
+    }
+    return true;
+}
+
+static bool words_fit(struct client *client, const struct command *command, char *const *words, int count)
+{
+    if (!command_takes(client, command, count)) {
         return false;
     }
     if (!client->dialect->single_words) {

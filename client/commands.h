@@ -75,6 +75,9 @@ int command_help(struct client *, const struct command *, char *const *words, in
 /* The two words of wait. False: not what it takes (said). */
 bool command_read_wait(struct client *, char *const *words, uint32_t *count, int *seconds);
 
+/* Whether a command takes so many words; false: it does not (said). */
+bool command_takes(struct client *, const struct command *, int count);
+
 /* Run one command with its words checked. The line is taken apart in place. */
 int command_run_arguments(struct client *, const struct command *, char *const *arguments, int count);
 int command_run_line(struct client *, char *line, size_t length);

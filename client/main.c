@@ -216,6 +216,9 @@ static int serve(struct client *client, const struct invocation *invocation)
 {
     int code;
 
+    if (invocation->command != NULL && !command_takes(client, invocation->command, invocation->count)) {
+        return EX_USAGE; /* nobody is asked for that */
+    }
     if (!open_client(client, invocation)) {
         code = client_lost(client);
     } else if (invocation->command == NULL) {
