@@ -2,9 +2,9 @@
  * a person. It knows accounts and mail but no password, hash or cookie, and writes with no lock held. */
 #include "smsp.h"
 
+#include "escape.h"
 #include "log.h"
 #include "queue.h"
-#include "utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -42,30 +42,22 @@ static void write_out(struct dump *dump)
     buffer_clear(&dump->out);
 }
 
-/* What a terminal would obey rather than show: controls of both kinds, separators, and what reorders text. */
-static bool hides_something(uint32_t code)
-{
-    return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E ||
-           code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
-}
-
 static void append_escaped(struct buffer *out, const char *bytes, size_t length)
 {
+    char shown[ESCAPE_MAX];
+
     while (length > 0) {
-        uint32_t code = 0;
-        size_t taken = utf8_decode(bytes, length, &code);
-        size_t step = taken > 0 ? taken : 1;
-        if (code == '\\') {
-            (void)buffer_append_text(out, "\\\\");
-        } else if (taken > 0 && !hides_something(code)) {
-            (void)buffer_append(out, bytes, taken);
-        } else {
-            for (size_t i = 0; i < step; i++) {
-                (void)buffer_print(out, "\\x%02x", (unsigned)(unsigned char)bytes[i]);
-            }
+        size_t plain = 0;
+        while (plain < length && bytes[plain] >= ' ' && bytes[plain] <= '~' && bytes[plain] != '\\') {
+            plain++;
         }
-        bytes += step;
-        length -= step;
+        (void)buffer_append(out, bytes, plain);
+        bytes += plain;
+        length -= plain;
+        if (length > 0) {
+            size_t taken = escape_next(&bytes, &length, shown);
+            (void)buffer_append(out, shown, taken);
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 #include "index.h"
 #include "journal.h"
 #include "message.h"
+#include "name.h"
 #include "process.h"
 #include "segment.h"
 #include "siphash.h"
@@ -61,20 +62,6 @@ static const char *hash_of(const struct identity *identity)
     return identity->text + identity_name_length(identity) + 1;
 }
 
-/* Only ASCII case is folded, in every locale. */
-static bool same_name(const char *left, const char *right, size_t length)
-{
-    for (size_t i = 0; i < length; i++) {
-        unsigned char a = (unsigned char)left[i];
-        unsigned char b = (unsigned char)right[i];
-        a = a >= 'A' && a <= 'Z' ? (unsigned char)(a | 0x20) : a;
-        b = b >= 'A' && b <= 'Z' ? (unsigned char)(b | 0x20) : b;
-        if (a != b)
-            return false;
-    }
-    return true;
-}
-
 /* Within a transaction. */
 static uint32_t find(const struct store *store, const char *name, size_t length, uint32_t hash)
 {
@@ -86,7 +73,7 @@ static uint32_t find(const struct store *store, const char *name, size_t length,
         if (record->name_hash != hash)
             continue;
         const struct identity *identity = identity_of(store, record);
-        if (identity->name_length == length && same_name(identity->text, name, length))
+        if (name_equal(identity->text, identity_name_length(identity), name, length))
             return index;
     }
     return 0;

@@ -52,6 +52,9 @@ static inline void journal_observe_all(struct store *store)
  * operation has waited for long enough. */
 bool journal_await_room(struct store *);
 
+/* The lengths of the texts that a note refers to, for its record. */
+void journal_measure(const struct store *, const struct journal_note *, struct journal_record *);
+
 /* Wakes whoever sleeps for a leader or for room, and has what it waits for: records up to that sequence. */
 void journal_wake(struct store *, uint64_t sequence);
 

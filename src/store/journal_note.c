@@ -26,10 +26,9 @@ enum {
 #define ROOM UINT64_MAX
 #define LEAD (UINT64_MAX - 1)
 
-static void describe(const struct store *store, const struct journal_note *note,
+void journal_measure(const struct store *store, const struct journal_note *note,
                      struct journal_record *record)
 {
-    *record = (struct journal_record){.type = note->type, .body_length = note->body_length};
     if (note->message) {
         const struct message_record *message = at(store, note->message);
         record->sender_length = (uint8_t)message_sender_length(message->shape);
@@ -49,7 +48,7 @@ static bool frees_space(unsigned type)
 enum status journal_note(struct store *store, const struct journal_note *note, uint64_t *sequence)
 {
     struct journal_segment *journal = &store->header->journal;
-    struct journal_record record;
+    struct journal_record record = {.type = note->type, .body_length = note->body_length};
     *sequence = 0;
     if (!journal->on)
         return STATUS_OK;
@@ -60,7 +59,7 @@ enum status journal_note(struct store *store, const struct journal_note *note, u
         store->wants_flush = true;
         return STATUS_FULL_SEGMENT;
     }
-    describe(store, note, &record);
+    journal_measure(store, note, &record);
     uint64_t size = journal_size(&record);
     uint64_t reserve = frees_space(note->type) ? EPOCH_RESERVE : JOURNAL_DELETE_RESERVE;
     uint64_t end = get64(store, &journal->end) + size;

@@ -105,15 +105,7 @@ static void add_record(const struct store *store, struct group *group, uint64_t 
                                       .id = note->id,
                                       .other = note->other,
                                       .received = note->received};
-    if (note->message) {
-        const struct message_record *message = at(store, note->message);
-        record->sender_length = (uint8_t)message_sender_length(message->shape);
-        record->subject_length = (uint16_t)message_subject_length(message->shape);
-    } else if (note->text) {
-        const struct identity *identity = at(store, note->text);
-        record->sender_length = (uint8_t)identity->name_length;
-        record->subject_length = identity->hash_length;
-    }
+    journal_measure(store, note, record);
     add_run(group, record, sizeof(*record));
     group->crc = journal_crc_begin(record);
     if (note->message) {
