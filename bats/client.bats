@@ -579,13 +579,13 @@ exit 0'
 }
 
 @test "too few or too many words are told without a server" {
-    export SHMAIL_SERVER=unix:$BATS_TEST_TMPDIR/nobody
-    run shmail fetch 1 2 3
+    local nobody=unix:$BATS_TEST_TMPDIR/nobody
+    SHMAIL_SERVER=$nobody run shmail fetch 1 2 3
     assert_failure 64
     assert_output "shmail: usage: fetch ID"
-    run message del
+    SHMAIL_SERVER=$nobody run message del
     assert_failure 64
-    run shmail send alice many words are one content
+    SHMAIL_SERVER=$nobody run shmail send alice many words are one content
     assert_failure 69
 }
 

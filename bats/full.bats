@@ -104,7 +104,7 @@ END
         run ask NOOP
         refute_output OK
     done
-    printf -v long '%5000s' # more than is held of such a request
+    printf -v long '%5000s' '' # more than is held of such a request
     run ask "MESSAGE ${long// /x} cookie"
     assert_output KO
     run ask_nul "1 MESSAGE |${long// /x}| Cookie: cookie "

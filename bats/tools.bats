@@ -24,7 +24,7 @@ ctl() {
 # Its client's requests come through descriptor $client.
 start_inetd() {
     mkfifo requests
-    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" "$@" <requests >replies 2>/dev/null 3>&- &
+    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
     inetd=$!
     exec {client}>requests
     echo "REGISTER alice secret" >&"$client"
@@ -71,7 +71,7 @@ start_inetd() {
     assert_output --partial 'a\xc2\x9b31m\xe2\x80\xa8\xe2\x80\xae@x.y'
     run ask "LIST alice $cookie"
     assert_line --index 1 --regexp $'^1 [0-9]+ [0-9]+ a\\?31m\\?\u202e@x\\.y subject$'
-    exec {SESSION[1]}>&-
+    echo quit >&"${SESSION[1]}"
 }
 
 has_mail() {
