@@ -41,18 +41,17 @@ static const struct verb *find_verb(const char *name)
 
 static void print_help(FILE *out)
 {
-    fputs(
-        "usage: shmailctl [-n NAME] check | repair | ps | stat\n"
-        "       shmailctl -d DIR check | repair | journal [--texts]\n"
-        "       shmailctl journal [--texts] FILE\n"
-        "       shmailctl [-n NAME] [-d DIR] [-D DOMAIN] account add NAME | passwd NAME | list | rm NAME\n"
-        "       shmailctl rm NAME\n\n"
-        "  -n NAME        the post office (default: main)\n"
-        "  -d DIR         the directory of a journal: in use by no process, but for journal and account\n"
-        "  -D DOMAIN      the local domain, for account (default: mail.localhost)\n"
-        "  -V, --version  print the version\n"
-        "  -h, --help     print this\n\n",
-        out);
+    fputs("usage: shmailctl [-n NAME] check | repair | ps | stat\n"
+          "       shmailctl -d DIR check | repair | journal [--texts]\n"
+          "       shmailctl journal [--texts] FILE\n"
+          "       shmailctl [-n NAME] [-d DIR] [-D DOMAIN] account add NAME | passwd NAME | list | rm NAME\n"
+          "       shmailctl rm NAME\n\n"
+          "  -n NAME        the post office (default: main)\n"
+          "  -d DIR         the directory of a journal: in use by no process, but for journal and account\n"
+          "  -D DOMAIN      the local domain, for account (default: mail.localhost)\n"
+          "  -V, --version  print the version\n"
+          "  -h, --help     print this\n\n",
+          out);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         fprintf(out, "  %-7s %s%s%s\n", verbs[i].name, verbs[i].arguments, verbs[i].arguments[0] ? "  " : "",
                 verbs[i].help);
