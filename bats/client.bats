@@ -576,6 +576,28 @@ exit 0'
     assert_output --partial "exit 0"
     run shmail count
     assert_output 1
+    start_terminal shmail send "$user" -
+    answer "" "$(printf '%05000d' 0)"
+    printf '\004' >&9
+    run rest_of_terminal
+    assert_output --partial "exit 1"
+    run shmail count
+    assert_output 1
+}
+
+@test "a header whose end a terminal has lost is asked for again" {
+    become_mailbox
+    message send "$SHMAIL_USER" kept text
+    start_terminal shmail -P message
+    answer "shmail> " "send $SHMAIL_USER"
+    answer "Header: " "$(printf '%05000d' 0)"
+    answer "Header: " "del 0"
+    answer "Text: " body
+    answer "shmail> " quit
+    run rest_of_terminal
+    run message mailbox
+    assert_line --partial kept
+    assert_line --partial "del 0"
 }
 
 @test "too few or too many words are told without a server" {

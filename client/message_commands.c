@@ -184,12 +184,12 @@ static int run_entry(struct client *client, const struct command *command, char 
 
 static bool ask_line(struct client *client, const char *prompt, struct buffer *line)
 {
-    enum line result = terminal_read_line(&client->terminal, prompt, -1, line);
-    bool read = result == LINE_READ;
+    enum line result;
 
-    if (result == LINE_CUT) {
-        return false;
-    }
+    do { /* again: what is typed next is meant for this question, and no command */
+        result = terminal_read_line(&client->terminal, prompt, -1, line);
+    } while (result == LINE_CUT);
+    bool read = result == LINE_READ;
     if (!read || !buffer_append_byte(line, '\0') || strlen(line->bytes) + 1 != line->length) {
         terminal_complain(&client->terminal,
                           read ? "a NUL byte cannot be sent" : "no header or no text was given");

@@ -280,6 +280,14 @@ static enum line read_line(struct terminal *terminal, int watched, const sigset_
     }
 }
 
+static void complain_of_cut(struct terminal *terminal)
+{
+    terminal_complain(
+        terminal,
+        "a terminal cuts lines at %d bytes: this is not sent; a file or a pipe may have longer ones",
+        TERMINAL_LINE_MOST);
+}
+
 enum line terminal_read_line(struct terminal *terminal, const char *prompt, int watched, struct buffer *line)
 {
     show_prompt(terminal, prompt);
@@ -287,10 +295,7 @@ enum line terminal_read_line(struct terminal *terminal, const char *prompt, int 
     if (result != LINE_READ) {
         show_prompt(terminal, "\n"); /* what comes next starts a line of its own */
     } else if (terminal->input_is_terminal && line->length >= TERMINAL_LINE_MOST) {
-        terminal_complain(terminal,
-                          "a terminal cuts lines at %d bytes: this one is not sent; a file or a pipe may be "
-                          "longer",
-                          TERMINAL_LINE_MOST);
+        complain_of_cut(terminal);
         return LINE_CUT;
     }
     return result;
@@ -382,6 +387,19 @@ enum line terminal_read_secret(struct terminal *terminal, const char *prompt, st
     }
 }
 
+static bool holds_cut_line(const struct terminal *terminal)
+{
+    size_t length = 0;
+
+    for (size_t i = terminal->start; i < terminal->input.length; i++) {
+        length = terminal->input.bytes[i] == '\n' ? 0 : length + 1;
+        if (length >= TERMINAL_LINE_MOST) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool terminal_read_rest(struct terminal *terminal, struct buffer *content)
 {
     int more;
@@ -392,6 +410,10 @@ bool terminal_read_rest(struct terminal *terminal, struct buffer *content)
     } while (more > 0);
     if (more < 0) {
         complain_of_input(terminal, errno);
+        return false;
+    }
+    if (terminal->input_is_terminal && holds_cut_line(terminal)) {
+        complain_of_cut(terminal);
         return false;
     }
     return take(terminal, content, terminal->input.length - terminal->start, 0);
