@@ -11,7 +11,7 @@
 static int attached(const struct request *request, int (*run)(struct store *))
 {
     static struct store *store; /* until the process ends: there is no close */
-    char why[512];
+    char why[1024];
     const struct store_options options = {.name = request->name, .must_exist = true};
     enum status status = store_open(&store, &options, why, sizeof(why));
     if (status != STATUS_OK)
@@ -97,14 +97,14 @@ int verb_figures(const struct request *request)
 int verb_repair_segment(const struct request *request)
 {
     struct report report = repair_report();
-    char why[512];
+    char why[1024];
     enum status status = segment_repair(request->name, &report, why, sizeof(why));
     return status == STATUS_OK ? end_repair(&report) : refuse(status, why);
 }
 
 int verb_remove(const struct request *request)
 {
-    char why[256];
+    char why[1024];
     if (request->count != 1)
         return usage("rm takes one NAME", "");
     enum status status = store_remove(request->arguments[0], why, sizeof(why));

@@ -52,7 +52,7 @@ static enum status refuse_for_standing(const char *directory, const char *name, 
 
 static enum status mend(struct repair *repair, struct report *report, char *why, size_t why_size)
 {
-    char office[POST_OFFICE_MAX + 1];
+    char office[OBJECT_MAX + 1];
     bool stands = standing_office(&repair->place, office);
     struct journal_load load = {
         .place = &repair->place, .report = report, .exporter = stands ? NULL : &repair->exporter};

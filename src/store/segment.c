@@ -439,7 +439,8 @@ enum status store_remove(const char *name, char *why, size_t why_size)
 {
     char path[sizeof(segment_prefix) + OBJECT_MAX];
     if (strlen(name) > OBJECT_MAX) {
-        snprintf(why, why_size, "the name of a post office has at most %d bytes", POST_OFFICE_MAX);
+        snprintf(why, why_size, "the name of a post office, or of what was set aside, has at most %d bytes",
+                 OBJECT_MAX);
         return STATUS_MALFORMED;
     }
     snprintf(path, sizeof(path), "%s%s", segment_prefix, name);

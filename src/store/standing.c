@@ -27,7 +27,7 @@ static bool has_journal(int object, const uint8_t id[16])
 }
 
 /* What a repair has made from the journal has no more than that. */
-bool standing_office(const struct journal_directory *place, char name[static POST_OFFICE_MAX + 1])
+bool standing_office(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
 {
     static const uint8_t nobody[16];
     uint8_t id[sizeof(nobody)];
@@ -39,7 +39,7 @@ bool standing_office(const struct journal_directory *place, char name[static POS
     for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
         size_t length = strlen(entry->d_name);
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
-            entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > POST_OFFICE_MAX)
+            entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > OBJECT_MAX)
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         found = object >= 0 && has_journal(object, id);

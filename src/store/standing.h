@@ -6,6 +6,6 @@
 #include "limit.h"
 
 /* Whether a segment of this machine was the last to have that directory, and its name. */
-bool standing_office(const struct journal_directory *, char name[static POST_OFFICE_MAX + 1]);
+bool standing_office(const struct journal_directory *, char name[static OBJECT_MAX + 1]);
 
 #endif
