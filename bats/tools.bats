@@ -104,6 +104,33 @@ has_mail() {
     assert_success
 }
 
+@test "a post office that is removed as inetd starts a process on it gets no mail" {
+    local process status=0
+    command -v strace >/dev/null || skip "strace is not installed"
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer has no sandbox to be slow in"
+    start_inetd
+    exec {client}>&-
+    wait "$inetd"
+    # After it has opened the post office, and before it attaches.
+    strace -f -o trace -e trace=memfd_create,mkdir -e inject=mkdir:delay_enter=1000000 \
+        "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <<<"REGISTER bob secret" >replies 2>log 3>&- &
+    process=$!
+    eventually grep -qs mkdir trace
+    shmailctl rm "$SHMAIL_NAME"
+    wait "$process" || status=$?
+    [ "$status" -eq 69 ]
+    run cat replies
+    assert_output ""
+    run cat log
+    assert_output --partial "was removed"
+}
+
+@test "the highest cost of a hash has its memory, however short messages are" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer maps terabytes"
+    run shmaild -i -n "$SHMAIL_NAME" --crypt-cost 11 -m 1000 <<<"REGISTER alice secret"
+    assert_output --partial "OK "
+}
+
 @test "who serves one connection bounds his memory as the children of a server do" {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer maps terabytes"
     start_inetd

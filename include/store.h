@@ -64,6 +64,9 @@ struct store_descriptors {
 };
 struct store_descriptors store_descriptors(const struct store *);
 
+/* True where its name was removed since it was opened: what is taken there nobody finds again. */
+bool store_is_removed(const struct store *);
+
 /* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives.
  * STATUS_GONE: it was removed since it was opened. */
 enum status store_serve(struct store *);

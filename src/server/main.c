@@ -79,6 +79,12 @@ static struct store *open_post_office(const struct options *options, struct list
     return store;
 }
 
+static _Noreturn void refuse_removed(struct listeners *listeners, const struct options *options)
+{
+    refuse(listeners, EX_UNAVAILABLE, "post office %s was removed while its server started: start it again",
+           options->name);
+}
+
 static void become_server(struct store *store, const struct options *options, struct listeners *listeners)
 {
     enum status status = store_serve(store);
@@ -89,8 +95,7 @@ static void become_server(struct store *store, const struct options *options, st
                options->name);
     }
     if (status == STATUS_GONE) {
-        refuse(listeners, EX_UNAVAILABLE,
-               "post office %s was removed while its server started: start it again", options->name);
+        refuse_removed(listeners, options);
     }
     if (status != STATUS_OK) {
         refuse(listeners, exit_code(status), "post office %s cannot be served: %s", options->name,
@@ -189,6 +194,11 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     prepare_sandbox(&sandbox, store, options, NULL);
     if (store_has_journal(store) && keeper_start_alone(store, &sandbox, options->sync_seconds) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
+    }
+    (void)store_attach_ahead(
+        store); /* who cannot is turned away later, and who can has it removed by nobody */
+    if (store_is_removed(store)) {
+        refuse_removed(NULL, options);
     }
     descriptor_tune(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;

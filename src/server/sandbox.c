@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define ROOM_OF_ITS_OWN                                                                 \
-    ((rlim_t)1 << 30) /* for listings (LIST_REPLY_MAX), crypt(3) and the program itself \
+    ((rlim_t)3 << 29) /* for listings (LIST_REPLY_MAX), crypt(3) and the program itself \
                        */
 
 enum {

@@ -120,14 +120,19 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
     return STATUS_OK;
 }
 
+bool store_is_removed(const struct store *store)
+{
+    struct stat about;
+    return store->has_name && (fstat(store->fd, &about) != 0 || about.st_nlink == 0);
+}
+
 enum status store_serve(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
-    struct stat about;
     if (!segment_try_byte(store, BYTE_SERVER))
         return STATUS_IN_USE;
-    if (store->has_name && (fstat(store->fd, &about) != 0 || about.st_nlink == 0))
-        return STATUS_GONE; /* it was removed between its opening and now */
+    if (store_is_removed(store))
+        return STATUS_GONE;
     /* Nobody has noticed who died while there was no server: the first child looks after them. */
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* A new server means that somebody has looked after the disk: what was not synced is written again and
