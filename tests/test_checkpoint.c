@@ -358,8 +358,18 @@ static account_t begin_to_list(const char *name, int taken)
 static void a_queue_that_shrinks_while_it_is_listed_is_listed_on(void)
 {
     struct message messages[5];
+    message_id id;
     store = attached_store(&options);
     account_t ann = begin_to_list("ann", 4);
+    EXPECT_EQ(scene_create(store, "cleo", NULL), STATUS_OK);
+    account_t cleo = scene_account(store, "cleo");
+    queue_up(cleo, 9);
+    EXPECT_EQ(queue_store(store, cleo, cleo, &id), STATUS_OK);
+    EXPECT_EQ(list_below(cleo, 5, messages), 4); /* of its own, whatever of another's is pinned */
+    EXPECT_EQ(((const struct message_record *)at(store, messages[0].reference))->owner, cleo.index);
+    for (int i = 0; i < 4; i++)
+        message_release(store, &messages[i]);
+    EXPECT_EQ(message_pins(store), 1);
     EXPECT_EQ(list_below(ann, 5, messages), 4);
     EXPECT_EQ(messages[0].id, 4);
     EXPECT_EQ(messages[3].id, 1);

@@ -286,6 +286,12 @@ static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
     transaction_apply(store, slot);
     EXPECT_EQ(*last, was + 1);
     *last = was;
+    for (int i = 0; i < REDO_MAX; i++)
+        slot->redo[i] = (struct redo_entry){store->mapped - 4, was};
+    __atomic_store_n(&slot->redo_count, REDO_MAX + 8, __ATOMIC_RELEASE);
+    transaction_apply(store, slot);
+    EXPECT_EQ(slot->redo_count, 0);
+    EXPECT_EQ(store->header->magic, SEGMENT_MAGIC); /* what lies behind the record is none */
     EXPECT(!store_is_suspect(store));
     EXPECT_EQ(before[0], 1);
     EXPECT_EQ(before[1], 1);
