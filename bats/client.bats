@@ -587,9 +587,9 @@ exit 0'
 
 @test "a header whose end a terminal has lost is asked for again" {
     become_mailbox
-    message send "$SHMAIL_USER" kept text
+    message send "$user@mail.ru" kept text
     start_terminal shmail -P message
-    answer "shmail> " "send $SHMAIL_USER"
+    answer "shmail> " "send $user@mail.ru"
     answer "Header: " "$(printf '%05000d' 0)"
     answer "Header: " "del 0"
     answer "Text: " body
