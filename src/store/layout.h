@@ -271,7 +271,6 @@ struct store {
     uint64_t mapped; /* bytes from there */
     int fd;
     pid_t opener;
-    bool has_name;
     struct header *header;
     struct throttle_record *throttles[THROTTLES];
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
@@ -299,6 +298,7 @@ struct store {
     enum store_sync sync;
     int64_t ahead;   /* nanoseconds that throttles take the clock to be ahead: tests let hours pass */
     bool recovering; /* nobody else has it: no lock, no quota; free accounts are listed at the end */
+    bool has_name;   /* it is no private one */
 
     struct slot *slot; /* NULL: not attached */
     bool is_idle;      /* it has nobody to serve yet (store_attach_ahead) */

@@ -46,6 +46,12 @@ void transaction_seal(struct store *store)
     __atomic_store_n(&store->slot->redo_count, store->redo_count, __ATOMIC_RELEASE);
 }
 
+/* Not in the way of those that are sound. */
+static __attribute__((cold, noinline)) void pass_over(struct store *store)
+{
+    store_suspect(store);
+}
+
 /* Another process, whom a hole in it has made another's, may scribble over the record meanwhile. It gets to
  * the mail by that, but not out of the segment. */
 void transaction_apply(struct store *store, struct slot *slot)
@@ -57,14 +63,13 @@ void transaction_apply(struct store *store, struct slot *slot)
     for (const struct redo_entry *entry = slot->redo; entry < end; entry++) {
         uint64_t where = __atomic_load_n(&entry->where, __ATOMIC_RELAXED);
         uint64_t offset = where & ~EIGHT_BYTES;
-        uint64_t size = where & EIGHT_BYTES ? sizeof(uint64_t) : sizeof(uint32_t);
         void *field = base + offset;
-        if (offset > end_of_all - size)
-            store_suspect(store);
-        else if (where & EIGHT_BYTES)
+        if (where & EIGHT_BYTES && __builtin_expect(offset <= end_of_all - sizeof(uint64_t), 1))
             __atomic_store_n((uint64_t *)field, entry->value, __ATOMIC_RELEASE);
-        else
+        else if (!(where & EIGHT_BYTES) && __builtin_expect(offset <= end_of_all - sizeof(uint32_t), 1))
             __atomic_store_n((uint32_t *)field, (uint32_t)entry->value, __ATOMIC_RELEASE);
+        else
+            pass_over(store);
     }
     __atomic_store_n(&slot->redo_count, 0, __ATOMIC_RELEASE);
 }
