@@ -275,7 +275,8 @@ static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
     slot->redo[0] = (struct redo_entry){away | EIGHT_BYTES, 7};
     slot->redo[1] = (struct redo_entry){away + 8, 7};
     slot->redo[2] = (struct redo_entry){(store->mapped - 4) | EIGHT_BYTES, 7};
-    __atomic_store_n(&slot->redo_count, 3, __ATOMIC_RELEASE);
+    slot->redo[3] = (struct redo_entry){store->mapped, 7};
+    __atomic_store_n(&slot->redo_count, 4, __ATOMIC_RELEASE);
     transaction_apply(store, slot);
     EXPECT(store_is_suspect(store));
     EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
