@@ -106,7 +106,7 @@ has_mail() {
 
 @test "a post office that is removed as inetd starts a process on it gets no mail" {
     local process status=0
-    command -v strace >/dev/null || skip "strace is not installed"
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may trace nobody here"
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer has no sandbox to be slow in"
     start_inetd
     exec {client}>&-
