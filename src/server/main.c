@@ -195,8 +195,8 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     if (store_has_journal(store) && keeper_start_alone(store, &sandbox, options->sync_seconds) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
-    (void)store_attach_ahead(
-        store); /* who cannot is turned away later, and who can has it removed by nobody */
+    /* While it is attached nobody removes the post office; where it cannot be it is turned away later. */
+    (void)store_attach_ahead(store);
     if (store_is_removed(store)) {
         refuse_removed(NULL, options);
     }
