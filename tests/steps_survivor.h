@@ -100,7 +100,8 @@ static void start_reader(struct told *told, const struct segment_copy *copy)
         if (copy) {
             struct store held = *office;
             held.fd = copy->fd;
-            EXPECT(segment_try_byte(&held, BYTE_SLOTS + told->reader));
+            EXPECT(segment_try_byte(&held, claim_byte(told->reader)));
+            EXPECT(segment_try_byte(&held, slot_byte(told->reader)));
         }
         for (;;)
             raise(SIGSTOP);

@@ -242,8 +242,8 @@ static uint32_t attached_slot(void)
     return slot_index(store, store->slot);
 }
 
-/* Attaches a process that stays until its input is closed. */
-static pid_t fork_staying(int input[2])
+/* Attaches a process that stays until its input is closed, or also detaches it, with its end. */
+static pid_t fork_staying(int input[2], bool leaves)
 {
     int ready[2];
     char byte;
@@ -254,6 +254,8 @@ static pid_t fork_staying(int input[2])
     if (pid == 0) {
         close(input[1]);
         EXPECT_EQ(store_attach(store, "staying"), STATUS_OK);
+        if (leaves)
+            store_detach_with_end(store);
         EXPECT_EQ(write(ready[1], "r", 1), 1);
         EXPECT_EQ(read(input[0], &byte, 1), 0);
         store_detach(store);
@@ -273,13 +275,35 @@ static void who_holds_a_slot_keeps_it_whatever_the_map_says(void)
 {
     int input[2], status;
     open_post_office(8);
-    pid_t pid = fork_staying(input);
+    pid_t pid = fork_staying(input, false);
     EXPECT_EQ(*map_word(0), 3);
     *map_word(0) = 1;
     EXPECT_EQ(end_of(expect_slot_2), 0);
     close(input[1]);
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     EXPECT_EQ(status, 0);
+}
+
+static void expect_slot_1(void)
+{
+    EXPECT_EQ(attached_slot(), 1);
+    store_detach(store);
+}
+
+static void who_detaches_with_its_end_has_its_slot_until_then(void)
+{
+    struct store_process process;
+    int input[2], status;
+    uint32_t slot = 1;
+    open_post_office(8);
+    pid_t pid = fork_staying(input, true);
+    EXPECT_EQ(*map_word(0), 1);
+    EXPECT(!store_next_process(store, &slot, &process));
+    EXPECT_EQ(end_of(expect_slot_2), 0);
+    close(input[1]);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    EXPECT_EQ(end_of(expect_slot_1), 0);
 }
 
 /* As a process leaves it that is killed before it has memory for its slot. */
@@ -301,12 +325,6 @@ static void a_slot_that_nobody_ever_had_costs_nothing(void)
     EXPECT_CLEAN(store);
 }
 
-static void expect_slot_1(void)
-{
-    EXPECT_EQ(attached_slot(), 1);
-    store_detach(store);
-}
-
 static void find_none(void)
 {
     EXPECT_EQ(store_attach(store, "one too many"), STATUS_FULL_SEGMENT);
@@ -326,9 +344,9 @@ static void without_memory_for_a_slot_one_of_a_dead_does(void)
     fault.error = ENOSPC;
     EXPECT_EQ(end_of(expect_slot_1), 0);
     int input[2], status;
-    pid_t pid = fork_staying(input);
+    pid_t pid = fork_staying(input, false);
     for (uint32_t i = 2; process_has_slot(store, i); i++)
-        EXPECT(segment_try_byte(store, BYTE_SLOTS + i));
+        EXPECT(segment_try_byte(store, claim_byte(i)));
     EXPECT_EQ(end_unattached(find_none), 0);
     close(input[1]);
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
@@ -378,7 +396,7 @@ static void the_list_tells_the_living_from_the_dead(void)
 static void the_living_are_not_dead_to_themselves(void)
 {
     open_post_office(8);
-    EXPECT(!segment_byte_is_held(store, BYTE_SLOTS));
+    EXPECT(!segment_byte_is_held(store, slot_byte(0)));
     EXPECT(!owner_is_dead(store, store->me));
     EXPECT(!owner_is_dead(store, store->me | LOCK_WAITERS));
     EXPECT(owner_is_dead(store, owner_word(0, store->slot->life + 2)));
@@ -394,8 +412,8 @@ static void nobody_is_dead_for_want_of_an_answer(void)
     EXPECT(owner_is_dead(store, dead));
     int closed = store->fd;
     store->fd = -1;
-    EXPECT(segment_byte_is_held(store, BYTE_SLOTS + 1));
-    EXPECT_EQ(segment_byte_holder(store, BYTE_SLOTS + 1), 0);
+    EXPECT(segment_byte_is_held(store, slot_byte(1)));
+    EXPECT_EQ(segment_byte_holder(store, slot_byte(1)), 0);
     EXPECT(!owner_is_dead(store, dead));
     store->fd = closed;
     EXPECT(owner_is_dead(store, dead));
@@ -521,6 +539,7 @@ static const struct harness_test tests[] = {
      a_scribbled_redo_record_ends_where_it_makes_no_sense},
     {"nothing is reserved beyond the segment", nothing_is_reserved_beyond_the_segment},
     {"who holds a slot keeps it, whatever the map says", who_holds_a_slot_keeps_it_whatever_the_map_says},
+    {"who detaches with its end has its slot until then", who_detaches_with_its_end_has_its_slot_until_then},
     {"a slot that nobody ever had costs nothing", a_slot_that_nobody_ever_had_costs_nothing},
     {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},
     {"a slot of the dead is not settled while the store is doubted",

@@ -1,5 +1,7 @@
 /* test_segment.c: the segment by name: kept, served once, begun again, removed. */
 #include "clock.h"
+#include "segment.h"
+/* Behind it, as it has a store of that name for all of the file. */
 #include "named_segment.h"
 
 #include <dirent.h>
@@ -256,15 +258,19 @@ static void what_is_set_aside_takes_no_other_s_place(void)
     store = open_store(&options);
 }
 
+/* Also by the last of all slots. */
 static void who_is_attached_keeps_a_post_office_from_being_removed(void)
 {
     char why[256] = "", byte;
     struct store_options options = named();
+    options.slots = SLOTS_LIMIT;
+    options.segment_bytes = 1 << 28;
     EXPECT_EQ(pipe(ready), 0);
     pid_t pid = fork();
     EXPECT(pid >= 0);
     if (pid == 0) {
-        store = attached_store(&options);
+        store = open_store(&options);
+        EXPECT(segment_try_byte(store, slot_byte(SLOTS_LIMIT - 1)));
         EXPECT_EQ(write(ready[1], "r", 1), 1);
         for (;;)
             pause();

@@ -1,6 +1,7 @@
 /* test_segment_repair.c: whatever field of a segment holds a wrong value, a repair neither crashes nor goes
  * round in circles, drops nothing unsaid, puts nothing where it does not belong, and leaves what is served.
  */
+#include "segment.h"
 #include "wreck.h"
 
 /* ---- one field ---- */
@@ -304,10 +305,12 @@ static void a_damaged_header_is_refused_and_kept(void)
     header->tokens--;
 }
 
+/* The last slot. */
 static void hold(int ready, int end)
 {
     char byte = 0;
-    store = attached_store(&(struct store_options){.name = harness_name(), .must_exist = true});
+    store = open_store(&(struct store_options){.name = harness_name(), .must_exist = true});
+    EXPECT(segment_try_byte(store, slot_byte(store->header->slots_most - 1)));
     EXPECT_EQ(write(ready, &byte, 1), 1);
     EXPECT_EQ(read(end, &byte, 1), 0);
     _exit(0);

@@ -68,13 +68,18 @@ static int serve(struct store *store, const struct settings *settings, struct st
         enum status sent = stream_flush(stream);
         status = sent != STATUS_OK ? sent : status;
     }
-    store_detach(store);
+    bool lingers = status != STATUS_HANGUP && status != STATUS_TIMED_OUT; /* there may be unread input */
+    if (lingers) {
+        store_detach(store);
+    } else {
+        store_detach_with_end(store);
+    }
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
         log_warning("%s: closed: %s", peer->name, end_text(status, stream));
     } else {
         log_debug("%s: closed: %s", peer->name, end_text(status, stream));
     }
-    if (status != STATUS_HANGUP && status != STATUS_TIMED_OUT) { /* there may be input that nobody read */
+    if (lingers) {
         stream_linger(stream);
     }
     return status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ? EX_OSERR : EX_OK;

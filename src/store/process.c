@@ -41,26 +41,24 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
     if (index >= store->header->slots_most || !process_has_slot(store, index))
         return true; /* a scribble: nobody ever was this */
     return owner != owner_word(index, load64(&slot_at(store, index)->life)) ||
-           !segment_byte_is_held(store, BYTE_SLOTS + index);
+           !segment_byte_is_held(store, slot_byte(index));
 }
 
-/* Takes the byte of a slot whose owner is gone. A new life begins before: else this process, if it were
- * stopped in between, would make the dead owner look alive and block whoever waits for its lock. The claim
- * byte keeps others from doing the same meanwhile. *before is the old life. False: another process has the
- * slot. */
+/* Takes a slot whose owner is gone. A new life begins before its byte is taken: else this process, if it were
+ * stopped in between, would make the dead owner look alive and block whoever waits for its lock. The claim,
+ * which an owner keeps for as long as it lives, keeps others from doing the same meanwhile. *before is the
+ * old life. False: another process has the slot. */
 static bool take_over(struct store *store, uint32_t index, uint64_t *before)
 {
     struct slot *slot = slot_at(store, index);
-    if (!segment_try_byte(store, BYTE_CLAIMS + index))
+    if (!segment_try_byte(store, claim_byte(index)))
         return false;
-    bool taken = !segment_byte_is_held(store, BYTE_SLOTS + index);
-    if (taken) {
-        *before = load64(&slot->life);
-        __atomic_store_n(&slot->life, ((*before & ~IN_USE) + 2) | IN_USE, __ATOMIC_RELEASE);
-        taken = segment_try_byte(store, BYTE_SLOTS + index);
-    }
-    segment_free_byte(store, BYTE_CLAIMS + index);
-    return taken;
+    *before = load64(&slot->life);
+    __atomic_store_n(&slot->life, ((*before & ~IN_USE) + 2) | IN_USE, __ATOMIC_RELEASE);
+    if (segment_try_byte(store, slot_byte(index)))
+        return true;
+    segment_free_slot(store, index);
+    return false;
 }
 
 /* The hints for 64 slots from first on, without any for a slot that there cannot be. */
@@ -244,11 +242,9 @@ bool store_is_attached(const struct store *store)
     return store->slot != NULL;
 }
 
-void store_detach(struct store *store)
+/* Its bytes are still to be freed, by segment_free_slot or by the end of the process. */
+static void give_up(struct store *store, struct slot *slot)
 {
-    struct slot *slot = store->slot;
-    if (!slot)
-        return;
     bool owes = slot->draft || load32(&slot->run) || slot->pins || slot->entered.index || slot->attempt[0];
     bool is_left = owes && store_is_suspect(store); /* as if it had died: reclaimed after an acquittal */
     if (owes && !is_left)
@@ -258,12 +254,25 @@ void store_detach(struct store *store)
     store->me = 0;
     if (is_left) {
         __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
-        segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
         return;
     }
     __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
     clear_map(store, slot_index(store, slot));
-    segment_free_byte(store, BYTE_SLOTS + slot_index(store, slot));
+}
+
+void store_detach(struct store *store)
+{
+    struct slot *slot = store->slot;
+    if (!slot)
+        return;
+    give_up(store, slot);
+    segment_free_slot(store, slot_index(store, slot));
+}
+
+void store_detach_with_end(struct store *store)
+{
+    if (store->slot)
+        give_up(store, store->slot);
 }
 
 static void reclaim_slot(struct store *store, uint32_t index)
@@ -276,7 +285,7 @@ static void reclaim_slot(struct store *store, uint32_t index)
         settle(store, slot);
     __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
     clear_map(store, index);
-    segment_free_byte(store, BYTE_SLOTS + index);
+    segment_free_slot(store, index);
 }
 
 /* A slot in use that the map does not show is settled by whoever claims it next. */
@@ -364,7 +373,7 @@ bool store_next_process(struct store *store, uint32_t *index, struct store_proce
                                           .since = slot->since,
                                           .waiting = load64(&store->waits[*index]) != 0,
                                           .alive = slot == store->slot ||
-                                                   segment_byte_is_held(store, BYTE_SLOTS + *index)};
+                                                   segment_byte_is_held(store, slot_byte(*index))};
         snprintf(process->peer, sizeof(process->peer), "%.*s", PEER_MAX, slot->peer);
         snprintf(process->protocol, sizeof(process->protocol), "%.15s", slot->protocol);
         if (slot->account.index && slot->account.index <= store->header->accounts_most &&

@@ -460,7 +460,7 @@ enum status store_remove(const char *name, char *why, size_t why_size)
     struct flock lock = {.l_type = F_WRLCK,
                          .l_whence = SEEK_SET,
                          .l_start = about.st_size + BYTE_SERVER,
-                         .l_len = 1 + SLOTS_LIMIT};
+                         .l_len = 1 + SLOTS_LIMIT * BYTES_OF_SLOT};
     enum status status = STATUS_OK;
     if (fcntl(fd, F_SETLK, &lock) != 0) {
         lock.l_pid = 0;

@@ -8,8 +8,20 @@
 /* How the names start that a repair gives to what it makes, until it has its place: no other may start so. */
 #define SEGMENT_REPAIR_PREFIX ".repair-"
 
-/* fcntl bytes beyond the segment's end. */
-enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTE_CLAIMS = BYTE_SLOTS + SLOTS_LIMIT };
+/* fcntl bytes beyond the segment's end: from BYTE_SLOTS on the two of each slot, which are freed together. */
+enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
+
+/* Who has this may begin a life of the slot and take its other byte. */
+static inline uint64_t claim_byte(uint32_t index)
+{
+    return BYTE_SLOTS + UINT64_C(1) * BYTES_OF_SLOT * index;
+}
+
+/* Whose owner this is lives. */
+static inline uint64_t slot_byte(uint32_t index)
+{
+    return claim_byte(index) + 1;
+}
 
 /* True if memory stands behind the 64 KiB around offset. What is not reserved reads as zero and must not be
  * touched: the kernel would have to find a page, and kills with SIGBUS where there is none. */
@@ -44,7 +56,7 @@ static inline bool segment_wants(struct store *store, const void *field)
 bool segment_try_byte(const struct store *, uint64_t which);
 bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
 pid_t segment_byte_holder(const struct store *, uint64_t which); /* 0: nobody, or this process */
-void segment_free_byte(const struct store *, uint64_t which);
+void segment_free_slot(const struct store *, uint32_t index);    /* both bytes, in one */
 
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
 

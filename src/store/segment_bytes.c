@@ -31,8 +31,9 @@ pid_t segment_byte_holder(const struct store *store, uint64_t which)
     return fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
 }
 
-void segment_free_byte(const struct store *store, uint64_t which)
+void segment_free_slot(const struct store *store, uint32_t index)
 {
-    struct flock lock = byte_lock(store, which, F_UNLCK);
+    struct flock lock = byte_lock(store, claim_byte(index), F_UNLCK);
+    lock.l_len = BYTES_OF_SLOT;
     fcntl(store->fd, F_SETLK, &lock);
 }

@@ -21,7 +21,7 @@ static enum status keep_others_out(const struct store *store, const char *name, 
     struct flock lock = {.l_type = F_WRLCK,
                          .l_whence = SEEK_SET,
                          .l_start = (off_t)(store->header->segment_bytes + BYTE_SERVER),
-                         .l_len = 1 + (off_t)store->header->slots_most};
+                         .l_len = 1 + (off_t)store->header->slots_most * BYTES_OF_SLOT};
     if (fcntl(store->fd, F_SETLK, &lock) == 0)
         return STATUS_OK;
     if (fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)

@@ -68,7 +68,7 @@ bool recovered_before_use = true;
 bool nobody_calls_bug = true; /* bug() in lock.c */
 
 mtype = {
-    CLAIM, RECLAIM, BEGIN, HOLD, UNCLAIM, RECLAIM_END, RECLAIM_FREE, LEAVE, LEAVE_BYTE, /* process.c */
+    CLAIM, RECLAIM, BEGIN, HOLD, RECLAIM_END, RECLAIM_FREE, LEAVE, LEAVE_BYTE, /* process.c */
     TAKE, READ, TAKE_FREE, ASK_LIFE, ASK_BYTE, TAKE_OVER, MARK, SLEEP, DRAIN, RELEASE, POST, /* lock.c */
     BEGUN, APPLY_FIRST, APPLY_SECOND, APPLIED, RECOVER /* transaction.c */
 };
@@ -84,6 +84,12 @@ inline acquire(word)
     holder = self + 1;
     seen = 0;
     slept = false;
+}
+
+inline free_slot(which)
+{
+    held[which] = NOBODY;
+    claimed[which] = NOBODY;
 }
 
 inline begin_life(which, now)
@@ -184,9 +190,6 @@ inline die()
     forget();
 }
 
-/* The claim byte can be had, and nobody holds the slot's. */
-#define IS_TO_HAVE(slot) (claimed[slot] == NOBODY && held[slot] == NOBODY)
-
 #ifdef STOP_OWNERS
 #define MAY_BE_STOPPED true
 #else
@@ -209,25 +212,23 @@ proctype process(byte self)
     byte index;
 
     do
-    /* claim, reclaim_slot: the map only hints, so any slot may be tried, or none. One step for both bytes:
-     * who finds one held gives up, and who has the claim byte alone can take the other. */
-    :: d_step { at == CLAIM && IS_TO_HAVE(0) -> claimed[0] = self + 1; other = 0; at = GONE }
-    :: d_step { at == CLAIM && IS_TO_HAVE(1) -> claimed[1] = self + 1; other = 1; at = GONE }
+    /* claim, reclaim_slot: the map only hints, so any slot may be tried, or none. */
+    :: d_step { at == CLAIM && claimed[0] == NOBODY -> claimed[0] = self + 1; other = 0; at = GONE }
+    :: d_step { at == CLAIM && claimed[1] == NOBODY -> claimed[1] = self + 1; other = 1; at = GONE }
 #if PROCESSES > 2
-    :: d_step { at == CLAIM && IS_TO_HAVE(2) -> claimed[2] = self + 1; other = 2; at = GONE }
+    :: d_step { at == CLAIM && claimed[2] == NOBODY -> claimed[2] = self + 1; other = 2; at = GONE }
 #endif
     :: d_step { at == CLAIM -> over++ } break
-    :: d_step { at == RECLAIM && IS_TO_HAVE(other) -> claimed[other] = self + 1; at = GONE }
+    :: d_step { at == RECLAIM && claimed[other] == NOBODY -> claimed[other] = self + 1; at = GONE }
     :: d_step { at == RECLAIM -> other++; go_on() }
 
-    /* take_over */
-    :: d_step { at == BEGIN -> settles = life[other] & IN_USE; begin_life(other, LIFE_NOW); at = LIFE_BEGUN }
-    :: d_step { at == HOLD -> held[other] = self + 1; at = HELD }
-    :: d_step { at == UNCLAIM -> claimed[other] = NOBODY; have_slot() }
+    /* take_over; nobody else has the slot's byte, or this would be stuck. */
+    :: d_step { at == BEGIN -> settles = life[other] & IN_USE; begin_life(other, LIFE_NOW); LIFE_BEGUN }
+    :: d_step { at == HOLD && held[other] == NOBODY -> held[other] = self + 1; HELD }
 
     /* the end of reclaim_slot */
     :: d_step { at == RECLAIM_END -> life[other] = life[other] & ~IN_USE; at = RECLAIM_FREE }
-    :: d_step { at == RECLAIM_FREE -> held[other] = NOBODY; other++; go_on() }
+    :: d_step { at == RECLAIM_FREE -> free_slot(other); other++; go_on() }
 
     /* lock_take: each further spin is like the first. */
     :: d_step { at == TAKE && owner == 0 -> acquire(me); at = BEGUN }
@@ -321,7 +322,7 @@ proctype process(byte self)
 
     /* store_detach */
     :: d_step { at == LEAVE -> life[slot] = life[slot] & ~IN_USE; at = LEAVE_BYTE }
-    :: d_step { at == LEAVE_BYTE -> held[slot] = NOBODY; forget(); over++ } break
+    :: d_step { at == LEAVE_BYTE -> free_slot(slot); forget(); over++ } break
 
     /* SIGKILL, SIGSTOP. The dead one's parent, if there is one, posts (store_wake). */
     :: d_step { deaths < DEATHS && at != CLAIM -> die() }
@@ -339,6 +340,7 @@ init
     atomic {
         do
         :: self < PROCESSES ->
+            claimed[self] = self + 1;
             held[self] = self + 1;
             life[self] = 2 | IN_USE;
             run process(self);

@@ -24,12 +24,12 @@
 /* The slot's byte is taken first, and then the new life begins. */
 #ifdef BYTE_BEFORE_LIFE
 #define GONE HOLD
-#define HELD BEGIN
-#define LIFE_BEGUN UNCLAIM
+#define HELD at = BEGIN
+#define LIFE_BEGUN have_slot()
 #else
 #define GONE BEGIN
-#define LIFE_BEGUN HOLD
-#define HELD UNCLAIM
+#define LIFE_BEGUN at = HOLD
+#define HELD have_slot()
 #endif
 
 /* A sleep ends by a post only. Without deaths this is no mutant: it must do. */
