@@ -31,6 +31,8 @@ typedef struct account {
 /* When a change is on disk: before it is acknowledged; whenever the system likes; every so many seconds. */
 enum store_sync { STORE_SYNC_ALWAYS, STORE_SYNC_NEVER, STORE_SYNC_TIMED };
 
+enum { STORE_BYTES = 512 }; /* at least what a process keeps for a store of its own */
+
 struct store_options {
     const char *directory; /* of the journal (shmail-journal(5)); NULL: none. Made where it is missing */
     enum store_sync sync;
@@ -49,6 +51,7 @@ struct store_options {
     uint32_t session_idle_seconds, session_age_seconds;
     /* Most messages, and bytes of their texts, in a mailbox; the same again in a sender's queue. */
     uint64_t quota_messages, quota_bytes;
+    void *memory; /* STORE_BYTES of zeros for what the process keeps, of one store; NULL: malloc's */
 };
 
 /* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line.

@@ -34,6 +34,12 @@ struct stream_options {
 /* For a process that waits until it may open one: touches what that would, which costs nobody's time now. */
 void stream_expect(void);
 
+enum { STREAM_BESIDE = 512 };
+
+/* As many bytes, zeros at first, in the page that every connection writes to anyhow: for what else it writes
+ * to, as each page of that kind is one that a fork has to copy. */
+void *stream_beside(void);
+
 /* A process has one at a time. stream_close flushes nothing and closes no descriptor. */
 struct stream *stream_open(const struct stream_options *);
 void stream_close(struct stream *);

@@ -297,7 +297,29 @@ static void what_was_removed_meanwhile_is_not_served(void)
     EXPECT_EQ(store_serve(nameless), STATUS_OK);
 }
 
+/* Once more after it was set aside, as by a server that rebuilds its post office. */
+static void what_a_process_keeps_of_a_store_lies_where_it_wants(void)
+{
+    static const char zeros[STORE_BYTES];
+    static _Alignas(max_align_t) char memory[STORE_BYTES];
+    char why[256] = "", aside[128];
+    struct store_options options = named();
+    options.memory = memory;
+    for (int round = 0; round < 2; round++) {
+        store = attached_store(&options);
+        EXPECT((char *)store == memory);
+        EXPECT_EQ(store_set_aside(&store, harness_name(), aside, sizeof(aside)), STATUS_OK);
+        EXPECT_EQ(memcmp(memory, zeros, sizeof(memory)), 0);
+        EXPECT_EQ(store_remove(aside, why, sizeof(why)), STATUS_OK);
+    }
+    options.slots = SLOTS_LIMIT + 1;
+    EXPECT_EQ(store_open(&store, &options, why, sizeof(why)), STATUS_MALFORMED);
+    EXPECT_EQ(memcmp(memory, zeros, sizeof(memory)), 0);
+}
+
 static const struct harness_test tests[] = {
+    {"what a process keeps of a store lies where it wants",
+     what_a_process_keeps_of_a_store_lies_where_it_wants},
     {"who is attached keeps a post office from being removed",
      who_is_attached_keeps_a_post_office_from_being_removed},
     {"what was removed meanwhile is not served", what_was_removed_meanwhile_is_not_served},

@@ -11,6 +11,7 @@
 #include "signals.h"
 
 #include <alloca.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -279,6 +280,8 @@ int main(int argc, char **argv)
     if (options.action != OPTIONS_SERVE) {
         return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n");
     }
+    static_assert((int)STORE_BYTES <= (int)STREAM_BESIDE, "one lies in the other");
+    options.store.memory = stream_beside();
     signals_prepare();
     scheduling_prepare();
     if (options.inetd) {

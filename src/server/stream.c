@@ -41,10 +41,11 @@ enum { PAGE = 4096 };
 
 struct stream {
     /* What a short connection writes to lies in one page: the end of the batch, the fields, and the beginning
-     * of the room. */
+     * of the room; and what a caller has there. */
     _Alignas(PAGE) char unused[BATCH_LITTLE];
     struct batch batch;
     bool is_open;
+    _Alignas(max_align_t) char beside[STREAM_BESIDE];
 
     struct stream_options options;
     enum descriptor_kind in_kind, out_kind;
@@ -93,6 +94,11 @@ void stream_expect(void)
 {
     __atomic_store_n(&only.is_open, false, __ATOMIC_RELAXED);
     (void)clock_now();
+}
+
+void *stream_beside(void)
+{
+    return only.beside;
 }
 
 struct stream *stream_open(const struct stream_options *options)

@@ -26,14 +26,7 @@ static bool is_name(const char *name, size_t most)
            strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
 }
 
-/* The first store of a process, beside errno: there a process writes anyhow, and each page that it writes to
- * is one that a fork has to copy. So the thread that opens a store is the one that closes it. */
-static __thread struct store first;
-
-static struct store *make(void)
-{
-    return first.opener == 0 ? &first : calloc(1, sizeof(struct store));
-}
+static_assert(sizeof(struct store) <= STORE_BYTES, "it lies where a caller has so much room");
 
 static void let_go(struct store *store)
 {
@@ -43,10 +36,10 @@ static void let_go(struct store *store)
             close(files[i]);
     if (store->base)
         munmap(store->base, store->mapped);
-    if (store == &first)
-        first = (struct store){0};
-    else
+    if (store->is_allocated)
         free(store);
+    else
+        *store = (struct store){0};
 }
 
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
@@ -63,7 +56,7 @@ enum status store_open(struct store **result, const struct store_options *option
                  SESSIONS_LIMIT);
         return STATUS_MALFORMED;
     }
-    struct store *store = make();
+    struct store *store = options->memory ? options->memory : calloc(1, sizeof(*store));
     if (!store) {
         snprintf(why, why_size, "no memory");
         return STATUS_NO_MEMORY;
@@ -71,6 +64,7 @@ enum status store_open(struct store **result, const struct store_options *option
     store->fd = store->directory = store->lock_file = store->files[0] = store->files[1] = -1;
     store->opener = getpid();
     store->has_name = options->name != NULL;
+    store->is_allocated = !options->memory;
     store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
     store->crypt_cost = options->crypt_cost;
     store->session_idle = options->session_idle_seconds;
