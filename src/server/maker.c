@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "complaint.h"
+#include "data.h"
 #include "log.h"
 #include "pass.h"
 #include "spare.h"
@@ -132,6 +133,7 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *
     (void)prctl(PR_SET_NAME, "shmaild: maker");
     want_no_processor_number();
     text_gather();
+    data_renew();
     sandbox_enter(sandbox, 2);
     sandbox_bound_memory(sandbox);
     sandbox_seal(sandbox);
