@@ -56,6 +56,8 @@ start_inetd() {
         assert_output --partial "cannot write"
         run -71 bash -c "$SHMAIL_BUILD/shmaild $option >/dev/full"
         assert_output --partial "cannot write"
+        run -71 bash -c "$SHMAIL_BUILD/shmaild $option >&-"
+        assert_output --partial "cannot write"
     done
 }
 

@@ -13,6 +13,7 @@
 #include <alloca.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,9 +32,10 @@ static void open_log(struct options *options, bool error_was_open)
     log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, options->sandbox.syslog);
 }
 
-static int print(const char *text)
+static int print(const char *text, bool output_was_open)
 {
-    if (fputs(text, stdout) >= 0 && fflush(stdout) == 0) {
+    errno = EBADF;
+    if (output_was_open && fputs(text, stdout) >= 0 && fflush(stdout) == 0) {
         return EX_OK;
     }
     die(EX_OSERR, "cannot write: %s", strerror(errno));
@@ -270,6 +272,7 @@ int main(int argc, char **argv)
     static struct sandbox sandbox;
     static struct store *store; /* until the process ends: there is no close */
     char why[LINE];
+    bool output_was_open = fcntl(STDOUT_FILENO, F_GETFD) != -1;
     bool error_was_open = descriptors_fill();
 
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
@@ -278,7 +281,8 @@ int main(int argc, char **argv)
         die(EX_USAGE, "%s (--help lists the options)", why);
     }
     if (options.action != OPTIONS_SERVE) {
-        return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n");
+        return print(options.action == OPTIONS_SHOW_HELP ? options_help : "shmaild " SHMAIL_VERSION "\n",
+                     output_was_open);
     }
     static_assert((int)STORE_BYTES <= (int)STREAM_BESIDE, "one lies in the other");
     options.store.memory = stream_beside();
