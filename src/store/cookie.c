@@ -7,30 +7,13 @@
 #include "account_record.h"
 #include "base64.h"
 #include "moment.h"
+#include "secret.h"
 #include "segment.h"
 #include "siphash.h"
 #include "transaction.h"
 
 #include <string.h>
 #include <sys/random.h>
-
-static bool equal_in_constant_time(const void *left, const void *right, size_t length)
-{
-    const unsigned char *a = left;
-    const unsigned char *b = right;
-    uint64_t difference = 0;
-    for (; length >= sizeof(uint64_t); length -= sizeof(uint64_t)) {
-        uint64_t words[2];
-        memcpy(&words[0], a, sizeof(uint64_t));
-        memcpy(&words[1], b, sizeof(uint64_t));
-        difference |= words[0] ^ words[1];
-        a += sizeof(uint64_t);
-        b += sizeof(uint64_t);
-    }
-    for (size_t i = 0; i < length; i++)
-        difference |= a[i] ^ b[i];
-    return difference == 0;
-}
 
 uint32_t session_hash(const struct store *store, const uint8_t secret[static COOKIE_BYTES])
 {
@@ -51,7 +34,7 @@ static uint32_t find_in(const struct store *store, uint32_t first, const uint8_t
     if (!segment_has(store, segment_offset(store, bucket)))
         return 0;
     uint32_t index = get32(store, bucket);
-    while (index && !equal_in_constant_time(session_at(store, index)->secret, secret, COOKIE_BYTES))
+    while (index && !secret_equal(session_at(store, index)->secret, secret, COOKIE_BYTES))
         index = get32(store, &session_at(store, index)->chain);
     return index;
 }
@@ -246,7 +229,7 @@ static __attribute__((noinline)) enum status verify_anew(struct store *store, co
 enum status cookie_verify(struct store *store, const char *text, size_t length, struct session *session)
 {
     if (length == COOKIE_TEXT && session->index &&
-        (text == session->text || equal_in_constant_time(text, session->text, COOKIE_TEXT)) &&
+        (text == session->text || secret_equal(text, session->text, COOKIE_TEXT)) &&
         session_alive(store, session)) {
         int64_t now = moment_coarse(store);
         if (now < session->fresh || refresh(store, session, now))

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "lock.h"
 #include "moment.h"
+#include "secret.h"
 #include "transaction.h"
 
 #include <crypt.h>
@@ -114,14 +115,6 @@ bool password_is_current(const struct store *store, const char *hash)
     return strncmp(hash, setting, parameters) == 0;
 }
 
-static bool equal_in_constant_time(const char *left, const char *right, size_t length)
-{
-    unsigned char difference = 0;
-    for (size_t i = 0; i < length; i++)
-        difference |= (unsigned char)(left[i] ^ right[i]);
-    return difference == 0;
-}
-
 enum status password_matches(struct store *store, const char *password, size_t length,
                              const struct account_secret *secret)
 {
@@ -135,8 +128,8 @@ enum status password_matches(struct store *store, const char *password, size_t l
     enum status status = hash_with(store, password, length, has_hash ? secret->hash : setting, hash);
     if (status != STATUS_OK)
         return status;
-    bool equal = has_hash && strlen(hash) == strlen(secret->hash) &&
-                 equal_in_constant_time(hash, secret->hash, strlen(hash));
+    bool equal =
+        has_hash && strlen(hash) == strlen(secret->hash) && secret_equal(hash, secret->hash, strlen(hash));
     explicit_bzero(hash, sizeof(hash));
     return equal ? STATUS_OK : STATUS_DENIED;
 }
