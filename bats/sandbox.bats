@@ -139,7 +139,8 @@ status_field() { # pid, name
     is_larger() { [ "$(stat -c %s journal/journal.0)" -gt 1048576 ]; }
     eventually is_larger
     expect_sound
-    [ "$(children)" = "$keeper" ]
+    only_the_keeper() { [ "$(children)" = "$keeper" ]; }
+    eventually only_the_keeper
 }
 
 @test "the keeper and its journal live in the sandbox too" {
