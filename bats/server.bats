@@ -36,6 +36,13 @@ hear() { # reply [descriptor]
     [ "$reply" = "$1" ]
 }
 
+hang_up() { # descriptor...
+    local descriptor
+    for descriptor; do
+        exec {descriptor}>&-
+    done
+}
+
 # Sends the server a signal, waits for its end, and leaves its status in $status and the seconds in $seconds.
 end_by() {
     local start=$SECONDS
@@ -120,6 +127,44 @@ has_ipv6() {
         : >"$log"
         exec {idle}>&- {connection}>&-
     done
+}
+
+# As all programs of this machine come from there.
+@test "over loopback nobody is turned away: further connections wait" {
+    local n held=()
+    start_server -c 4
+    for n in {0..5}; do
+        exec {connection}<>"/dev/tcp/$HOST/$PORT"
+        held+=("$connection")
+        say NOOP
+    done
+    for n in {0..3}; do
+        hear OK "${held[n]}"
+    done
+    run ! read -r -t 0.3 -u "${held[4]}"
+    hang_up "${held[0]}" "${held[1]}"
+    hear OK "${held[4]}"
+    hear OK "${held[5]}"
+    hang_up "${held[@]:2}"
+}
+
+@test "a user of this machine may have three quarters of all connections over unix" {
+    local held=() clients=() n requests
+    start_server -c 4 -l "unix:$BATS_TEST_TMPDIR/socket"
+    for n in {1..3}; do
+        mkfifo "requests$n"
+        socat - "UNIX-CONNECT:$BATS_TEST_TMPDIR/socket" <"requests$n" >"replies$n" 3>&- &
+        clients+=($!)
+        exec {requests}>"requests$n"
+        held+=("$requests")
+        say NOOP "$requests"
+        eventually grep -q OK "replies$n"
+    done
+    run socat - "UNIX-CONNECT:$BATS_TEST_TMPDIR/socket" <<<NOOP
+    refute_output --partial OK
+    eventually grep -q "its source has 3 connections already (--per-source)" "$log"
+    hang_up "${held[@]}"
+    wait "${clients[@]}"
 }
 
 has_no_children() {

@@ -25,10 +25,12 @@ static struct source source_of(const struct address *address, int connection)
     return source_of_address(address);
 }
 
-static bool has_its_share(const struct children *children, size_t share, const struct source *source,
-                          const struct address *address, struct complaint *complaint)
+static bool has_its_share(const struct children *children, const struct shares *shares,
+                          const struct source *source, const struct address *address,
+                          struct complaint *complaint)
 {
     char text[ADDRESS_TEXT_SIZE];
+    size_t share = address_is_loopback(address) ? shares->loopback : shares->source;
 
     if (children_serving(children) < share || children_of(children, source) < share) {
         return false;
@@ -41,7 +43,8 @@ static bool has_its_share(const struct children *children, size_t share, const s
 }
 
 enum admission admission_accept(const struct listener *listener, const struct children *children,
-                                size_t per_source, struct complaint *complaint, struct arrival *arrival)
+                                const struct shares *shares, struct complaint *complaint,
+                                struct arrival *arrival)
 {
     struct address address = {.length = sizeof address.socket};
 
@@ -55,8 +58,7 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
                                               : source_of(&address, arrival->connection);
-    if (!arrival->caller.proxied &&
-        has_its_share(children, per_source, &arrival->source, &address, complaint)) {
+    if (!arrival->caller.proxied && has_its_share(children, shares, &arrival->source, &address, complaint)) {
         (void)close(arrival->connection);
         return ADMISSION_NONE;
     }
