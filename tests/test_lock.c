@@ -242,8 +242,13 @@ static uint32_t attached_slot(void)
     return slot_index(store, store->slot);
 }
 
-/* Attaches a process that stays until its input is closed, or also detaches it, with its end. */
-static pid_t fork_staying(int input[2], bool leaves)
+static void detach_with_end(void)
+{
+    store_detach_with_end(store);
+}
+
+/* Attaches a process that does that and then stays until its input is closed. */
+static pid_t fork_staying(int input[2], void (*first)(void))
 {
     int ready[2];
     char byte;
@@ -254,8 +259,7 @@ static pid_t fork_staying(int input[2], bool leaves)
     if (pid == 0) {
         close(input[1]);
         EXPECT_EQ(store_attach(store, "staying"), STATUS_OK);
-        if (leaves)
-            store_detach_with_end(store);
+        first();
         EXPECT_EQ(write(ready[1], "r", 1), 1);
         EXPECT_EQ(read(input[0], &byte, 1), 0);
         store_detach(store);
@@ -275,10 +279,12 @@ static void who_holds_a_slot_keeps_it_whatever_the_map_says(void)
 {
     int input[2], status;
     open_post_office(8);
-    pid_t pid = fork_staying(input, false);
+    pid_t pid = fork_staying(input, end_at_once);
     EXPECT_EQ(*map_word(0), 3);
     *map_word(0) = 1;
+    uint64_t life = slot_at(store, 1)->life;
     EXPECT_EQ(end_of(expect_slot_2), 0);
+    EXPECT_EQ(slot_at(store, 1)->life, life);
     close(input[1]);
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     EXPECT_EQ(status, 0);
@@ -296,7 +302,7 @@ static void who_detaches_with_its_end_has_its_slot_until_then(void)
     int input[2], status;
     uint32_t slot = 1;
     open_post_office(8);
-    pid_t pid = fork_staying(input, true);
+    pid_t pid = fork_staying(input, detach_with_end);
     EXPECT_EQ(*map_word(0), 1);
     EXPECT(!store_next_process(store, &slot, &process));
     EXPECT_EQ(end_of(expect_slot_2), 0);
@@ -304,6 +310,29 @@ static void who_detaches_with_its_end_has_its_slot_until_then(void)
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     EXPECT_EQ(status, 0);
     EXPECT_EQ(end_of(expect_slot_1), 0);
+}
+
+static void leave_debts(void)
+{
+    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    store_suspect(store);
+    store_detach_with_end(store);
+}
+
+/* Who is told of it looks at once. */
+static void the_debts_of_who_detached_from_a_doubted_store_are_found_before_its_end(void)
+{
+    int input[2], status;
+    open_post_office(8);
+    pid_t pid = fork_staying(input, leave_debts);
+    EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
+    EXPECT_EQ(end_of(end_at_once), 0);
+    EXPECT_EQ(slot_at(store, 1)->entered.index, 0);
+    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    close(input[1]);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    EXPECT_CLEAN(store);
 }
 
 /* As a process leaves it that is killed before it has memory for its slot. */
@@ -344,7 +373,7 @@ static void without_memory_for_a_slot_one_of_a_dead_does(void)
     fault.error = ENOSPC;
     EXPECT_EQ(end_of(expect_slot_1), 0);
     int input[2], status;
-    pid_t pid = fork_staying(input, false);
+    pid_t pid = fork_staying(input, end_at_once);
     for (uint32_t i = 2; process_has_slot(store, i); i++)
         EXPECT(segment_try_byte(store, claim_byte(i)));
     EXPECT_EQ(end_unattached(find_none), 0);
@@ -540,6 +569,8 @@ static const struct harness_test tests[] = {
     {"nothing is reserved beyond the segment", nothing_is_reserved_beyond_the_segment},
     {"who holds a slot keeps it, whatever the map says", who_holds_a_slot_keeps_it_whatever_the_map_says},
     {"who detaches with its end has its slot until then", who_detaches_with_its_end_has_its_slot_until_then},
+    {"the debts of who detached from a doubted store are found before its end",
+     the_debts_of_who_detached_from_a_doubted_store_are_found_before_its_end},
     {"a slot that nobody ever had costs nothing", a_slot_that_nobody_ever_had_costs_nothing},
     {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},
     {"a slot of the dead is not settled while the store is doubted",

@@ -1,10 +1,10 @@
 /* process.c: process slots: claimed, given back, and reclaimed from the dead.
  *
- * A slot belongs to the process that holds its fcntl byte; the kernel releases that at any death. Who takes
- * the byte of a slot that is still in use has outlived its owner: it first begins a new life of the slot, so
- * that every owner word of the old one is known as dead, and then gives back in transactions what the old one
- * owed (a draft, pins, an entered name, a login that was being checked). If it dies in this, the next one
- * does the same. */
+ * A slot belongs to the process that holds its two fcntl bytes, first the claim and then the slot's own; the
+ * kernel releases both at any death. Who can claim a slot that is still in use has outlived its owner: it
+ * first begins a new life of the slot, so that every owner word of the old one is known as dead, and then
+ * gives back in transactions what the old one owed (a draft, pins, an entered name, a login that was being
+ * checked). If it dies in this, the next one does the same. */
 #include "process.h"
 
 #include "account.h"
@@ -253,6 +253,7 @@ static void give_up(struct store *store, struct slot *slot)
     store->is_idle = false;
     store->me = 0;
     if (is_left) {
+        segment_free_slot(store, slot_index(store, slot)); /* before who is told of the death looks for it */
         __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
         return;
     }

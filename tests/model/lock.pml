@@ -68,7 +68,7 @@ bool recovered_before_use = true;
 bool nobody_calls_bug = true; /* bug() in lock.c */
 
 mtype = {
-    CLAIM, RECLAIM, BEGIN, HOLD, RECLAIM_END, RECLAIM_FREE, LEAVE, LEAVE_BYTE, /* process.c */
+    CLAIM, RECLAIM, BEGIN, HOLD, LET_BE, RECLAIM_END, RECLAIM_FREE, LEAVE, LEAVE_BYTE, /* process.c */
     TAKE, READ, TAKE_FREE, ASK_LIFE, ASK_BYTE, TAKE_OVER, MARK, SLEEP, DRAIN, RELEASE, POST, /* lock.c */
     BEGUN, APPLY_FIRST, APPLY_SECOND, APPLIED, RECOVER /* transaction.c */
 };
@@ -222,9 +222,13 @@ proctype process(byte self)
     :: d_step { at == RECLAIM && claimed[other] == NOBODY -> claimed[other] = self + 1; at = GONE }
     :: d_step { at == RECLAIM -> other++; go_on() }
 
-    /* take_over; nobody else has the slot's byte, or this would be stuck. */
+    /* take_over. Nobody else has the slot's byte, but with a mutant; where one cannot be had the slot is let be. */
     :: d_step { at == BEGIN -> settles = life[other] & IN_USE; begin_life(other, LIFE_NOW); LIFE_BEGUN }
-    :: d_step { at == HOLD && held[other] == NOBODY -> held[other] = self + 1; HELD }
+    :: d_step { at == HOLD && held[other] == NOBODY -> held[other] = self + 1; CLAIM_KEPT; HELD }
+#ifdef CLAIM_GIVEN_BACK
+    :: d_step { at == HOLD && held[other] != NOBODY -> claimed[other] = NOBODY; at = (me -> LET_BE : CLAIM) }
+    :: d_step { at == LET_BE -> other++; go_on() }
+#endif
 
     /* the end of reclaim_slot */
     :: d_step { at == RECLAIM_END -> life[other] = life[other] & ~IN_USE; at = RECLAIM_FREE }

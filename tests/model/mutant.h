@@ -32,6 +32,13 @@
 #define HELD have_slot()
 #endif
 
+/* The claim is given back as soon as the slot's byte is taken. */
+#ifdef CLAIM_GIVEN_BACK
+#define CLAIM_KEPT claimed[other] = NOBODY
+#else
+#define CLAIM_KEPT skip
+#endif
+
 /* A sleep ends by a post only. Without deaths this is no mutant: it must do. */
 #ifdef NO_TIME_OUT
 #define TIMES_OUT false
