@@ -6,6 +6,7 @@
 #define SHMAIL_TEST_DISK_H
 
 #include "harness.h"
+#include "sanitized.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,16 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#define DISK_HAS_MEMORY 0 /* the sanitizer has an allocator of its own */
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define DISK_HAS_MEMORY 0
-#endif
-#endif
-#ifndef DISK_HAS_MEMORY
-#define DISK_HAS_MEMORY 1
-#endif
+#define DISK_HAS_MEMORY (!SANITIZED) /* the sanitizer has an allocator of its own */
 
 enum disk_call {
     CALL_MEMORY = 1,

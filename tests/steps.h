@@ -8,6 +8,7 @@
 
 #include "crc32c.h"
 #include "harness.h"
+#include "sanitized.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,14 +20,6 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__)
-#define STEPS_SANITIZED 1
-#elif defined(__has_feature)
-#define STEPS_SANITIZED __has_feature(address_sanitizer)
-#else
-#define STEPS_SANITIZED 0
-#endif
 
 enum { STEPS_MOST = 20000000, STEPS_AT_ONCE_MAX = 24, STEPS_PLACES = 1 << 16 };
 
@@ -135,7 +128,7 @@ static inline const char *steps_obstacle(void)
     int status = 0;
     if (!STEPS_POSSIBLE)
         return "this test knows the instructions of x86-64 only";
-    if (STEPS_SANITIZED)
+    if (SANITIZED)
         return "it is the bare program whose instructions are stepped";
     pid_t pid = fork();
     if (pid == 0)

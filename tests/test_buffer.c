@@ -1,6 +1,7 @@
 /* test_buffer.c: what buffer.h promises: growth, the cap, and failures that change nothing. */
 #include "buffer.h"
 #include "harness.h"
+#include "sanitized.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -178,14 +179,6 @@ static void a_freed_buffer_is_empty_with_its_cap(void)
 }
 
 /* A sanitizer's allocator ends the process instead. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 static void want_of_memory_is_a_failure_that_changes_nothing(void)
 {
     if (SANITIZED) {

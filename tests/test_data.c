@@ -1,10 +1,11 @@
 /* test_data.c: the program's variables in one mapping of their own: that they keep their values. */
 #include "data.h"
 #include "mapping.h"
+#include "sanitized.h"
 
 #include <sys/resource.h>
 
-enum { ROOM = 1 << 20, LITTLE = 4096 };
+enum { ROOM = 1 << 20 };
 
 static volatile int with_value = 42;
 static volatile char without[ROOM];
@@ -18,16 +19,16 @@ static const void *address(const volatile void *variable)
 static bool has_memory(const volatile char *byte)
 {
     unsigned char is_there;
-    const char *page = (const char *)((uintptr_t)byte / LITTLE * LITTLE);
-    EXPECT_EQ(mincore((void *)(uintptr_t)page, 1, &is_there), 0);
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const char *start = (const char *)((uintptr_t)byte / page * page);
+    EXPECT_EQ(mincore((void *)(uintptr_t)start, 1, &is_there), 0);
     return is_there & 1;
 }
 
 static void want_to_move(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    harness_skip("built with sanitizers");
-#endif
+    if (SANITIZED)
+        harness_skip("built with sanitizers");
 }
 
 static void variables_move_and_keep_their_values(void)

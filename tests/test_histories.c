@@ -8,6 +8,7 @@
 #include "linearize.h"
 #include "post_office.h"
 #include "queue.h"
+#include "sanitized.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -31,11 +32,7 @@ enum {
     LONG_SECONDS = 3600,
 };
 
-#ifdef __SANITIZE_ADDRESS__
-enum { HISTORIES = 200, HISTORIES_LONG = 5000 };
-#else
-enum { HISTORIES = 1000, HISTORIES_LONG = 100000 };
-#endif
+enum { HISTORIES = SANITIZED ? 200 : 1000, HISTORIES_LONG = SANITIZED ? 5000 : 100000 };
 
 struct worker {
     pid_t pid;

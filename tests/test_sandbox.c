@@ -6,6 +6,7 @@
 #include "maker.h"
 #include "pass.h"
 #include "sandbox.h"
+#include "sanitized.h"
 #include "signals.h"
 #include "user.h"
 
@@ -36,9 +37,8 @@ static bool as_root;
 
 static void need_sandbox(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    harness_skip("built with sanitizers, and so without a sandbox");
-#endif
+    if (SANITIZED)
+        harness_skip("built with sanitizers, and so without a sandbox");
     if (!filter_is_possible()) {
         harness_skip("no filter of system calls here");
     }

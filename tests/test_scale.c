@@ -5,18 +5,14 @@
 #include "account.h"
 #include "layout.h"
 #include "post_office.h"
+#include "sanitized.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
-enum { LARGE = 50000 };
-#else
-enum { LARGE = 1000000 };
-#endif
-
+enum { LARGE = SANITIZED ? 50000 : 1000000 };
 enum { SMALL = 1000, BODY = 100, USED = 32, BATCH = 1024, ROUNDS = 15, MOST = 300 /* hundredths */ };
 
 struct office {

@@ -1,6 +1,7 @@
 /* test_text.c: the program in huge pages: that it does what it did, and where it stays as it was. This one is
  * linked as the static server is, and made large enough. */
 #include "mapping.h"
+#include "sanitized.h"
 #include "text.h"
 
 #include <signal.h>
@@ -56,9 +57,8 @@ static int end_of_a_write(const void *address)
 
 static void want_to_move(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    harness_skip("built with sanitizers");
-#endif
+    if (SANITIZED)
+        harness_skip("built with sanitizers");
     want_huge_pages();
 }
 

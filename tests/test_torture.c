@@ -4,6 +4,7 @@
  *
  * SHMAIL_TORTURE_KILLS: how many kills (default: 5,000). SHMAIL_TORTURE_SEED: the seed of a run that failed,
  * which it has printed. */
+#include "sanitized.h"
 #include "torture_strike.h"
 
 #include <sys/random.h>
@@ -252,12 +253,8 @@ static void torture(const char *directory, uint64_t kills)
 
 static uint64_t kills_asked_for(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    const uint64_t otherwise = KILLS / 10; /* each process takes its time to begin */
-#else
-    const uint64_t otherwise = KILLS;
-#endif
-    return number_in("SHMAIL_TORTURE_KILLS", otherwise);
+    return number_in("SHMAIL_TORTURE_KILLS",
+                     SANITIZED ? KILLS / 10 : KILLS); /* each process takes its time to begin there */
 }
 
 static void in_memory(void)

@@ -7,6 +7,7 @@
 #include "descriptors.h"
 #include "log.h"
 #include "peer.h"
+#include "sanitized.h"
 #include "scheduling.h"
 #include "signals.h"
 
@@ -69,7 +70,7 @@ static int serve(struct store *store, const struct settings *settings, struct st
         status = sent != STATUS_OK ? sent : status;
     }
     bool lingers = status != STATUS_HANGUP && status != STATUS_TIMED_OUT; /* there may be unread input */
-    if (lingers) {
+    if (lingers || SANITIZED) { /* at whose end leaks are looked for */
         store_detach(store);
     } else {
         store_detach_with_end(store);

@@ -1,6 +1,8 @@
 /* data.c: copies the program's variables to memory of its own, and moves that to where they were. */
 #include "data.h"
 
+#include "sanitized.h"
+
 #include <link.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,26 +11,37 @@
 #include <unistd.h>
 
 struct range {
-    uintptr_t start, end; /* of whole pages */
+    uintptr_t start, end; /* of whole pages; 0: there is none that may be moved */
 };
 
-/* The variables begin where ends what is written to only while the program is loaded. */
+static uintptr_t later(uintptr_t moment, uintptr_t other)
+{
+    return other > moment ? other : moment;
+}
+
+/* The last part that is written to, without what is written to only while the program is loaded, which lies
+ * at its beginning or, as another linker has it, in a part of its own. */
 static int find_variables(struct dl_phdr_info *program, size_t size, void *context)
 {
     struct range *range = context;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t settled = 0;
 
     (void)size;
     for (size_t i = 0; i < program->dlpi_phnum; i++) {
         const ElfW(Phdr) *part = &program->dlpi_phdr[i];
-        uintptr_t end = program->dlpi_addr + part->p_vaddr + part->p_memsz;
+        uintptr_t start = program->dlpi_addr + part->p_vaddr;
+        uintptr_t end = start + part->p_memsz;
         if (part->p_type == PT_LOAD && (part->p_flags & PF_W) != 0) {
-            range->end = (end + page - 1) / page * page;
+            *range = (part->p_flags & PF_X) != 0
+                         ? (struct range){0}
+                         : (struct range){start / page * page, (end + page - 1) / page * page};
         }
         if (part->p_type == PT_GNU_RELRO) {
-            range->start = end / page * page;
+            settled = end / page * page;
         }
     }
+    range->start = later(range->start, settled);
     return 1; /* what follows are libraries */
 }
 
@@ -42,11 +55,11 @@ void data_renew(void)
     struct range range = {0};
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
-#ifdef __SANITIZE_ADDRESS__
-    return; /* it forbids to read what lies between the variables */
-#endif
+    if (SANITIZED) {
+        return; /* it forbids to read what lies between the variables */
+    }
     (void)dl_iterate_phdr(find_variables, &range);
-    if (range.start == 0 || range.start >= range.end) {
+    if (range.start >= range.end) {
         return;
     }
     size_t length = range.end - range.start;

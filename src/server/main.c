@@ -7,6 +7,7 @@
 #include "log.h"
 #include "options.h"
 #include "parent.h"
+#include "sanitized.h"
 #include "scheduling.h"
 #include "signals.h"
 
@@ -240,9 +241,9 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
 /* A child has nothing that exit(3) would have to look after, whose handlers touch a dozen pages. */
 static _Noreturn void end_child(int code)
 {
-#ifdef __SANITIZE_ADDRESS__
-    exit(code); /* but leaks are looked for there */
-#endif
+    if (SANITIZED) {
+        exit(code); /* leaks are looked for there */
+    }
     _exit(code);
 }
 

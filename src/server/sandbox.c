@@ -5,6 +5,7 @@
 
 #include "landlock.h"
 #include "log.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +32,7 @@ enum {
     DESCRIPTORS_MORE = 2, /* for a spare its channel, and its connection */
 };
 
-#ifdef __SANITIZE_ADDRESS__
-static const bool sanitized = true; /* its run-time reads files, starts processes and maps terabytes */
-#else
-static const bool sanitized = false;
-#endif
+static const bool sanitized = SANITIZED; /* its run-time reads files, starts processes and maps terabytes */
 
 /* A directory that nobody else can reach: it has no name any more, so nothing can be put into it. */
 static int make_empty_directory(void)

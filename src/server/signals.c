@@ -4,6 +4,7 @@
 
 #include "breach.h"
 #include "log.h"
+#include "sanitized.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -92,9 +93,9 @@ static void handle_faults(void)
     struct sigaction action = {.sa_sigaction = fault,
                                .sa_flags = (int)(SA_SIGINFO | SA_ONSTACK | SA_RESETHAND | SA_NODEFER)};
 
-#ifdef __SANITIZE_ADDRESS__
-    return; /* its own handlers say more */
-#endif
+    if (SANITIZED) {
+        return; /* its own handlers say more */
+    }
     if (sigaltstack(&own, NULL) != 0) {
         bug("the stack for faults cannot be set");
     }

@@ -2,6 +2,7 @@
 #include "text.h"
 
 #include "huge.h"
+#include "sanitized.h"
 
 #include <fcntl.h>
 #include <link.h>
@@ -82,8 +83,8 @@ static int gather_program(struct dl_phdr_info *program, size_t size, void *conte
 
 void text_gather(void)
 {
-#ifdef __SANITIZE_ADDRESS__
-    return; /* it forbids to read what lies between the constants */
-#endif
+    if (SANITIZED) {
+        return; /* it forbids to read what lies between the constants */
+    }
     (void)dl_iterate_phdr(gather_program, NULL);
 }
