@@ -161,16 +161,37 @@ has_keeper() {
 }
 
 @test "out of slots" {
-    local cookie one two
+    local cookie one other requests
     serve --slots 3 # one is the keeper's
     dial one
-    dial two
+    mkfifo requests
+    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" -d journal <requests >replies 2>/dev/null 3>&- &
+    other=$!
+    exec {requests}>requests
+    tell "$requests" NOOP
+    eventually grep -q OK replies
     run ask "SEND alice refused $cookie"
     refute_output --partial OK
     eventually grep -q "turned away: no room for another process" "$log"
     tell "$one" "SEND alice goes $cookie"
     told "$one" "OK 1"
-    exec {one}>&- {two}>&-
+    exec {one}>&- {requests}>&-
+    wait "$other"
+    eventually only_the_keeper_is_left
+    expect_kept 1
+}
+
+@test "the keeper's slot is taken from no connection" {
+    local cookie one two three
+    serve --slots 3
+    dial one
+    dial two
+    exec {three}<>"/dev/tcp/$HOST/$PORT"
+    tell "$three" "SEND alice waits $cookie"
+    run ! read -r -t 0.3 -u "$three"
+    exec {one}>&-
+    told "$three" "OK 1"
+    exec {two}>&- {three}>&-
     eventually only_the_keeper_is_left
     expect_kept 1
 }

@@ -325,6 +325,8 @@ has_no_children() {
     run -64 shmaild -i -l inet:127.0.0.1:0
     run -64 shmaild -i -1
     run -64 shmaild -c 9 --slots 8 127.0.0.1 0
+    run -64 shmaild -c 8 --slots 8 -d journal 127.0.0.1 0
+    run -64 shmaild --slots 1 -d journal 127.0.0.1 0
     run -64 shmaild 127.0.0.1
     run -64 shmaild 127.0.0.1 0 0
     run -64 shmaild 127.0.0.1 http

@@ -107,6 +107,12 @@ static void become_server(struct store *store, const struct options *options, st
     }
 }
 
+/* For connections. */
+static size_t slots_left(const struct store *store, const struct store_figures *figures)
+{
+    return figures->slots_most - (store_has_journal(store) ? 1 : 0);
+}
+
 /* How many connections at once: what was asked for, or as many as usual where there are slots for them. */
 static size_t connections_most(struct store *store, const struct options *options,
                                struct listeners *listeners)
@@ -114,19 +120,20 @@ static size_t connections_most(struct store *store, const struct options *option
     struct store_figures figures;
 
     store_figures(store, &figures);
-    if (options->connections > figures.slots_most) {
-        refuse(listeners, EX_USAGE, "-c %u: post office %s has %u process slots (--slots)",
-               (unsigned)options->connections, options->name, (unsigned)figures.slots_most);
+    size_t slots = slots_left(store, &figures);
+    if (slots == 0 || options->connections > slots) {
+        refuse(listeners, EX_USAGE, "-c %u: post office %s has %u process slots (--slots)%s",
+               (unsigned)options->connections, options->name, (unsigned)figures.slots_most,
+               store_has_journal(store) ? ", of which the journal's keeper has one" : "");
     }
     if (options->connections > 0) {
         return options->connections;
     }
-    return figures.slots_most < OPTIONS_CONNECTIONS_DEFAULT ? figures.slots_most
-                                                            : OPTIONS_CONNECTIONS_DEFAULT;
+    return slots < OPTIONS_CONNECTIONS_DEFAULT ? slots : OPTIONS_CONNECTIONS_DEFAULT;
 }
 
 /* A source's share leaves a quarter for all others; but from a loopback address all others come, too. Spares
- * hold slots only where there are some for who is none: shmailctl, say. */
+ * hold slots only where those of all connections are left beside: there may be as many for a moment. */
 static struct parent_limits find_limits(struct store *store, const struct options *options,
                                         struct listeners *listeners)
 {
@@ -139,7 +146,7 @@ static struct parent_limits find_limits(struct store *store, const struct option
         .connections = most,
         .shares = {.source = share > 0 ? share : most - most / 4, .loopback = share > 0 ? share : most},
         .spares = options->spares,
-        .attach_spares = most < figures.slots_most,
+        .attach_spares = most + options->spares <= slots_left(store, &figures),
         .sync_seconds = options->sync_seconds};
 }
 

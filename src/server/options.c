@@ -399,8 +399,11 @@ static void check_together(struct options *options, struct complaint *complaint)
     if (options->store.directory == NULL && (options->sync_given || options->store.journal_bytes > 0)) {
         complain(complaint, "--sync, --journal-size: need a journal (-d DIR)");
     }
-    if (options->connections > slots) {
-        complain(complaint, "-c %u: more connections than process slots (--slots %u)",
+    if (options->store.directory != NULL && !options->inetd) {
+        slots--; /* the keeper's */
+    }
+    if (slots == 0 || options->connections > slots) {
+        complain(complaint, "-c %u: more connections than process slots (--slots) are left for them, %u",
                  (unsigned)options->connections, (unsigned)slots);
     }
 }
