@@ -192,7 +192,33 @@ static void a_keeper_that_dies_in_a_checkpoint_loses_nothing(void)
     play(60);
 }
 
+/* ---- names ---- */
+
+static bool parent_is_synced, directory_is_synced;
+
+static bool is_directory(int fd, const char *path)
+{
+    struct stat one, other;
+    return fstat(fd, &one) == 0 && stat(path, &other) == 0 && one.st_ino == other.st_ino;
+}
+
+static void note_sync(int fd)
+{
+    parent_is_synced |= is_directory(fd, ".");
+    directory_is_synced |= is_directory(fd, "journal") && access("journal/journal.1", F_OK) == 0;
+}
+
+/* What is written to a file is lost where the power takes its name. */
+static void a_journal_that_was_made_has_its_names_on_disk(void)
+{
+    disk_synced = note_sync;
+    open_post_office(&scene_options);
+    EXPECT(parent_is_synced);
+    EXPECT(directory_is_synced);
+}
+
 static const struct harness_test tests[] = {
+    {"a journal that was made has its names on disk", a_journal_that_was_made_has_its_names_on_disk},
     {"no acknowledged operation is lost", no_acknowledged_operation_is_lost, 300},
     {"no acknowledged group of operations is lost", no_group_is_lost, 300},
     {"without syncs there is a prefix of what happened", without_syncs_there_is_a_prefix, 300},

@@ -10,6 +10,7 @@ static void look_into(const char *name, int what)
     account_t account = scene_account(store, name);
     char text[NAME_MAX_BYTES + 1];
     size_t count;
+    uint64_t held;
     store->observed = 0;
     switch (what) {
     case 0:
@@ -61,6 +62,12 @@ static void look_into(const char *name, int what)
         EXPECT_EQ(mailbox_first(store, account, &messages[0]), STATUS_OK);
         store->observed = 0;
         EXPECT(mailbox_first_again(store, account, &messages[0]));
+        return;
+    case 17:
+        EXPECT_EQ(mailbox_wait(store, account, 1, 0, NULL, NULL, NULL, &held), STATUS_OK);
+        return;
+    case 18:
+        EXPECT_EQ(mailbox_wait(store, gone, 1, 0, NULL, NULL, NULL, &held), STATUS_GONE);
         return;
     default:
         EXPECT_EQ(scene_draft(store, "x", "x", 1), STATUS_OK);
@@ -125,6 +132,12 @@ static enum status remove_z(void)
     return scene_secret(store, "z", NULL);
 }
 
+static enum status remove_carol(void)
+{
+    gone = scene_account(store, "carol");
+    return scene_secret(store, "carol", NULL);
+}
+
 static enum status store_bob_s(void)
 {
     return scene_store(store, "bob", "alice");
@@ -145,6 +158,7 @@ static const struct {
     {"mailbox_list", send_to_bob, "bob", 4},
     {"mailbox_open of what is deleted", delete_bob_s, "bob", 11},
     {"mailbox_first of an empty mailbox", empty_carol, "carol", 12},
+    {"mailbox_wait", send_to_bob, "bob", 17},
     {"queue_count", push_bob, "bob", 5},
     {"queue_list", push_bob, "bob", 6},
     {"queue_store", store_bob_s, "bob", -1},
@@ -156,6 +170,7 @@ static const struct {
     {"mailbox_first of nobody", remove_y, "y", 14},
     {"mailbox_append for nobody", create_z, "z", -1},
     {"mailbox_append for nobody", remove_z, "z", 16},
+    {"mailbox_wait for nobody", remove_carol, "carol", 18},
 };
 
 static void a_reader_waits_for_what_it_has_read(void)
