@@ -65,6 +65,8 @@ struct smsp {
     struct buffer why; /* why the last refused request was refused; empty: none was */
     bool explained;    /* the current request's handler has written that */
     bool ends;         /* after this reply */
+
+    bool dump_refused; /* the log has it that DUMP prints nothing */
 };
 
 /* Says why in words a person understands, and returns status. Never name a secret. */

@@ -145,18 +145,26 @@ static bool visit_mailbox(void *context, account_t account, const char *name)
     return finish_chunk(dump);
 }
 
+/* Once for each connection: anybody may ask, and without end. */
+static enum status print_nothing(struct smsp *smsp, const char *why)
+{
+    if (!smsp->dump_refused) {
+        smsp->dump_refused = true;
+        log_info("DUMP prints nothing: %s", why);
+    }
+    return STATUS_OK;
+}
+
 enum status smsp_dump(void *context)
 {
     struct smsp *smsp = context;
     struct dump dump = {.smsp = smsp};
 
     if (!smsp->settings->dump_allowed) {
-        log_info("DUMP prints nothing: other machines can reach this server, or it has no standard error");
-        return STATUS_OK;
+        return print_nothing(smsp, "other machines can reach this server, or it has no standard error");
     }
     if (store_is_suspect(smsp->store)) {
-        log_info("DUMP prints nothing: %s", status_text(STATUS_SUSPENDED));
-        return STATUS_OK;
+        return print_nothing(smsp, status_text(STATUS_SUSPENDED));
     }
     enum status status = smsp_free_pins(smsp, PINS_MAX);
     if (status != STATUS_OK) {
