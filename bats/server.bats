@@ -217,6 +217,28 @@ has_no_children() {
     exec {connection}>&-
 }
 
+# Standard error is a pipe that somebody has open and does not read.
+@test "a log that nobody reads holds up no reply, no end of a connection, and no end within 5 seconds" {
+    local reader start
+    rm "$log"
+    mkfifo "$log"
+    exec {reader}<>"$log"
+    start_server --crypt-cost 1
+    run ask "REGISTER alice secret"
+    dd if=/dev/zero of="$log" bs=4096 oflag=nonblock 2>/dev/null || : # until it is full
+    rm "$log"
+    run -0 timeout 2 nc -N "$HOST" "$PORT" <<<"LOGIN alice wrong"
+    assert_output KO
+    connect
+    say DUMP
+    hang_up "$connection"
+    eventually has_no_children
+    start=$SECONDS
+    stop_server
+    [ $((SECONDS - start)) -le 5 ]
+    exec {reader}>&-
+}
+
 @test "a request under way is finished before the server ends" {
     local reply
     start_server --crypt-cost 6

@@ -1,10 +1,12 @@
 /* test_log.c: a log line is one write, one line, of bounded length, and harmless on a terminal. Descriptor 2
  * is a socket that keeps the bounds of each write. */
+#include "clock.h"
 #include "harness.h"
 #include "log.h"
 #include "utf8.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -171,6 +173,36 @@ static void errno_is_kept(void)
     close(end);
 }
 
+/* A pipe of one page, which is not ready any more when it holds a line. */
+static void a_log_that_nobody_reads_keeps_nobody_waiting(void)
+{
+    char room[ROOM + 1];
+    int ends[2];
+
+    EXPECT(pipe2(ends, O_CLOEXEC) == 0);
+    int page = fcntl(ends[1], F_SETPIPE_SZ, 1);
+    EXPECT(page > 0);
+    EXPECT(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    log_open("x", LOG_LEVEL_INFO, false);
+    log_info("first");
+    int64_t before = clock_now();
+    for (int i = 0; i < 100; i++) {
+        errno = ENOENT;
+        log_info("lost");
+        EXPECT_EQ(errno, ENOENT);
+    }
+    EXPECT(clock_now() - before < NANOSECONDS_PER_SECOND);
+    EXPECT_EQ(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+
+    EXPECT_EQ(read(ends[0], room, ROOM), 9);
+    EXPECT_EQ(fcntl(ends[1], F_SETPIPE_SZ, 2 * page), 2 * page);
+    log_info("last");
+    ssize_t length = read(ends[0], room, ROOM);
+    EXPECT(length > 0);
+    room[length] = '\0';
+    EXPECT_STR(room, "x: warning: 100 lines before this one could not be written\nx: last\n");
+}
+
 static void syslog_leaves_standard_error_alone(void)
 {
     char room[ROOM];
@@ -264,6 +296,8 @@ static const struct harness_test tests[] = {
     {"errno is kept", errno_is_kept},
     {"the journal is told the level of each line", the_journal_is_told_the_level},
     {"nobody else is told the level", only_the_journal_is_told_the_level},
+    {"a log that nobody reads keeps nobody waiting, and says later what was lost",
+     a_log_that_nobody_reads_keeps_nobody_waiting},
     {"with syslog, standard error is left alone", syslog_leaves_standard_error_alone},
     {"die says why and exits with its code", die_says_why_and_exits_with_its_code},
     {"a bug says where and aborts", a_bug_says_where_and_aborts},

@@ -6,6 +6,7 @@
 #include "number.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,12 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_MAX_BYTES = 2048 }; /* below PIPE_BUF, so that a pipe takes a line whole */
+enum {
+    LINE_MAX_BYTES = 2048, /* below PIPE_BUF, so that a pipe takes a line whole, and at once if it is ready */
+    WRITE_PATIENCE = 100,  /* milliseconds that whoever reads descriptor 2 may keep a process waiting */
+};
 
 static struct {
     const char *name;
     enum log_level most;
     bool to_syslog, to_journal;
+    size_t lost; /* lines since one was last written */
 } sink;
 
 enum log_level log_most = LOG_LEVEL_INFO;
@@ -110,6 +115,32 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     }
 }
 
+static bool takes_a_line(int patience)
+{
+    struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    return poll(&error, 1, patience) > 0;
+}
+
+/* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking. Only the first
+ * line is waited for: many would add up. */
+static void write_line(const struct line *line)
+{
+    size_t lost = sink.lost;
+
+    if (lost > 0 && takes_a_line(0)) {
+        sink.lost = 0;
+        log_warning("%zu lines before this one could not be written", lost);
+    }
+    if (!takes_a_line(sink.lost > 0 ? 0 : WRITE_PATIENCE)) {
+        sink.lost++;
+        return;
+    }
+    /* There is nobody to tell that the log is gone. */
+    while (write(STDERR_FILENO, line->bytes, line->length) < 0 && errno == EINTR) {
+    }
+}
+
 /* Apart, as its frame is a page of the stack, which a process that says nothing need not have. */
 __attribute__((noinline, format(printf, 2, 0))) static void
 log_arguments(enum log_level level, const char *format, va_list arguments)
@@ -131,9 +162,7 @@ log_arguments(enum log_level level, const char *format, va_list arguments)
     if (sink.to_syslog) {
         syslog(levels[level].priority, "%.*s", (int)line.length - 1, line.bytes);
     } else {
-        /* There is nobody to tell that the log is gone. */
-        while (write(STDERR_FILENO, line.bytes, line.length) < 0 && errno == EINTR) {
-        }
+        write_line(&line);
     }
     errno = saved;
 }

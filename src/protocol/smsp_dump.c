@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,19 +25,31 @@ struct dump {
     bool broken; /* standard error takes no more */
 };
 
+/* No more than a pipe that is ready takes without waiting, and whole lines if they fit, since those of other
+ * processes may come between. */
+static size_t next_part(const char *bytes, size_t length)
+{
+    if (length <= PIPE_BUF) {
+        return length;
+    }
+    const char *end = memrchr(bytes, '\n', PIPE_BUF);
+    return end != NULL ? (size_t)(end + 1 - bytes) : PIPE_BUF;
+}
+
+/* Standard error may be shared with others, so it is asked and not made non-blocking. */
 static void write_out(struct dump *dump)
 {
+    struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
     size_t done = 0;
 
     while (!dump->broken && done < dump->out.length) {
-        ssize_t written = write(STDERR_FILENO, dump->out.bytes + done, dump->out.length - done);
+        const char *bytes = dump->out.bytes + done;
+        size_t part = next_part(bytes, dump->out.length - done);
+        ssize_t written = poll(&error, 1, WRITE_PATIENCE) > 0 ? write(STDERR_FILENO, bytes, part) : 0;
         if (written > 0) {
             done += (size_t)written;
-        } else if (written == 0 || errno == EAGAIN) {
-            struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
-            dump->broken = poll(&ready, 1, WRITE_PATIENCE) <= 0;
         } else {
-            dump->broken = errno != EINTR;
+            dump->broken = written == 0 || (errno != EINTR && errno != EAGAIN);
         }
     }
     buffer_clear(&dump->out);
