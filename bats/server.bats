@@ -162,7 +162,7 @@ has_ipv6() {
     done
     run socat - "UNIX-CONNECT:$BATS_TEST_TMPDIR/socket" <<<NOOP
     refute_output --partial OK
-    eventually grep -q "its source has 3 connections already (--per-source)" "$log"
+    eventually grep -q ": unix:uid=$UID,pid=[0-9]*: closed: its source has 3 connections already" "$log"
     hang_up "${held[@]}"
     wait "${clients[@]}"
 }
@@ -180,6 +180,7 @@ has_no_children() {
     read -r -t 10 -u "$first"
     exec {second}<>"/dev/tcp/$HOST/$PORT"
     run ! read -r -t 5 -u "$second"
+    eventually grep -q ": 127\.0\.0\.1:[0-9]*: closed: its source has 1 connections already" "$log"
     exec {first}>&- {second}>&-
     eventually has_no_children
 }

@@ -26,18 +26,17 @@ static struct source source_of(const struct address *address, int connection)
 }
 
 static bool has_its_share(const struct children *children, const struct shares *shares,
-                          const struct source *source, const struct address *address,
-                          struct complaint *complaint)
+                          const struct arrival *arrival, struct complaint *complaint)
 {
-    char text[ADDRESS_TEXT_SIZE];
-    size_t share = address_is_loopback(address) ? shares->loopback : shares->source;
+    struct peer peer;
+    size_t share = address_is_loopback(&arrival->caller.from) ? shares->loopback : shares->source;
 
-    if (children_serving(children) < share || children_of(children, source) < share) {
+    if (children_serving(children) < share || children_of(children, &arrival->source) < share) {
         return false;
     }
     if (complaint_is_due(complaint)) {
-        address_print(address, text);
-        log_warning("%s: closed: its source has %zu connections already (--per-source)", text, share);
+        peer_of(arrival->connection, &arrival->caller, &peer);
+        log_warning("%s: closed: its source has %zu connections already (--per-source)", peer.name, share);
     }
     return true;
 }
@@ -58,7 +57,7 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
                                               : source_of(&address, arrival->connection);
-    if (!arrival->caller.proxied && has_its_share(children, shares, &arrival->source, &address, complaint)) {
+    if (!arrival->caller.proxied && has_its_share(children, shares, arrival, complaint)) {
         (void)close(arrival->connection);
         return ADMISSION_NONE;
     }
