@@ -272,6 +272,12 @@ END
 END
 }
 
+@test "-v names the peer whose request is refused" {
+    run --separate-stderr serve_once -v --require-password < <(frame 0 '{"name": "a@b.c"}')
+    assert_output '-2 "A password is required"'
+    grep -qx "shmaild: stdin: message: entry: A password is required" <<<"$stderr"
+}
+
 @test "a name is entered on one connection, and free when that is closed, has quit or was killed" {
     local before children child
     connect a

@@ -148,7 +148,9 @@ static void reply_error(struct message_session *session, enum status status)
     if (*text == '\0') {
         text = error_texts[status] != NULL ? error_texts[status] : status_text(status);
     }
-    log_debug("message: %s: %s", session->command, text);
+    if (session->command != NULL) { /* else the log says already who is turned away */
+        log_debug("%s: message: %s: %s", session->connection->peer, session->command, text);
+    }
     if (reply_begin(session) && json_write_string(&session->reply, text, strlen(text))) {
         reply_put(session, REPLY_ERROR);
     } else {
@@ -324,7 +326,7 @@ static enum status message_serve(struct connection *connection)
 static void message_turn_away(struct stream *stream, enum status why)
 {
     struct connection connection = {.stream = stream};
-    struct message_session session = {.connection = &connection, .command = "connection"};
+    struct message_session session = {.connection = &connection};
 
     reply_error(&session, why);
     buffer_free(&session.reply);

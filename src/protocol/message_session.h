@@ -22,7 +22,7 @@ struct message_session {
     account_t account;             /* that is entered; ACCOUNT_NONE: none */
     char name[NAME_MAX_BYTES + 1]; /* its canonical name */
     size_t name_length;
-    const char *command; /* its name, for the log */
+    const char *command; /* its name, for the log; NULL: there is no place for this client */
     struct buffer reply; /* the frame that is being made: room for the header, then the body */
     char reason[192];    /* what message_refuse said about this request; empty: the status says it */
     bool over;           /* the connection ends after this request, with the status end */
