@@ -1,8 +1,9 @@
-/* Tests of descriptors.h: what a connection has of its listener. */
+/* Tests of descriptors.h: what a connection has of its listener, and standard error. */
 #include "descriptors.h"
 #include "harness.h"
 #include "listener.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -71,11 +72,28 @@ static void what_a_network_reaches_does_as_the_system_has_chosen(void)
     (void)close(descriptor);
 }
 
+static void a_pipe_as_standard_error_does_not_block_and_is_as_it_was_for_others(void)
+{
+    int ends[2];
+    char byte = 0;
+
+    EXPECT(pipe2(ends, O_CLOEXEC) == 0);
+    EXPECT(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
+    descriptors_unblock_error();
+    EXPECT((fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK) != 0);
+    EXPECT_EQ(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
+    EXPECT_EQ(write(STDERR_FILENO, "x", 1), 1);
+    EXPECT_EQ(read(ends[0], &byte, 1), 1);
+    EXPECT_EQ(byte, 'x');
+}
+
 static const struct harness_test tests[] = {
     {"a connection of this machine looks for no congestion",
      a_connection_of_this_machine_looks_for_no_congestion},
     {"what a network reaches does as the system has chosen",
      what_a_network_reaches_does_as_the_system_has_chosen},
+    {"a pipe as standard error does not block, and is as it was for others",
+     a_pipe_as_standard_error_does_not_block_and_is_as_it_was_for_others},
 };
 
 HARNESS_MAIN(tests)

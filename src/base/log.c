@@ -136,8 +136,12 @@ static void write_line(const struct line *line)
         sink.lost++;
         return;
     }
-    /* There is nobody to tell that the log is gone. */
-    while (write(STDERR_FILENO, line->bytes, line->length) < 0 && errno == EINTR) {
+    ssize_t written = 0;
+    do {
+        written = write(STDERR_FILENO, line->bytes, line->length);
+    } while (written < 0 && errno == EINTR);
+    if (written < 0 && errno == EAGAIN) { /* another process was faster; else nobody is there to be told */
+        sink.lost++;
     }
 }
 

@@ -97,6 +97,20 @@ bool descriptors_fill(void)
     return error_was_open;
 }
 
+void descriptors_unblock_error(void)
+{
+    struct stat status;
+
+    if (fstat(STDERR_FILENO, &status) != 0 || !S_ISFIFO(status.st_mode)) {
+        return;
+    }
+    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (own >= 0) {
+        (void)dup2(own, STDERR_FILENO);
+        (void)close(own);
+    }
+}
+
 bool descriptors_error_is_wire(void)
 {
     struct stat error, wire;

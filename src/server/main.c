@@ -29,6 +29,7 @@ static void open_log(struct options *options, bool error_was_open)
 {
     bool unusable = !error_was_open || descriptors_error_is_wire();
 
+    descriptors_unblock_error();
     options->sandbox.syslog = options->syslog || (options->inetd && unusable);
     log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, options->sandbox.syslog);
 }
