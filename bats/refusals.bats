@@ -96,9 +96,22 @@ as=()
     run -0 bash -c "timeout 20 shmaild -i -n '$SHMAIL_NAME-2' -d '$PWD/journal' <<<NOOP"
     eventually flock -n journal/lock true # its keeper goes after it
     rm -f "/dev/shm/shmail-$SHMAIL_NAME-2"
-    expect_refused 69 "this one is out of date, remove it with 'shmailctl rm" -d "$PWD/journal"
+    expect_refused 69 "post office $SHMAIL_NAME is out of date, remove it with 'shmailctl rm $SHMAIL_NAME'" -d "$PWD/journal"
     remove_segment
     expect_both
+}
+
+@test "a journal elsewhere, given from there as it was given here" {
+    mkdir here there
+    cd here
+    run -0 bash -c "timeout 20 shmaild -i -n '$SHMAIL_NAME' -d journal --accounts 100 --slots 16 --segment-size 16M <<<NOOP"
+    cd ../there
+    expect_refused 69 "post office $SHMAIL_NAME has its journal in ${PWD%/*}/here/journal, not in journal: give -d ${PWD%/*}/here/journal" \
+        -d journal
+    run -69 shmailctl -n "$SHMAIL_NAME" -d journal account list
+    assert_output --partial "not in journal: give -d ${PWD%/*}/here/journal"
+    [ ! -e journal ]
+    run -0 shmailctl -n "$SHMAIL_NAME" -d ../here/journal account list
 }
 
 @test "a post office with a journal is not served without it, nor one without a journal with one" {

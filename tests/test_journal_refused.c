@@ -51,12 +51,60 @@ static void a_directory_that_another_post_office_has_is_refused(void)
     EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
+static void other_office_in(const char *directory)
+{
+    struct store_options other = scene_options;
+    other.directory = directory;
+    scene_close(attached_store(&other));
+}
+
 static void a_directory_that_was_made_anew_is_another(void)
 {
     store = open_named_store("-a");
     scene_close(store);
     EXPECT_EQ(rename("journal", "moved"), 0);
-    refuse(STATUS_IN_USE, "has been used by another post office since");
+    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    EXPECT_EQ(access("journal", F_OK), -1);
+    EXPECT_EQ(mkdir("journal", 0700), 0);
+    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    EXPECT_EQ(access("journal/lock", F_OK), -1);
+    close(open("journal/lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    other_office_in("journal");
+    char command[200];
+    snprintf(command, sizeof(command), "remove it with 'shmailctl rm %s'", options.name);
+    refuse(STATUS_IN_USE, command);
+    options.directory = "moved";
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+/* Its message sends nobody to remove what only lies elsewhere. */
+static void a_directory_of_another_post_office_is_the_wrong_one(void)
+{
+    char here[200], message[500];
+    EXPECT(getcwd(here, sizeof(here)) != NULL);
+    snprintf(message, sizeof(message), "has its journal in %s/journal, not in other: give -d %s/journal",
+             here, here);
+    store = open_named_store("-a");
+    scene_close(store);
+    other_office_in("other");
+    options.directory = "other";
+    refuse(STATUS_MISMATCH, message);
+}
+
+/* As those that were made before have it: it may say another directory here. */
+static void a_relative_path_in_a_segment_is_no_proof(void)
+{
+    store = open_named_store("-a");
+    snprintf(store->header->journal.directory, sizeof(store->header->journal.directory), "journal");
+    scene_close(store);
+    EXPECT_EQ(rename("journal", "moved"), 0);
+    other_office_in("journal");
+    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    options.directory = "moved";
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
 }
 
 static void a_segment_wants_its_own_journal_or_none(void)
@@ -70,7 +118,7 @@ static void a_segment_wants_its_own_journal_or_none(void)
     store = open_named_store("-b");
     scene_close(store);
     options.directory = NULL;
-    refuse(STATUS_MISMATCH, "has its journal in journal: give -d journal");
+    refuse(STATUS_MISMATCH, "/journal: give -d /");
     options.must_exist = true;
     store = attached_store(&options);
     EXPECT_CLEAN(store);
@@ -80,10 +128,10 @@ static void a_segment_wants_its_own_journal_or_none(void)
     EXPECT_EQ(pread(fd, &header, sizeof(header), 0), sizeof(header));
     header.id[0] ^= 1;
     EXPECT_EQ(syscall(SYS_pwrite64, fd, &header, sizeof(header), 0L), sizeof(header));
-    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
     header.crc = journal_header_crc(&header);
     EXPECT_EQ(syscall(SYS_pwrite64, fd, &header, sizeof(header), 0L), sizeof(header));
-    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
     close(fd);
 }
 
@@ -92,6 +140,9 @@ static const struct harness_test tests[] = {
     {"a directory that another post office has is refused",
      a_directory_that_another_post_office_has_is_refused},
     {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
+    {"the directory of another post office is the wrong one",
+     a_directory_of_another_post_office_is_the_wrong_one},
+    {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
 };
 

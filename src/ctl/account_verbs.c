@@ -156,7 +156,7 @@ static const struct {
 static int run(const struct request *request, struct work *work, int (*action)(struct work *))
 {
     static struct store *store; /* until the process ends: there is no close */
-    char why[512];
+    char why[1024];
     const struct store_options options = {
         .name = request->name, .directory = request->directory, .must_exist = true, .changes = true};
     enum status status = store_open(&store, &options, why, sizeof(why));

@@ -86,8 +86,12 @@ enum status journal_recover(struct store *, uint64_t bytes, char *why, size_t wh
 enum status journal_create(struct store *, const struct store_options *, char *why, size_t why_size);
 enum status journal_attach(struct store *, const struct store_options *, char *why, size_t why_size);
 
-/* Opens the directory and takes its lock. */
+/* Opens the directory and takes its lock. Makes nothing where the segment has its journal already. */
 enum status journal_open_directory(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* The directory is not the segment's: STATUS_MISMATCH, and why says which one is. */
+enum status journal_refuse_directory(const struct store *, const struct store_options *, char *why,
+                                     size_t why_size);
 
 /* Writes the file's header in one synced write. */
 enum status journal_write_header(const struct store *, uint32_t file, const struct journal_header *);

@@ -35,6 +35,24 @@ static bool lock(int file, int how)
     return result == 0;
 }
 
+enum status journal_refuse_directory(const struct store *store, const struct store_options *options,
+                                     char *why, size_t why_size)
+{
+    const char *recorded = store->header->journal.directory;
+    snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
+             recorded, options->directory, recorded);
+    return STATUS_MISMATCH;
+}
+
+/* Older segments have a path there that held for their maker only. */
+static bool is_recorded_one(const struct store *store)
+{
+    const char *recorded = store->header->journal.directory;
+    struct stat given, known;
+    return recorded[0] == '/' && stat(recorded, &known) == 0 && fstat(store->directory, &given) == 0 &&
+           given.st_dev == known.st_dev && given.st_ino == known.st_ino;
+}
+
 /* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes that of the segment that
  * is being made. One that is there already has lost it to any other that came since. */
 static enum status take_lock(struct store *store, const struct store_options *options, char *why,
@@ -47,16 +65,19 @@ static enum status take_lock(struct store *store, const struct store_options *op
         return refuse(options, "the lock file cannot be locked", why, why_size);
     if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be written", why, why_size);
-    /* An empty one is new, and so another one. */
-    if (!lock(store->lock_file, LOCK_SH) || pread(store->lock_file, holder, sizeof(holder), 0) < 0)
+    ssize_t got = lock(store->lock_file, LOCK_SH) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
+    if (got < 0)
         return refuse(options, "the lock file cannot be read", why, why_size);
     if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0)
         return STATUS_OK;
+    /* An empty one is new, and so another one. */
+    if (journal->on && (got == 0 || !is_recorded_one(store)))
+        return journal_refuse_directory(store, options, why, why_size);
     if (journal->on)
         snprintf(why, why_size,
-                 "journal directory %s has been used by another post office since: this one is out of date, "
-                 "remove it with 'shmailctl rm'",
-                 options->directory);
+                 "journal directory %s has been used by another post office since: post office %s is out of "
+                 "date, remove it with 'shmailctl rm %s'",
+                 options->directory, options->name, options->name);
     else
         snprintf(why, why_size,
                  "journal directory %s is used by another post office: end its processes first",
@@ -80,10 +101,13 @@ enum status journal_open_directory(struct store *store, const struct store_optio
 {
     static const char *const names[] = {"journal.0", "journal.1"};
     struct stat about;
-    bool made = mkdir(options->directory, 0700) == 0;
-    if (!made && errno != EEXIST)
+    int make = store->header->journal.on ? 0 : O_CREAT; /* what is not there is not the segment's */
+    bool made = make && mkdir(options->directory, 0700) == 0;
+    if (make && !made && errno != EEXIST)
         return refuse(options, "it cannot be made", why, why_size);
     store->directory = open(options->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!make && store->directory < 0 && errno == ENOENT)
+        return journal_refuse_directory(store, options, why, why_size);
     if (store->directory < 0 || fstat(store->directory, &about) != 0)
         return refuse(options, "it cannot be opened", why, why_size);
     if (about.st_uid != geteuid() || (about.st_mode & 022) != 0) {
@@ -91,7 +115,9 @@ enum status journal_open_directory(struct store *store, const struct store_optio
                  options->directory);
         return STATUS_MISMATCH;
     }
-    store->lock_file = openat(store->directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    store->lock_file = openat(store->directory, "lock", O_RDWR | make | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (!make && store->lock_file < 0 && errno == ENOENT)
+        return journal_refuse_directory(store, options, why, why_size);
     if (store->lock_file < 0)
         return refuse(options, "the lock file cannot be opened", why, why_size);
     enum status status = take_lock(store, options, why, why_size);

@@ -13,6 +13,7 @@
 #include "segment.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,6 +233,14 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
 
 enum { BYTES_DEFAULT = 64 << 20 };
 
+/* As a path that holds from elsewhere too, unless it does not fit. */
+static void record_directory(struct journal_segment *journal, const char *given)
+{
+    char path[PATH_MAX];
+    bool fits = realpath(given, path) && strlen(path) < sizeof(journal->directory);
+    snprintf(journal->directory, sizeof(journal->directory), "%s", fits ? path : given);
+}
+
 enum status journal_create(struct store *store, const struct store_options *options, char *why,
                            size_t why_size)
 {
@@ -239,7 +248,6 @@ enum status journal_create(struct store *store, const struct store_options *opti
     uint64_t ring = (uint64_t)((char *)store->ring - store->base);
     store->journal_bytes = options->journal_bytes ? options->journal_bytes : BYTES_DEFAULT;
     journal->sync = options->sync;
-    snprintf(journal->directory, sizeof(journal->directory), "%s", options->directory);
     if (getrandom(journal->segment_id, sizeof(journal->segment_id), 0) !=
             (ssize_t)sizeof(journal->segment_id) ||
         sem_init(&journal->keeper_wake, 1, 0) != 0 ||
@@ -250,6 +258,7 @@ enum status journal_create(struct store *store, const struct store_options *opti
     enum status status = journal_open_directory(store, options, why, why_size);
     if (status != STATUS_OK)
         return status;
+    record_directory(journal, options->directory);
     status = store_attach(store, "recovery");
     if (status != STATUS_OK) {
         snprintf(why, why_size, "the journal cannot be recovered: %s", status_text(status));
@@ -320,7 +329,5 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     }
     if (ours)
         return STATUS_OK;
-    snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
-             journal->directory, options->directory, journal->directory);
-    return STATUS_MISMATCH;
+    return journal_refuse_directory(store, options, why, why_size);
 }

@@ -223,7 +223,7 @@ struct journal_segment {
     uint64_t looks;              /* atomic: grows when the keeper begins (then odd) and ends a look for it */
     uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
     sem_t keeper_wake;
-    char directory[256]; /* for messages; id tells */
+    char directory[256]; /* absolute if it fits; for messages and a repair: id tells */
 };
 
 /* ---- the header ---- */
