@@ -97,6 +97,22 @@ has_mail() {
     run -69 ctl stat
 }
 
+@test "rm says why it cannot, and that there is none only where there is none" {
+    local as=()
+    run -69 shmailctl rm "$SHMAIL_NAME"
+    assert_output "shmailctl: there is no post office $SHMAIL_NAME"
+    run -64 shmailctl rm a/b
+    assert_output "shmailctl: the name of a post office is 1 to 64 of A-Z a-z 0-9 _ . - and starts without a dot"
+    # root may do everything unless it is told not to
+    [ "$EUID" -ne 0 ] || as=(setpriv "--bounding-set=-dac_override,-dac_read_search")
+    start_inetd
+    exec {client}>&-
+    wait "$inetd"
+    chmod 0 "/dev/shm/shmail-$SHMAIL_NAME"
+    run -69 "${as[@]}" shmailctl rm "$SHMAIL_NAME"
+    assert_output "shmailctl: cannot open the shared memory of post office $SHMAIL_NAME: Permission denied"
+}
+
 @test "no object that anybody has made keeps a repair waiting" {
     start_server --crypt-cost 1 -d journal
     ask "REGISTER alice secret"

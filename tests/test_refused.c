@@ -126,8 +126,11 @@ static void hostile_names_are_refused(void)
                                           "a b", "a\n", "a\xc3\xa4", "a%s", "a\x7f", "a*",  "\\"};
     char name[OBJECT_MAX + 2];
     char why[256];
-    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++)
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(hostile[0]); i++) {
         expect_refusal((struct store_options){.name = hostile[i]}, STATUS_MALFORMED, "post office");
+        EXPECT_EQ(store_remove(hostile[i], why, sizeof(why)), STATUS_MALFORMED);
+        EXPECT(strstr(why, "the name of a post office is") == why);
+    }
     memset(name, 'n', sizeof(name));
     name[POST_OFFICE_MAX + 1] = '\0';
     expect_refusal((struct store_options){.name = name}, STATUS_MALFORMED, "64");

@@ -26,6 +26,20 @@ enum { GATHER_LEAST = 64 << 20 }; /* bytes that are free where 2 MiB may be take
 
 static const char segment_prefix[] = "/shmail-";
 
+/* Only what a repair makes for itself starts with a dot. */
+bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
+{
+    size_t length = strlen(name);
+    if (length > 0 && length <= most &&
+        (name[0] != '.' || strncmp(name, SEGMENT_REPAIR_PREFIX, sizeof(SEGMENT_REPAIR_PREFIX) - 1) == 0) &&
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length)
+        return true;
+    snprintf(why, why_size,
+             "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
+             POST_OFFICE_MAX);
+    return false;
+}
+
 static uint64_t round_up(uint64_t value, uint64_t step)
 {
     return (value + step - 1) / step * step;
@@ -438,18 +452,19 @@ enum status segment_open(struct store *store, const struct store_options *option
 enum status store_remove(const char *name, char *why, size_t why_size)
 {
     char path[sizeof(segment_prefix) + OBJECT_MAX];
-    if (strlen(name) > OBJECT_MAX) {
-        snprintf(why, why_size, "the name of a post office, or of what was set aside, has at most %d bytes",
-                 OBJECT_MAX);
+    if (!segment_is_name(name, OBJECT_MAX, why, why_size))
         return STATUS_MALFORMED;
-    }
     snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
     int fd = shm_open(path, O_RDWR, 0);
     struct stat about;
     /* Until the descriptor is closed nobody creates it anew, and, by the bytes that are taken below, nobody
      * serves it or attaches. */
     if (fd < 0) {
-        snprintf(why, why_size, "there is no post office %s: %s", name, strerror(errno));
+        if (errno == ENOENT)
+            snprintf(why, why_size, "there is no post office %s", name);
+        else
+            snprintf(why, why_size, "cannot open the shared memory of post office %s: %s", name,
+                     strerror(errno));
         return STATUS_SYSTEM;
     }
     if (!creation_lock(fd, F_WRLCK) || fstat(fd, &about) != 0) {

@@ -31,6 +31,10 @@ static inline bool segment_has(const struct store *store, uint64_t offset)
     return load64(&store->reserved[unit / 64]) >> (unit % 64) & 1;
 }
 
+/* Whether an object of that name may be a post office; most: POST_OFFICE_MAX, or OBJECT_MAX for one that may
+ * have been set aside. False: why says what names are. */
+bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
+
 /* What the header's crc should be. */
 uint32_t segment_header_crc(const struct header *);
 

@@ -17,15 +17,6 @@
 static const char folder[] = "/dev/shm/shmail-";
 enum { SET_ASIDE_MOST = 1000 }; /* in one second */
 
-/* Only what a repair makes for itself starts with a dot. */
-static bool is_name(const char *name, size_t most)
-{
-    size_t length = strlen(name);
-    return length > 0 && length <= most &&
-           (name[0] != '.' || strncmp(name, SEGMENT_REPAIR_PREFIX, sizeof(SEGMENT_REPAIR_PREFIX) - 1) == 0) &&
-           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length;
-}
-
 static_assert(sizeof(struct store) <= STORE_BYTES, "it lies where a caller has so much room");
 
 static void let_go(struct store *store)
@@ -45,12 +36,9 @@ static void let_go(struct store *store)
 enum status store_open(struct store **result, const struct store_options *options, char *why, size_t why_size)
 {
     *result = NULL;
-    if (options->name && !is_name(options->name, options->must_exist ? OBJECT_MAX : POST_OFFICE_MAX)) {
-        snprintf(why, why_size,
-                 "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
-                 POST_OFFICE_MAX);
+    if (options->name &&
+        !segment_is_name(options->name, options->must_exist ? OBJECT_MAX : POST_OFFICE_MAX, why, why_size))
         return STATUS_MALFORMED;
-    }
     if (options->slots > SLOTS_LIMIT || options->sessions_per_account > SESSIONS_LIMIT) {
         snprintf(why, why_size, "at most %d processes and %d sessions an account are possible", SLOTS_LIMIT,
                  SESSIONS_LIMIT);
