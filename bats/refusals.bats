@@ -166,10 +166,11 @@ as=()
     while IFS=. read -r offset words; do
         was=$(byte_at "$object" "$offset")
         put_byte "$object" "$offset" $((was ^ 16))
-        expect_refused 69 "post office $SHMAIL_NAME$words" -d "$PWD/journal"
+        expect_refused 69 "$SHMAIL_NAME$words" -d "$PWD/journal"
         [[ $stderr == *"remove it with 'shmailctl rm $SHMAIL_NAME'"* ]]
         put_byte "$object" "$offset" "$was"
     done <<'END'
+0. is no post office of shmail
 8. is of another version
 24.: its header is damaged, so nothing can be found in it
 44.: its header is damaged, so nothing can be found in it

@@ -42,22 +42,29 @@ static uint32_t read_header(size_t field)
 
 static void another_layout_is_refused(void)
 {
-    static const size_t fields[] = {offsetof(struct header, magic), offsetof(struct header, version),
-                                    offsetof(struct header, records), offsetof(struct header, segment_bytes)};
+    static const struct {
+        size_t field;
+        const char *words;
+    } others[] = {
+        {offsetof(struct header, magic), "is no post office of shmail"},
+        {offsetof(struct header, version), "of another version"},
+        {offsetof(struct header, records), "of another version"},
+        {offsetof(struct header, segment_bytes), "it has 67108864 bytes and its header says 67174400"},
+    };
     struct store_options options = {.name = harness_name()};
     in_a_process(fill_post_office);
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        uint32_t value = read_header(fields[i]);
-        write_header(fields[i], value + PAGE);
-        expect_refusal(options, STATUS_MISMATCH, "of another version");
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        uint32_t value = read_header(others[i].field);
+        write_header(others[i].field, value + PAGE);
+        expect_refusal(options, STATUS_MISMATCH, others[i].words);
         options.must_exist = true;
         expect_refusal(options, STATUS_MISMATCH, "rm");
-        write_header(fields[i], value);
+        write_header(others[i].field, value);
     }
     int fd = open_object(O_RDWR);
     EXPECT_EQ(ftruncate(fd, 32 << 20), 0);
     close(fd);
-    expect_refusal(options, STATUS_MISMATCH, "of another version");
+    expect_refusal(options, STATUS_MISMATCH, "it has 33554432 bytes and its header says 67108864");
 }
 
 static void an_object_that_others_may_open_is_refused(void)

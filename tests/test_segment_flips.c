@@ -65,9 +65,9 @@ static void flip_some(int object)
 /* What the header or the journal say of each other does not agree any more: then nothing is touched. */
 static bool is_refused(void)
 {
-    static const char *const reasons[] = {"its header is damaged", "is of another version",
-                                          "out of date",           "it cannot be opened",
-                                          "was never finished",    "is not its journal"};
+    static const char *const reasons[] = {
+        "nothing can be found in it", "is of another version", "is no post office", "out of date",
+        "it cannot be opened",        "was never finished",    "is not its journal"};
     for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
         if (outcome->status != STATUS_OK && strstr(outcome->why, reasons[i]))
             return true;

@@ -338,6 +338,17 @@ static enum status create(struct store *store, const struct store_options *optio
     return status;
 }
 
+/* A repair does not take it either: it opens it as everybody does. */
+static enum status refuse_damaged(const char *name, const char *what, char *why, size_t why_size)
+{
+    snprintf(why, why_size,
+             "post office %s: %s, so nothing can be found in it: end its processes, save /dev/shm/shmail-%s "
+             "for who can read it, and remove it with 'shmailctl rm %s'; with -d a new one is made from the "
+             "journal",
+             name, what, name, name);
+    return STATUS_MISMATCH;
+}
+
 static enum status attach(struct store *store, uint64_t bytes, const struct store_options *options, char *why,
                           size_t why_size)
 {
@@ -345,8 +356,15 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
     if (status != STATUS_OK)
         return status;
     const struct header *header = store->header;
-    if (header->magic != SEGMENT_MAGIC || header->version != LAYOUT_VERSION ||
-        header->records != records_hash() || header->segment_bytes != bytes) {
+    if (header->magic != SEGMENT_MAGIC) {
+        snprintf(
+            why, why_size,
+            "the shared memory /dev/shm/shmail-%s is no post office of shmail, or its beginning is damaged: save "
+            "it for who can read it, and remove it with 'shmailctl rm %s', or choose another name",
+            options->name, options->name);
+        return STATUS_MISMATCH;
+    }
+    if (header->version != LAYOUT_VERSION || header->records != records_hash()) {
         snprintf(
             why, why_size,
             "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
@@ -354,15 +372,14 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
             options->name, header->version, LAYOUT_VERSION, options->name);
         return STATUS_MISMATCH;
     }
-    if (header->crc != segment_header_crc(header)) {
-        snprintf(
-            why, why_size,
-            "post office %s: its header is damaged, so nothing can be found in it: end its processes, save "
-            "/dev/shm/shmail-%s for who can read it, and remove it with 'shmailctl rm %s'; with -d a new one "
-            "is made from the journal",
-            options->name, options->name, options->name);
-        return STATUS_MISMATCH;
+    if (header->segment_bytes != bytes) {
+        char what[100];
+        snprintf(what, sizeof(what), "it is damaged, it has %llu bytes and its header says %llu",
+                 (unsigned long long)bytes, (unsigned long long)header->segment_bytes);
+        return refuse_damaged(options->name, what, why, why_size);
     }
+    if (header->crc != segment_header_crc(header))
+        return refuse_damaged(options->name, "its header is damaged", why, why_size);
     if ((options->accounts && options->accounts != header->accounts_most) ||
         (options->slots && options->slots != header->slots_most) ||
         (options->segment_bytes && options->segment_bytes / PAGE * PAGE != header->segment_bytes)) {
