@@ -97,6 +97,47 @@ has_mail() {
     run -69 ctl stat
 }
 
+# What the terminal of `shmailctl account add` shows, and what is left of its echo, when a signal comes at the
+# prompt: INT and QUIT are typed, the others sent. TSTP stops nobody whose shell is not there: it asks again.
+@test "a signal at the prompt of a password leaves the terminal with its echo" {
+    local signal
+    start_server --crypt-cost 1
+    for signal in INT QUIT TERM HUP TSTP; do
+        run -0 timeout 20 python3 - "$signal" "$SHMAIL_BUILD/shmailctl" -n "$SHMAIL_NAME" account add alice <<'END'
+import os, pty, signal, sys, termios
+
+number = getattr(signal, "SIG" + sys.argv[1])
+process, terminal = pty.fork()
+if process == 0:
+    os.execv(sys.argv[2], sys.argv[2:])
+def see(words):
+    seen = b""
+    while not seen.endswith(words):
+        seen += os.read(terminal, 1)
+def echoes():
+    return bool(termios.tcgetattr(terminal)[3] & termios.ECHO)
+see(b"Password: ")
+assert not echoes()
+os.write(terminal, {signal.SIGINT: b"\3", signal.SIGQUIT: b"\x1c"}.get(number, b""))
+if number not in (signal.SIGINT, signal.SIGQUIT):
+    os.kill(process, number)
+if number == signal.SIGTSTP:
+    see(b"Password: ")
+    assert not echoes()
+    os.write(terminal, b"secret\n")
+    see(b"Again: ")
+    os.write(terminal, b"secret\n")
+    assert os.waitpid(process, 0)[1] == 0
+else:
+    status = os.waitpid(process, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == number, status
+assert echoes()
+END
+    done
+    run ask "LOGIN alice secret"
+    assert_output --partial "OK "
+}
+
 @test "rm says why it cannot, and that there is none only where there is none" {
     local as=()
     run -69 shmailctl rm "$SHMAIL_NAME"

@@ -3,16 +3,15 @@
 #include "terminal.h"
 
 #include "limit.h"
+#include "silence.h"
 #include "utf8.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <termios.h>
 #include <unistd.h>
 
 #define INPUT_MAX ((size_t)MESSAGE_LIMIT_MAX + 65536) /* the largest message, and a command before it */
@@ -164,29 +163,16 @@ static void show_prompt(struct terminal *terminal, const char *prompt)
     }
 }
 
-/* Set by the handlers that are installed while a secret is read; a handler can reach nothing else. */
-static volatile sig_atomic_t caught;
-
-static void remember_signal(int number)
-{
-    caught = number;
-}
-
-/* 1: input can be read; 0: only the watched descriptor can; -1: errno tells, EINTR where a signal was caught.
- */
-static int wait_for_input(int watched, const sigset_t *mask)
+/* 1: input can be read; 0: only the watched descriptor can; -1: errno tells. */
+static int wait_for_input(int watched)
 {
     struct pollfd descriptors[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = watched, .events = POLLIN}};
+    int ready;
 
-    for (;;) {
-        int ready = ppoll(descriptors, 2, NULL, mask);
-        if (ready > 0) {
-            return descriptors[0].revents != 0 ? 1 : 0;
-        }
-        if (ready < 0 && (errno != EINTR || caught != 0)) {
-            return -1;
-        }
-    }
+    do {
+        ready = poll(descriptors, 2, -1);
+    } while (ready < 0 && errno == EINTR);
+    return ready < 0 ? -1 : descriptors[0].revents != 0 ? 1 : 0;
 }
 
 /* Appends what is there to the input. 1: some; 0: the end; -1: errno tells. */
@@ -247,7 +233,9 @@ static enum line finish_line(struct terminal *terminal, struct buffer *line)
     return take(terminal, line, held, 0) ? LINE_READ : LINE_FAILED;
 }
 
-static enum line read_line(struct terminal *terminal, int watched, const sigset_t *mask, struct buffer *line)
+/* In a silence, or else with a watched descriptor. */
+static enum line read_line(struct terminal *terminal, int watched, const struct silence *silence,
+                           struct buffer *line)
 {
     size_t searched = 0;
 
@@ -261,7 +249,7 @@ static enum line read_line(struct terminal *terminal, int watched, const sigset_
         }
         searched = held;
 
-        int ready = wait_for_input(watched, mask);
+        int ready = silence == NULL ? wait_for_input(watched) : silence_wait(silence) ? 1 : -1;
         if (ready == 0) {
             return LINE_HANGUP;
         }
@@ -269,7 +257,7 @@ static enum line read_line(struct terminal *terminal, int watched, const sigset_
             ready = read_more(terminal);
         }
         if (ready < 0) {
-            if (caught == 0) {
+            if (errno != EINTR) {
                 complain_of_input(terminal, errno);
             }
             return LINE_FAILED;
@@ -301,90 +289,23 @@ enum line terminal_read_line(struct terminal *terminal, const char *prompt, int 
     return result;
 }
 
-static const int guarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
-enum { GUARDED = sizeof guarded / sizeof guarded[0] };
-
-/* Signals that a parent had ignored stay ignored. */
-static bool guard_signals(struct sigaction before[GUARDED], sigset_t *mask_before)
-{
-    struct sigaction action = {.sa_handler = remember_signal};
-    sigset_t mask;
-    bool done = sigemptyset(&mask) == 0;
-
-    caught = 0;
-    for (size_t i = 0; i < GUARDED; i++) {
-        done = done && sigaddset(&mask, guarded[i]) == 0;
-    }
-    done = done && sigprocmask(SIG_BLOCK, &mask, mask_before) == 0;
-    for (size_t i = 0; i < GUARDED; i++) {
-        done = done && sigaction(guarded[i], NULL, &before[i]) == 0 &&
-               (before[i].sa_handler == SIG_IGN || sigaction(guarded[i], &action, NULL) == 0);
-    }
-    return done;
-}
-
-static bool unguard_signals(const struct sigaction before[GUARDED], const sigset_t *mask_before)
-{
-    bool done = true;
-
-    for (size_t i = 0; i < GUARDED; i++) {
-        done = sigaction(guarded[i], &before[i], NULL) == 0 && done;
-    }
-    return sigprocmask(SIG_SETMASK, mask_before, NULL) == 0 && done;
-}
-
-static bool set_modes(int when, const struct termios *modes)
-{
-    while (tcsetattr(STDIN_FILENO, when, modes) != 0) {
-        if (errno != EINTR) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The signals are blocked except while waiting, so none can fall between the look and the sleep. */
-static enum line read_silently(struct terminal *terminal, const char *prompt, struct buffer *line)
-{
-    struct sigaction actions[GUARDED];
-    sigset_t mask;
-    struct termios before;
-    enum line result = LINE_FAILED;
-
-    if (tcgetattr(STDIN_FILENO, &before) != 0 || !guard_signals(actions, &mask)) {
-        complain_of_input(terminal, errno);
-        return LINE_FAILED;
-    }
-    struct termios silent = before;
-    silent.c_lflag &= (tcflag_t)~ECHO;
-    silent.c_lflag |= ECHONL;
-    if (set_modes(TCSAFLUSH, &silent)) { /* what was typed ahead was seen, so it is no secret */
-        show_prompt(terminal, prompt);
-        result = read_line(terminal, -1, &mask, line);
-    }
-    if (!set_modes(TCSADRAIN, &before) || !unguard_signals(actions, &mask)) {
-        complain_of_input(terminal, errno);
-        return LINE_FAILED;
-    }
-    return result;
-}
-
 enum line terminal_read_secret(struct terminal *terminal, const char *prompt, struct buffer *line)
 {
+    struct silence silence;
+    enum line result;
+
     if (!terminal->input_is_terminal) {
         return terminal_read_line(terminal, prompt, -1, line);
     }
-    for (;;) {
-        enum line result = read_silently(terminal, prompt, line);
-        int number = caught;
-        caught = 0;
-        if (number == 0) {
-            return result;
-        }
-        if (raise(number) != 0) { /* ends the program, or stops it: then ask again once it goes on */
+    do {
+        if (!silence_begin(&silence)) {
+            complain_of_input(terminal, errno);
             return LINE_FAILED;
         }
-    }
+        show_prompt(terminal, prompt);
+        result = read_line(terminal, -1, &silence, line);
+    } while (!silence_end(&silence));
+    return result;
 }
 
 static bool holds_cut_line(const struct terminal *terminal)

@@ -4,6 +4,7 @@
 #include "mailbox.h"
 #include "name.h"
 #include "password.h"
+#include "silence.h"
 #include "verbs.h"
 
 #include <inttypes.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <termios.h>
 #include <unistd.h>
 
 /* What a verb works on: an attached store, and the canonical name and the password where it takes them. */
@@ -34,28 +34,25 @@ static int say(enum status status, const char *what)
  */
 static bool read_line(const char *prompt, char line[static PASSWORD_MAX + 2], size_t *length)
 {
-    struct termios before, quiet;
-    bool asks = tcgetattr(STDIN_FILENO, &before) == 0;
-    if (asks) {
-        quiet = before;
-        quiet.c_lflag &= ~(tcflag_t)ECHO;
-        fputs(prompt, stderr);
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
-    }
-    const char *end = NULL;
-    for (*length = 0; !end && *length < PASSWORD_MAX + 1;) {
-        ssize_t got = read(STDIN_FILENO, line + *length, PASSWORD_MAX + 1 - *length);
-        if (got <= 0)
-            break;
-        *length += (size_t)got;
-        end = memchr(line, '\n', *length);
-    }
+    struct silence silence;
+    bool asks = isatty(STDIN_FILENO);
+    const char *end;
+    do {
+        if (asks && !silence_begin(&silence))
+            return false;
+        if (asks)
+            fputs(prompt, stderr);
+        end = NULL;
+        for (*length = 0; !end && *length < PASSWORD_MAX + 1 && (!asks || silence_wait(&silence));) {
+            ssize_t got = read(STDIN_FILENO, line + *length, PASSWORD_MAX + 1 - *length);
+            if (got <= 0)
+                break;
+            *length += (size_t)got;
+            end = memchr(line, '\n', *length);
+        }
+    } while (asks && !silence_end(&silence));
     if (end)
         *length = (size_t)(end - line);
-    if (asks) {
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-        fputc('\n', stderr);
-    }
     return *length > 0 && *length <= PASSWORD_MAX;
 }
 
