@@ -90,6 +90,13 @@ assert (r["connections"], r["depth"], r["size"], r["protocol"], r["warm_up"]) ==
 EOF
 }
 
+@test "a verb that is given twice has its weights together" {
+    run -0 --separate-stderr shmail-bench --json -n 100 -m COUNT,SEND,COUNT=2
+    assert_equal "$(member "['mix']" <<<"$output")" COUNT=3,SEND=1
+    assert_equal "$(grep -o '"COUNT"' <<<"$output" | wc -l)" 1
+    run -64 shmail-bench -n 100 -m COUNT=1000000,COUNT
+}
+
 @test "it measures for the time that is asked for" {
     run -0 --separate-stderr shmail-bench --json -c 2 -D 0.2
     seconds=$(member "['seconds']" <<<"$output")

@@ -185,21 +185,28 @@ static const struct verb *find_verb(const struct speech *speech, const char *nam
     return NULL;
 }
 
-/* One part of "COUNT=9,SEND". */
+/* One part of "COUNT=9,SEND". A verb that comes again has its weights together. */
 static bool read_part(struct plan *plan, const char *part, size_t length)
 {
     const char *sign = memchr(part, '=', length);
     size_t name_length = sign != NULL ? (size_t)(sign - part) : length;
     const struct verb *verb = find_verb(plan->speech, part, name_length);
     uint64_t weight = 1;
+    size_t at = 0;
 
-    if (verb == NULL || plan->mix_length == MIX_MAX ||
+    while (at < plan->mix_length && plan->mix[at].verb != verb) {
+        at++;
+    }
+    if (verb == NULL || at == MIX_MAX ||
         (sign != NULL && !number_parse(sign + 1, length - name_length - 1, WEIGHT_MOST, &weight)) ||
         weight == 0) {
         return false;
     }
-    plan->mix[plan->mix_length++] = (struct mix_part){verb, (unsigned)weight};
-    return true;
+    if (at == plan->mix_length) {
+        plan->mix[plan->mix_length++] = (struct mix_part){verb, 0};
+    }
+    plan->mix[at].weight += (unsigned)weight;
+    return plan->mix[at].weight <= WEIGHT_MOST;
 }
 
 static bool read_mix(struct plan *plan, const char *text)
