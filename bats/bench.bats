@@ -97,6 +97,19 @@ EOF
     run -64 shmail-bench -n 100 -m COUNT=1000000,COUNT
 }
 
+@test "figures that cannot be written are an error" {
+    local form
+    for form in "" --json; do
+        run -74 bash -c "shmail-bench -n 10 $form >/dev/full"
+        assert_output "shmail-bench: cannot write: No space left on device"
+    done
+    mkfifo nobody
+    exec {both}<>nobody
+    exec {end}>nobody {both}>&- # a pipe that nobody reads
+    run -74 bash -c "trap '' PIPE; shmail-bench -n 10 >&$end"
+    assert_output ""
+}
+
 @test "it measures for the time that is asked for" {
     run -0 --separate-stderr shmail-bench --json -c 2 -D 0.2
     seconds=$(member "['seconds']" <<<"$output")

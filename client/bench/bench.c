@@ -273,6 +273,9 @@ static int run(const struct plan *plan)
     (void)close(ends[1]);
     attend(&crew, ends[0]);
     bool good = !add_up(plan, board, &sum) || tally_print(plan, &sum);
+    if (!good && errno != EPIPE) { /* a reader that has seen enough is no error to report */
+        complain(plan, "cannot write: %s", strerror(errno));
+    }
     attend(&crew, -1);
     if (stop != 0) {
         (void)signal(stop, SIG_DFL);
