@@ -61,6 +61,18 @@ start_inetd() {
     done
 }
 
+@test "a wrong option is named, with where to look" {
+    local wrong
+    for wrong in -x --frob --help=1 --version=x; do
+        run -64 shmailctl "$wrong"
+        assert_output "shmailctl: there is no option $wrong; see 'shmailctl --help'"
+    done
+    run -64 shmailctl -n main -xy stat
+    assert_output "shmailctl: there is no option -x; see 'shmailctl --help'"
+    run -64 shmailctl -n
+    assert_output "shmailctl: a value is missing behind -n; see 'shmailctl --help'"
+}
+
 @test "what a client has named itself by acts on no terminal" {
     local name cookie
     name=$'a\u009b31m\u2028\u202e@x.y'

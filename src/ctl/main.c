@@ -63,6 +63,15 @@ int usage(const char *what, const char *word)
     return EX_USAGE;
 }
 
+/* A letter may stand among others in its word; -h and -V are known, so that was --help or --version with a
+ * value. */
+static int unknown_option(const char *word)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    bool is_letter = optopt != 0 && optopt != 'h' && optopt != 'V';
+    return usage("there is no option ", is_letter ? letter : word);
+}
+
 int refuse(enum status status, const char *why)
 {
     fprintf(stderr, "shmailctl: %s\n", why);
@@ -170,7 +179,8 @@ int main(int argc, char **argv)
     if (!standard_hold())
         return EX_OSERR; /* there is nowhere to say it */
     log_open("shmailctl", LOG_LEVEL_INFO, false);
-    for (int option; (option = getopt_long(argc, argv, "+n:d:D:hV", long_options, NULL)) != -1;) {
+    opterr = 0; /* complaints are ours */
+    for (int option; (option = getopt_long(argc, argv, "+:n:d:D:hV", long_options, NULL)) != -1;) {
         switch (option) {
         case 'n':
             name = optarg;
@@ -187,8 +197,10 @@ int main(int argc, char **argv)
         case 'V':
             puts("shmailctl " SHMAIL_VERSION);
             return finish(0);
+        case ':':
+            return usage("a value is missing behind ", argv[optind - 1]);
         default:
-            return EX_USAGE;
+            return unknown_option(argv[optind - 1]);
         }
     }
     if (optind == argc)
