@@ -457,9 +457,10 @@ bool options_parse(struct options *options, int argc, char **argv, char *why, si
     while ((option = getopt_long(argc, argv, ":l:1in:ed:D:t:m:c:u:vVh", names, NULL)) != -1) {
         if (option == ':') {
             complain(&complaint, "%s: needs a value", argv[optind - 1]);
-        } else if (option == '?' && optopt > 0 && optopt < LONG_CRYPT_COST) {
+        } else if (option == '?' && optopt > 0 && optopt < LONG_CRYPT_COST && optopt != 'h' &&
+                   optopt != 'V') {
             complain(&complaint, "-%c: no such option", optopt);
-        } else if (option == '?') {
+        } else if (option == '?') { /* of h and V, which there are: --help or --version with a value */
             complain(&complaint, "%s: no such option, or none that takes a value", argv[optind - 1]);
         } else if (option >= LONG_CRYPT_COST) {
             parse_long(options, &complaint, option, optarg);
