@@ -343,6 +343,15 @@ has_no_children() {
     done
 }
 
+@test "the script of the manual page that needs no port and no sleep works as it is written" {
+    sed -n '/^A server on any port in a script/,/^\.Ed/p' "$BATS_TEST_DIRNAME/../src/server/shmaild.8" |
+        sed '/^[A.]/d' >script
+    grep -q shmaild script
+    run -0 timeout 20 sh -e script
+    assert_output --regexp '^[A-Za-z0-9_-]{43}$'
+    tail -n 1 log | grep -qx "shmaild: stopped"
+}
+
 @test "options that do not go together end with 64" {
     run -64 shmaild -i 127.0.0.1 0
     run -64 shmaild -i -l inet:127.0.0.1:0
