@@ -1,6 +1,7 @@
 /* test_segment_scribbled.c: a segment whose fields say what cannot be, as the fuzzer found them: whoever
  * opens, locks, lists or checks it comes to no harm. */
 #include "account.h"
+#include "journal_load.h"
 #include "layout.h"
 #include "lock.h"
 #include "process.h"
@@ -9,6 +10,7 @@
 #include "siphash.h"
 #include "transaction.h"
 
+#include "hostile.h"
 #include "named_segment.h"
 
 /* ---- the header ---- */
@@ -51,6 +53,31 @@ static void sizes_that_do_not_fit_are_refused(void)
     struct store_options options = {.name = harness_name(), .must_exist = true};
     store = attached_store(&options);
     EXPECT_CLEAN(store);
+}
+
+static uint64_t arena;
+
+static void open_once(void)
+{
+    const struct store_options options = {.name = harness_name(), .must_exist = true};
+    char why[512];
+    enum status status = store_open(&store, &options, why, sizeof(why));
+    EXPECT(status == STATUS_OK || status == STATUS_MISMATCH);
+    if (status == STATUS_OK)
+        EXPECT_EQ(store->arena, arena);
+    journal_unload(store);
+}
+
+static void sizes_that_change_are_taken_as_they_were_verified(void)
+{
+    in_a_process(fill_post_office);
+    struct header *header = header_on_disk();
+    const struct store_options options = {.name = harness_name(), .must_exist = true};
+    struct store *sound = open_store(&options);
+    arena = sound->arena;
+    journal_unload(sound);
+    LOOK_AT_HOSTILE(header->slots_most, header->slots_most + 100, open_once);
+    LOOK_AT_HOSTILE(header->accounts_most, header->accounts_most + 1000, open_once);
 }
 
 /* ---- the lock and the slots ---- */
@@ -303,6 +330,7 @@ static const struct harness_test tests[] = {
     {"a record that leads out of the segment is passed over",
      a_record_that_leads_out_of_the_segment_is_passed_over},
     {"a segment whose sizes cannot be is refused, and kept", sizes_that_do_not_fit_are_refused},
+    {"sizes that change are taken as they were verified", sizes_that_change_are_taken_as_they_were_verified},
     {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
     {"a repair drops a transaction that was scribbled over", a_scribbled_record_of_a_transaction_is_dropped},

@@ -20,7 +20,7 @@
 
 struct account_record *account_record(const struct store *store, account_t account)
 {
-    if (account.index == 0 || account.index > store->header->accounts_most)
+    if (account.index == 0 || account.index > store->accounts_most)
         return NULL;
     struct account_record *record = account_at(store, account.index);
     return load32(&record->generation) == account.generation ? record : NULL;
@@ -145,7 +145,7 @@ static enum status take_record(struct store *store, uint32_t *index)
         return STATUS_OK;
     }
     *index = header->accounts_used + 1;
-    if (*index > header->accounts_most)
+    if (*index > store->accounts_most)
         return STATUS_FULL_ACCOUNTS;
     if (!segment_wants(store, account_at(store, *index)))
         return STATUS_FULL_SEGMENT;

@@ -107,7 +107,7 @@ static enum status take_record(struct store *store, uint32_t *index)
         return STATUS_OK;
     }
     *index = get32(store, &header->sessions_used) + 1;
-    if (*index > header->sessions_most)
+    if (*index > store->sessions_most)
         return STATUS_FULL_SESSIONS;
     const struct session_record *session = session_at(store, *index);
     if (!segment_wants(store, session) || !segment_wants(store, (const char *)(session + 1) - 1))

@@ -87,7 +87,7 @@ void journal_fail(struct store *store, int error, const char *what)
         return;
     log_error("journal %s: %s failed: %s; the store is read-only: mend the disk and restart the server",
               store->header->journal.directory, what, strerror(error));
-    for (uint32_t i = 0; i < store->header->slots_most; i++)
+    for (uint32_t i = 0; i < store->slots_most; i++)
         if (process_has_slot(store, i) && load64(&slot_at(store, i)->settling))
             sem_post(&slot_at(store, i)->wake);
 }
@@ -142,7 +142,7 @@ bool journal_await_room(struct store *store)
  */
 static void wake(struct store *store, uint64_t sequence, bool later)
 {
-    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
+    for (uint32_t first = 0; first < store->slots_most; first += 64) {
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         for (; taken; taken &= taken - 1) {
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);

@@ -272,6 +272,9 @@ struct store {
     int fd;
     pid_t opener;
     struct header *header;
+    /* The header's, as they were when it was found sound: what bounds a table must not lie where another
+     * process can write. */
+    uint32_t accounts_most, sessions_most, slots_most, throttle_most;
     struct throttle_record *throttles[THROTTLES];
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
@@ -283,9 +286,8 @@ struct store {
     uint32_t *cookie_buckets[2];        /* of the sessions in either part */
     uint32_t cookie_mask[2];
     uint32_t *name_buckets;
-    uint32_t name_mask;
+    uint32_t name_mask, pages_most;
     struct page_record *pages;
-    uint32_t pages_most;
     uint64_t arena; /* offset, a multiple of PAGE */
 
     uint32_t sessions_per_account, session_idle, session_age;
@@ -315,8 +317,8 @@ struct store {
     bool wants_flush;       /* the ring is full */
     bool wants_page;        /* no page is free: perhaps a class keeps one */
     bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
-    int64_t alone_until;    /* when this process yields to others again, before it writes */
     bool groups;            /* the last group that this process wrote to the journal was of several records */
+    int64_t alone_until;    /* when this process yields to others again, before it writes */
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
     uint32_t drafts_alike; /* how many before it were such, too */

@@ -26,8 +26,7 @@
 bool process_has_slot(const struct store *store, uint32_t index)
 {
     const struct slot *slot = slot_at(store, index);
-    return index < store->header->slots_most &&
-           segment_has(store, segment_offset(store, &store->waits[index])) &&
+    return index < store->slots_most && segment_has(store, segment_offset(store, &store->waits[index])) &&
            segment_has(store, segment_offset(store, slot)) &&
            segment_has(store, segment_offset(store, slot + 1) - 1);
 }
@@ -38,7 +37,7 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
     uint32_t index = owner_slot(owner);
     if (owner == store->me)
         return false;
-    if (index >= store->header->slots_most || !process_has_slot(store, index))
+    if (index >= store->slots_most || !process_has_slot(store, index))
         return true; /* a scribble: nobody ever was this */
     return owner != owner_word(index, load64(&slot_at(store, index)->life)) ||
            !segment_byte_is_held(store, slot_byte(index));
@@ -64,7 +63,7 @@ static bool take_over(struct store *store, uint32_t index, uint64_t *before)
 /* The hints for 64 slots from first on, without any for a slot that there cannot be. */
 static uint64_t read_map(const struct store *store, uint32_t first)
 {
-    uint32_t left = store->header->slots_most - first;
+    uint32_t left = store->slots_most - first;
     uint64_t map = load64(&store->header->slot_map[first / 64]);
     return left < 64 ? map & ((UINT64_C(1) << left) - 1) : map;
 }
@@ -178,7 +177,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
 /* By the map, which keeps the slots in use dense and the search short. */
 static enum status claim_by_map(struct store *store, const char *peer)
 {
-    uint32_t most = store->header->slots_most;
+    uint32_t most = store->slots_most;
     for (uint32_t first = 0; first < most; first += 64) {
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         uint32_t free;
@@ -221,7 +220,7 @@ enum status store_attach(struct store *store, const char *peer)
     enum status status = claim_by_map(store, peer);
     /* The map only hints: those whom it calls taken may be dead. Theirs will do also where there is no memory
      * for a slot that nobody ever had. */
-    for (uint32_t index = 0; status != STATUS_OK && index < header->slots_most; index++) {
+    for (uint32_t index = 0; status != STATUS_OK && index < store->slots_most; index++) {
         if (status == STATUS_FULL_SEGMENT && !process_has_slot(store, index))
             break;
         enum status again = claim(store, index, peer);
@@ -310,7 +309,7 @@ void store_name_peer(struct store *store, const char *peer, const struct source 
 size_t store_count_source(struct store *store, const struct source *source)
 {
     size_t count = 0;
-    for (uint32_t first = 0; first < store->header->slots_most; first += 64) {
+    for (uint32_t first = 0; first < store->slots_most; first += 64) {
         uint64_t taken = load64(&store->header->slot_map[first / 64]);
         for (; taken; taken &= taken - 1) {
             uint32_t index = first + (uint32_t)__builtin_ctzll(taken);
@@ -353,7 +352,7 @@ void process_wake_waiters(struct store *store, account_t account)
 
 bool process_next(const struct store *store, uint32_t *index)
 {
-    for (; *index < store->header->slots_most; *index = (*index / 64 + 1) * 64) {
+    for (; *index < store->slots_most; *index = (*index / 64 + 1) * 64) {
         uint64_t taken = read_map(store, *index / 64 * 64) >> *index % 64;
         if (taken) {
             *index += (uint32_t)__builtin_ctzll(taken);
@@ -365,7 +364,7 @@ bool process_next(const struct store *store, uint32_t *index)
 
 bool store_next_process(struct store *store, uint32_t *index, struct store_process *process)
 {
-    for (; *index < store->header->slots_most; (*index)++) {
+    for (; *index < store->slots_most; (*index)++) {
         const struct slot *slot = slot_at(store, *index);
         if (!process_has_slot(store, *index) || !(load64(&slot->life) & IN_USE))
             continue;
@@ -377,8 +376,7 @@ bool store_next_process(struct store *store, uint32_t *index, struct store_proce
                                                    segment_byte_is_held(store, slot_byte(*index))};
         snprintf(process->peer, sizeof(process->peer), "%.*s", PEER_MAX, slot->peer);
         snprintf(process->protocol, sizeof(process->protocol), "%.15s", slot->protocol);
-        if (slot->account.index && slot->account.index <= store->header->accounts_most &&
-            !store_is_suspect(store))
+        if (slot->account.index && slot->account.index <= store->accounts_most && !store_is_suspect(store))
             account_name(store, slot->account, process->account);
         (*index)++;
         return true;

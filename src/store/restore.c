@@ -29,7 +29,7 @@ struct restore {
 struct restore *restore_begin(struct store *store)
 {
     struct restore *restore = calloc(1, sizeof(*restore));
-    uint64_t *as_of = calloc((size_t)store->header->accounts_most + 1, sizeof(uint64_t));
+    uint64_t *as_of = calloc((size_t)store->accounts_most + 1, sizeof(uint64_t));
     if (!restore || !as_of) {
         free(restore);
         free(as_of);
@@ -287,7 +287,7 @@ static enum status restore_delete(struct restore *restore, const struct journal_
 
 static enum status make_again(struct restore *restore, const struct journal_record *record, const char *texts)
 {
-    uint32_t most = restore->store->header->accounts_most;
+    uint32_t most = restore->store->accounts_most;
     if (!restore_has_place(record))
         return STATUS_MISMATCH;
     if (record->type == RECORD_EPOCH || record->type == RECORD_END)

@@ -40,7 +40,7 @@ struct salvage *salvage_begin(struct store *store, const char *file, struct repo
                               struct exporter *exporter)
 {
     struct salvage *salvage = calloc(1, sizeof(*salvage));
-    struct doubt *doubts = calloc((size_t)store->header->accounts_most + 1, sizeof(struct doubt));
+    struct doubt *doubts = calloc((size_t)store->accounts_most + 1, sizeof(struct doubt));
     struct restore *restore = restore_begin(store);
     if (!salvage || !doubts || !restore) {
         if (restore)
@@ -296,7 +296,7 @@ static enum status place_store(struct salvage *salvage, const struct journal_rec
 enum status salvage_record(struct salvage *salvage, const struct journal_record *record, const char *texts,
                            uint64_t offset)
 {
-    uint32_t most = salvage->store->header->accounts_most;
+    uint32_t most = salvage->store->accounts_most;
     snprintf(salvage->origin, sizeof(salvage->origin), "%s offset %llu", salvage->file,
              (unsigned long long)offset);
     if (record->account > most || record->second > most || !restore_has_place(record))

@@ -154,10 +154,15 @@ static void *table(const struct store *store, uint64_t offset)
     return store->base + offset;
 }
 
+/* sizes: a copy that nobody else writes to. */
 static void lay_out(struct store *store, const struct header *sizes)
 {
     uint64_t least;
     struct offsets at = offsets_of(sizes, &least);
+    store->accounts_most = sizes->accounts_most;
+    store->sessions_most = sizes->sessions_most;
+    store->slots_most = sizes->slots_most;
+    store->throttle_most = sizes->throttle_most;
     store->reserved = table(store, at.reserved);
     store->waits = table(store, at.waits);
     store->ring = table(store, at.ring);
@@ -192,7 +197,7 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
 {
     uint64_t first = offset / PAGE;
     uint64_t last = (offset + length - 1) / PAGE;
-    if (offset + length > store->header->segment_bytes)
+    if (offset + length > store->mapped)
         return STATUS_FULL_SEGMENT;
     for (uint64_t unit = first; unit <= last; unit++) {
         if (segment_has(store, unit * PAGE))
@@ -355,8 +360,8 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
     enum status status = map(store, bytes, why, why_size);
     if (status != STATUS_OK)
         return status;
-    const struct header *header = store->header;
-    if (header->magic != SEGMENT_MAGIC) {
+    const struct header sizes = *store->header; /* what is verified is what is used, whoever scribbles on */
+    if (sizes.magic != SEGMENT_MAGIC) {
         snprintf(
             why, why_size,
             "the shared memory /dev/shm/shmail-%s is no post office of shmail, or its beginning is damaged: save "
@@ -364,34 +369,34 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
             options->name, options->name);
         return STATUS_MISMATCH;
     }
-    if (header->version != LAYOUT_VERSION || header->records != records_hash()) {
+    if (sizes.version != LAYOUT_VERSION || sizes.records != records_hash()) {
         snprintf(
             why, why_size,
             "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
             "and remove it with 'shmailctl rm %s', or use the version that made it",
-            options->name, header->version, LAYOUT_VERSION, options->name);
+            options->name, sizes.version, LAYOUT_VERSION, options->name);
         return STATUS_MISMATCH;
     }
-    if (header->segment_bytes != bytes) {
+    if (sizes.segment_bytes != bytes) {
         char what[100];
         snprintf(what, sizeof(what), "it is damaged, it has %llu bytes and its header says %llu",
-                 (unsigned long long)bytes, (unsigned long long)header->segment_bytes);
+                 (unsigned long long)bytes, (unsigned long long)sizes.segment_bytes);
         return refuse_damaged(options->name, what, why, why_size);
     }
-    if (header->crc != segment_header_crc(header))
+    if (sizes.crc != segment_header_crc(&sizes))
         return refuse_damaged(options->name, "its header is damaged", why, why_size);
-    if ((options->accounts && options->accounts != header->accounts_most) ||
-        (options->slots && options->slots != header->slots_most) ||
-        (options->segment_bytes && options->segment_bytes / PAGE * PAGE != header->segment_bytes)) {
+    if ((options->accounts && options->accounts != sizes.accounts_most) ||
+        (options->slots && options->slots != sizes.slots_most) ||
+        (options->segment_bytes && options->segment_bytes / PAGE * PAGE != sizes.segment_bytes)) {
         snprintf(
             why, why_size,
             "post office %s was made with --accounts %u --slots %u --segment-size %llu, which cannot be changed: "
             "leave these options out, or remove it with 'shmailctl rm %s'",
-            options->name, header->accounts_most, header->slots_most,
-            (unsigned long long)header->segment_bytes, options->name);
+            options->name, sizes.accounts_most, sizes.slots_most, (unsigned long long)sizes.segment_bytes,
+            options->name);
         return STATUS_MISMATCH;
     }
-    lay_out(store, header);
+    lay_out(store, &sizes);
     return journal_attach(store, options, why, why_size);
 }
 

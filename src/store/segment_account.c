@@ -266,12 +266,11 @@ static void take_identity(struct segment_accounts *accounts, struct segment_acco
 
 static void note_dying(struct segment_accounts *accounts)
 {
-    const struct header *header = accounts->store->header;
-    uint32_t index = header->accounts_dying;
-    for (uint32_t count = 0; index > 0 && index <= header->accounts_most && count < header->accounts_most;
-         count++) {
+    const uint32_t most = accounts->store->accounts_most;
+    uint32_t index = load32(&accounts->store->header->accounts_dying);
+    for (uint32_t count = 0; index > 0 && index <= most && count < most; count++) {
         accounts->dying[index / 64] |= UINT64_C(1) << (index % 64);
-        index = record_of(accounts->store, index)->chain;
+        index = load32(&record_of(accounts->store, index)->chain);
     }
 }
 
@@ -279,7 +278,7 @@ bool segment_accounts_begin(struct segment_accounts *accounts, const struct stor
                             struct report *report, struct exporter *exporter)
 {
     *accounts = (struct segment_accounts){.store = store, .report = report, .exporter = exporter};
-    accounts->dying = calloc((size_t)store->header->accounts_most / 64 + 1, sizeof(uint64_t));
+    accounts->dying = calloc((size_t)store->accounts_most / 64 + 1, sizeof(uint64_t));
     if (!accounts->dying || !segment_blocks_begin(&accounts->blocks, store)) {
         free(accounts->dying);
         accounts->dying = NULL;

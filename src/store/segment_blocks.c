@@ -121,7 +121,7 @@ static void take_run(struct segment_blocks *blocks, block_t block)
 void segment_free_take(struct segment_blocks *blocks)
 {
     struct page_shape shape;
-    for (uint32_t i = 0; i < blocks->store->header->slots_most; i++)
+    for (uint32_t i = 0; i < blocks->store->slots_most; i++)
         if (process_has_slot(blocks->store, i) && slot_at(blocks->store, i)->life % 2)
             take_run(blocks, slot_at(blocks->store, i)->run);
     for (uint32_t page = 0; page < blocks->store->pages_most; page++) {

@@ -6,10 +6,8 @@
 
 static struct flock byte_lock(const struct store *store, uint64_t which, short type)
 {
-    return (struct flock){.l_type = type,
-                          .l_whence = SEEK_SET,
-                          .l_start = (off_t)(store->header->segment_bytes + which),
-                          .l_len = 1};
+    return (struct flock){
+        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)(store->mapped + which), .l_len = 1};
 }
 
 bool segment_try_byte(const struct store *store, uint64_t which)

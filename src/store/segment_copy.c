@@ -20,8 +20,8 @@ static enum status keep_others_out(const struct store *store, const char *name, 
 {
     struct flock lock = {.l_type = F_WRLCK,
                          .l_whence = SEEK_SET,
-                         .l_start = (off_t)(store->header->segment_bytes + BYTE_SERVER),
-                         .l_len = 1 + (off_t)store->header->slots_most * BYTES_OF_SLOT};
+                         .l_start = (off_t)(store->mapped + BYTE_SERVER),
+                         .l_len = 1 + (off_t)store->slots_most * BYTES_OF_SLOT};
     if (fcntl(store->fd, F_SETLK, &lock) == 0)
         return STATUS_OK;
     if (fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
@@ -41,7 +41,7 @@ static bool is_zero(const char *bytes)
  * zeros. */
 static uint64_t map_memory(struct store *store)
 {
-    off_t end = (off_t)store->header->segment_bytes;
+    off_t end = (off_t)store->mapped;
     off_t data = 0;
     off_t hole = 0;
     uint64_t unmarked = 0;
@@ -67,13 +67,13 @@ static enum status take_copy(struct store *store, const char *name, uint64_t *un
     enum status status = keep_others_out(store, name, why, why_size);
     if (status != STATUS_OK)
         return status;
-    if (mmap(store->base, header->segment_bytes, PROT_READ | PROT_WRITE,
-             MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, store->fd, 0) == MAP_FAILED) {
+    if (mmap(store->base, store->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+             store->fd, 0) == MAP_FAILED) {
         snprintf(why, why_size, "post office %s cannot be mapped: %s", name, strerror(errno));
         return STATUS_SYSTEM;
     }
     *unmarked = map_memory(store);
-    (void)madvise(store->base, header->segment_bytes, MADV_DONTDUMP);
+    (void)madvise(store->base, store->mapped, MADV_DONTDUMP);
     /* With nobody in the lock a record that is not completed is a scribble, which the check finds. */
     if (header->owner)
         transaction_recover(store);

@@ -198,7 +198,7 @@ static enum status load_journal(struct repair *repair, bool segment_is_damaged)
     struct journal_load load = {.place = &repair->place,
                                 .report = segment_is_damaged ? repair->report : &report,
                                 .exporter = segment_is_damaged ? &repair->exporter : NULL,
-                                .accounts = repair->old->header->accounts_most};
+                                .accounts = repair->old->accounts_most};
     enum status status =
         journal_choose(&repair->place, &repair->choice, load.report, repair->why, repair->why_size);
     if (status == STATUS_OK)
@@ -211,12 +211,12 @@ static enum status load_journal(struct repair *repair, bool segment_is_damaged)
 
 static enum status open_fresh(struct repair *repair, const char *directory)
 {
-    const struct header *old = repair->old->header;
+    const struct store *old = repair->old;
     const struct store_options options = {.directory = directory,
-                                          .sync = (enum store_sync)old->journal.sync,
+                                          .sync = (enum store_sync)old->header->journal.sync,
                                           .journal_bytes = repair->journal_bytes,
                                           .name = directory || !repair->place.path ? repair->office : NULL,
-                                          .segment_bytes = old->segment_bytes,
+                                          .segment_bytes = old->mapped,
                                           .accounts = old->accounts_most,
                                           .slots = old->slots_most,
                                           .sessions_per_account = old->sessions_most / old->accounts_most};

@@ -302,7 +302,7 @@ static void export_unreachable(struct salvage *salvage)
         enum message_state state = message_state(message->shape);
         bool queued = state == MESSAGE_QUEUED;
         if ((state != MESSAGE_LISTED && !queued) || message->id == 0 || message->id >= ID_MOST ||
-            message->owner == 0 || message->owner > accounts->store->header->accounts_most ||
+            message->owner == 0 || message->owner > accounts->store->accounts_most ||
             message_sender_length(message->shape) == 0 || is_kept(salvage, message, queued))
             continue;
         account_describe(salvage->fresh, message->owner, owner);
@@ -319,8 +319,7 @@ enum status segment_salvage(const struct store *old, struct store *journal, uint
     salvage.restore = restore_begin(fresh);
     if (!salvage.restore)
         salvage.accounts.status = STATUS_NO_MEMORY;
-    for (uint32_t index = 1; index <= old->header->accounts_most && salvage.accounts.status == STATUS_OK;
-         index++) {
+    for (uint32_t index = 1; index <= old->accounts_most && salvage.accounts.status == STATUS_OK; index++) {
         segment_account_take(&salvage.accounts, index, &salvage.account);
         salvage_account(&salvage);
     }

@@ -130,7 +130,7 @@ enum status store_serve(struct store *store)
 static uint32_t slots_in_use(const struct store *store)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < store->header->slots_most; i += 64)
+    for (uint32_t i = 0; i < store->slots_most; i += 64)
         count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]));
     return count;
 }
@@ -138,7 +138,7 @@ static uint32_t slots_in_use(const struct store *store)
 uint32_t store_processes(const struct store *store)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < store->header->slots_most; i += 64)
+    for (uint32_t i = 0; i < store->slots_most; i += 64)
         count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]) &
                                                 ~load64(&store->header->idle_map[i / 64]));
     return count;
@@ -148,13 +148,13 @@ void store_figures(struct store *store, struct store_figures *figures)
 {
     const struct header *header = store->header;
     *figures = (struct store_figures){
-        .segment_bytes = header->segment_bytes,
+        .segment_bytes = store->mapped,
         .pages_used = load32(&header->pages_used),
         .pages_free = load32(&header->pages_free_count),
         .accounts = load32(&header->accounts_live),
-        .accounts_most = header->accounts_most,
+        .accounts_most = store->accounts_most,
         .sessions = load32(&header->sessions_live),
-        .slots_most = header->slots_most,
+        .slots_most = store->slots_most,
         .server = segment_byte_holder(store, BYTE_SERVER),
     };
     figures->slots = slots_in_use(store);

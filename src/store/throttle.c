@@ -57,7 +57,7 @@ static uint64_t key_of(const struct store *store, const struct source *source, c
 
 static struct throttle_record *set_of(const struct store *store, enum throttle which, uint64_t key)
 {
-    size_t set = (key >> 32) & (store->header->throttle_most / THROTTLE_WAYS - 1); /* it is a power of two */
+    size_t set = (key >> 32) & (store->throttle_most / THROTTLE_WAYS - 1); /* it is a power of two */
     return &store->throttles[which][set * THROTTLE_WAYS];
 }
 
@@ -224,7 +224,7 @@ void check_throttles(struct check *check)
     const struct store *store = check->store;
     uint32_t now = tick(store) + TICKS;
     for (enum throttle which = THROTTLE_SOURCE; which < THROTTLES; which++) {
-        for (uint32_t i = 0; i < store->header->throttle_most; i++) {
+        for (uint32_t i = 0; i < store->throttle_most; i++) {
             const struct throttle_record *record = &store->throttles[which][i];
             const struct throttle_record *set = record - i % THROTTLE_WAYS;
             bool sound = record->key ? set == set_of(store, which, record->key) && !is_twice(set, record)

@@ -153,7 +153,7 @@ static bool is_sound(const struct store *store, const struct slot *slot)
     for (uint64_t i = 0; i < count; i++) {
         uint64_t where = slot->redo[i].where & ~EIGHT_BYTES;
         uint64_t size = slot->redo[i].where & EIGHT_BYTES ? 8 : 4;
-        if (where % size != 0 || where >= store->header->segment_bytes || !segment_has(store, where))
+        if (where % size != 0 || where >= store->mapped || !segment_has(store, where))
             return false;
     }
     return true;
@@ -164,7 +164,7 @@ static bool is_sound(const struct store *store, const struct slot *slot)
  * noted, so that the slot is reclaimed by whoever attaches next. */
 void transaction_recover(struct store *store)
 {
-    for (uint32_t i = 0; i < store->header->slots_most; i++) {
+    for (uint32_t i = 0; i < store->slots_most; i++) {
         struct slot *slot = slot_at(store, i);
         if (process_has_slot(store, i) && load64(&slot->redo_count)) {
             if (is_sound(store, slot)) {
