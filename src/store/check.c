@@ -1,7 +1,7 @@
 /* check.c: walks the whole segment under its lock and proves it sound; here: the frame, pages and blocks.
  *
- * Nothing is allocated and nothing printed while the lock is held. What it meets may be scribbled over, so
- * each reference is verified before it is followed. */
+ * Nothing is allocated and nothing printed while the lock is held. What it meets may be scribbled over, and
+ * go on changing, so what decides is read once, and each reference is verified before it is followed. */
 #include "check.h"
 
 #include "block.h"
@@ -28,7 +28,7 @@ void finding(struct check *check, const char *format, ...)
 
 static bool shape_of(const struct check *check, uint32_t page, struct page_shape *shape)
 {
-    return page < check->store->header->pages_used && block_page_shape(check->store->pages[page].word, shape);
+    return page < check->pages && block_page_shape(load64(&check->store->pages[page].word), shape);
 }
 
 static bool mark(struct check *check, uint32_t page, uint32_t index)
@@ -40,7 +40,7 @@ static bool mark(struct check *check, uint32_t page, uint32_t index)
     return fresh;
 }
 
-bool check_block(struct check *check, block_t block, size_t size, const char *what, uint32_t who)
+size_t check_block(struct check *check, block_t block, size_t size, const char *what, uint32_t who)
 {
     uint64_t offset = (uint64_t)block * UNIT;
     struct page_shape shape;
@@ -48,28 +48,20 @@ bool check_block(struct check *check, block_t block, size_t size, const char *wh
     if (offset < check->store->arena || !shape_of(check, page, &shape) || offset % PAGE % shape.size != 0 ||
         offset % PAGE / shape.size >= shape.fresh || shape.size < size) {
         finding(check, "%s of %u: reference %u is no block of %zu bytes", what, who, block, size);
-        return false;
+        return 0;
     }
     if (!mark(check, page, (uint32_t)(offset % PAGE) / shape.size)) {
         finding(check, "%s of %u: block %u is free or belongs to something else too", what, who, block);
-        return false;
+        return 0;
     }
-    return true;
-}
-
-size_t check_block_size(const struct check *check, block_t block)
-{
-    struct page_shape shape;
-    return shape_of(check, (uint32_t)(((uint64_t)block * UNIT - check->store->arena) / PAGE), &shape)
-               ? shape.size
-               : 0;
+    return shape.size;
 }
 
 /* Marks the free blocks of each page. */
 static void check_free_blocks(struct check *check)
 {
     const struct store *store = check->store;
-    for (uint32_t page = 0; page < store->header->pages_used; page++) {
+    for (uint32_t page = 0; page < check->pages; page++) {
         struct page_shape shape;
         if (store->pages[page].word == 0)
             continue;
@@ -85,7 +77,7 @@ static void check_free_blocks(struct check *check)
                 finding(check, "page %u: its chain of free blocks is broken at %u", page, next - 1);
                 break;
             }
-            memcpy(&next, base + (uint64_t)(next - 1) * shape.size, sizeof(next));
+            next = load32((const void *)(base + (uint64_t)(next - 1) * shape.size));
         }
         if (free + shape.used != shape.fresh)
             finding(check, "page %u: %u free and %u used are not %u", page, free, shape.used, shape.fresh);
@@ -101,12 +93,13 @@ static void check_page_lists(struct check *check)
     uint64_t roomy = 0;
     for (uint32_t class = 0; class < CLASSES; class ++) {
         uint32_t before = 0;
-        for (uint32_t next = header->roomy[class]; next; next = store->pages[next - 1].next) {
+        for (uint32_t next = load32(&header->roomy[class]); next;
+             next = load32(&store->pages[next - 1].next)) {
             struct page_shape shape;
             uint32_t page = next - 1;
             if (!shape_of(check, page, &shape) || shape.used == shape.blocks ||
                 (store->pages[page].word & 0xff) != class + 1 || store->pages[page].prev != before ||
-                ++listed > header->pages_used) {
+                ++listed > check->pages) {
                 finding(check, "class %u: its list of pages is broken at %u", class, page);
                 break;
             }
@@ -114,14 +107,14 @@ static void check_page_lists(struct check *check)
         }
     }
     uint64_t unused = 0;
-    for (uint32_t next = header->pages_free; next; next = store->pages[next - 1].next) {
-        if (next > header->pages_used || store->pages[next - 1].word != 0 || ++unused > header->pages_used) {
+    for (uint32_t next = load32(&header->pages_free); next; next = load32(&store->pages[next - 1].next)) {
+        if (next > check->pages || store->pages[next - 1].word != 0 || ++unused > check->pages) {
             finding(check, "the list of free pages is broken at %u", next - 1);
             break;
         }
     }
     uint64_t empty = 0;
-    for (uint32_t page = 0; page < header->pages_used; page++) {
+    for (uint32_t page = 0; page < check->pages; page++) {
         struct page_shape shape;
         if (store->pages[page].word == 0)
             empty++;
@@ -139,7 +132,7 @@ static void check_page_lists(struct check *check)
 /* After all has been marked: what is allocated but marked by nobody is lost. */
 static void check_leaks(struct check *check)
 {
-    for (uint32_t page = 0; page < check->store->header->pages_used; page++) {
+    for (uint32_t page = 0; page < check->pages; page++) {
         struct page_shape shape;
         if (!shape_of(check, page, &shape))
             continue;
@@ -156,7 +149,7 @@ static bool has_memory(const struct check *check, const void *record, size_t siz
     return segment_has(check->store, offset) && segment_has(check->store, offset + size - 1);
 }
 
-/* What bounds every walk. */
+/* What bounds every walk: read once here, and verified. */
 static bool check_header(struct check *check)
 {
     const struct store *store = check->store;
@@ -165,11 +158,10 @@ static bool check_header(struct check *check)
         finding(check, "the header's fixed part is damaged");
         return false;
     }
-    uint32_t pages = header->pages_used;
-    uint32_t accounts = header->accounts_used;
-    uint32_t sessions = header->sessions_used;
-    if (pages <= store->pages_most && accounts <= header->accounts_most &&
-        sessions <= header->sessions_most &&
+    uint32_t pages = check->pages = load32(&header->pages_used);
+    uint32_t accounts = check->accounts_used = load32(&header->accounts_used);
+    uint32_t sessions = check->sessions_used = load32(&header->sessions_used);
+    if (pages <= store->pages_most && accounts <= store->accounts_most && sessions <= store->sessions_most &&
         (pages == 0 || (has_memory(check, &store->pages[pages - 1], sizeof(*store->pages)) &&
                         segment_has(store, store->arena + (uint64_t)pages * PAGE - 1))) &&
         (accounts == 0 || has_memory(check, account_at(store, accounts), sizeof(struct account_record))) &&
@@ -191,22 +183,19 @@ static uint64_t used_near(uint32_t used, uint32_t near)
 static void check_memory(struct check *check)
 {
     const struct store *store = check->store;
-    const struct header *header = store->header;
-    uint64_t accounts = used_near(header->accounts_used, ACCOUNTS_NEAR);
-    uint64_t sessions = used_near(header->sessions_used, SESSIONS_NEAR);
+    uint64_t accounts = used_near(check->accounts_used, ACCOUNTS_NEAR);
+    uint64_t sessions = used_near(check->sessions_used, SESSIONS_NEAR);
     const struct {
         const void *start;
         uint64_t size;
     } parts[] = {
-        {header, sizeof(*header)},
+        {store->header, sizeof(*store->header)},
         {account_at(store, 1), accounts * sizeof(struct account_record)},
-        {account_at(store, ACCOUNTS_NEAR),
-         (header->accounts_used - accounts) * sizeof(struct account_record)},
+        {account_at(store, ACCOUNTS_NEAR), (check->accounts_used - accounts) * sizeof(struct account_record)},
         {session_at(store, 1), sessions * sizeof(struct session_record)},
-        {session_at(store, SESSIONS_NEAR),
-         (header->sessions_used - sessions) * sizeof(struct session_record)},
-        {store->pages, (uint64_t)header->pages_used * sizeof(*store->pages)},
-        {store->base + store->arena, (uint64_t)header->pages_used * PAGE},
+        {session_at(store, SESSIONS_NEAR), (check->sessions_used - sessions) * sizeof(struct session_record)},
+        {store->pages, (uint64_t)check->pages * sizeof(*store->pages)},
+        {store->base + store->arena, (uint64_t)check->pages * PAGE},
     };
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         uint64_t start = (uint64_t)((const char *)parts[i].start - store->base);
@@ -218,11 +207,9 @@ static void check_memory(struct check *check)
 
 static bool make_room(struct check *check)
 {
-    const struct header *header = check->store->header;
-    uint32_t pages = load32(&header->pages_used);
-    check->pages = pages < check->store->pages_most ? pages + 64 : check->store->pages_most;
     check->seen = calloc((size_t)check->pages * SEEN_WORDS, sizeof(uint64_t));
-    check->pinned = calloc((size_t)header->slots_most * PINS_MAX + RING, sizeof(block_t));
+    check->pinned_most = (size_t)check->store->slots_most * PINS_MAX + RING;
+    check->pinned = calloc(check->pinned_most, sizeof(block_t));
     check->text = malloc(FINDINGS_TEXT);
     return check->seen && check->pinned && check->text;
 }
@@ -237,9 +224,10 @@ static void free_room(struct check *check)
 /* False: the segment has outgrown the room that was made. */
 static bool walk(struct store *store, struct check *check)
 {
+    uint32_t room = check->pages;
     lock_take(store);
     bool sound = check_header(check);
-    bool fits = !sound || store->header->pages_used <= check->pages;
+    bool fits = !sound || check->pages <= room;
     if (sound && fits) {
         check_memory(check);
         check_free_blocks(check);
@@ -269,8 +257,10 @@ bool store_is_suspect(const struct store *store)
 static bool check_all(struct store *store, void (*report)(void *context, const char *finding), void *context,
                       size_t *findings)
 {
-    for (bool done = false;;) {
-        struct check check = {.store = store};
+    uint32_t used = load32(&store->header->pages_used);
+    uint32_t room = used < store->pages_most ? used + 64 : store->pages_most;
+    for (bool done = false;; room = room < store->pages_most / 2 ? room * 2 : store->pages_most) {
+        struct check check = {.store = store, .pages = room};
         bool has_room = make_room(&check);
         if (has_room)
             done = walk(store, &check);

@@ -8,12 +8,14 @@
 
 struct check {
     const struct store *store;
-    uint32_t pages;    /* how many of them have room in the tables below */
+    /* What bounds each walk, read once and verified: another process may scribble on while this one looks. */
+    uint32_t pages; /* in use; before that is known, how many have room in seen */
+    uint32_t accounts_used, sessions_used;
     uint64_t *seen;    /* per page SEEN_WORDS words: a bit per block that is free or belongs to something */
     uint64_t pins;     /* of all messages */
     uint64_t sessions; /* live ones that some account has */
     block_t *pinned;   /* what the slots have pinned */
-    size_t pinned_count;
+    size_t pinned_count, pinned_most;
     size_t findings;
     char *text; /* findings, each with its NUL; those beyond FINDINGS_TEXT are only counted */
     size_t text_length;
@@ -23,12 +25,9 @@ enum { SEEN_WORDS = PAGE / 32 / 64, FINDINGS_TEXT = 65536 };
 
 __attribute__((format(printf, 2, 3))) void finding(struct check *, const char *format, ...);
 
-/* Marks a block that belongs to what; false, with a finding, unless it is an allocated block of at least size
- * bytes that belongs to nothing else. Only then may it be looked into. */
-bool check_block(struct check *, block_t, size_t size, const char *what, uint32_t who);
-
-/* Of a block that check_block has marked. */
-size_t check_block_size(const struct check *, block_t);
+/* Marks a block that belongs to what, and returns its bytes; 0, with a finding, unless it is an allocated
+ * block of at least size bytes that belongs to nothing else. Only then may it be looked into. */
+size_t check_block(struct check *, block_t, size_t size, const char *what, uint32_t who);
 
 void check_accounts(struct check *);
 void check_sessions(struct check *);

@@ -15,21 +15,24 @@
 static bool check_message(struct check *check, block_t block, const char *where, uint32_t who)
 {
     const struct store *store = check->store;
-    if (!check_block(check, block, sizeof(struct message_record), where, who))
+    size_t bytes = check_block(check, block, sizeof(struct message_record), where, who);
+    if (bytes == 0)
         return false;
     const struct message_record *message = at(store, block);
-    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
-    size_t head = message_head_text(fixed, message->body_length);
-    size_t left = fixed + message->body_length - head;
+    uint32_t shape = load32(&message->shape);
+    uint32_t body = load32(&message->body_length);
+    size_t fixed = message_sender_length(shape) + message_subject_length(shape);
+    size_t head = message_head_text(fixed, body);
+    size_t left = fixed + body - head;
     size_t wanted = (left + sizeof(((struct piece *)0)->text) - 1) / sizeof(((struct piece *)0)->text);
     size_t pieces = 0;
     block_t piece = message->pieces;
     check->pins += message->pins;
     for (; piece && check_block(check, piece, sizeof(struct piece), "piece", who); pieces++)
         piece = ((const struct piece *)at(store, piece))->link;
-    bool is_deleted = message_state(message->shape) == MESSAGE_DELETED;
+    bool is_deleted = message_state(shape) == MESSAGE_DELETED;
     if (piece || pieces > wanted || (pieces < wanted && !is_deleted) ||
-        check_block_size(check, block) < sizeof(struct message_record) + head)
+        bytes < sizeof(struct message_record) + head)
         finding(check, "%s of %u: block %u has %zu pieces of %zu, or too small a head", where, who, block,
                 pieces, wanted);
     return true;
@@ -99,15 +102,16 @@ static uint64_t check_queue(struct check *check, const struct account_record *re
 static void check_identity(struct check *check, const struct account_record *record, uint32_t who)
 {
     const struct store *store = check->store;
-    if (!check_block(check, record->identity, sizeof(struct identity), "identity", who))
+    block_t block = load32(&record->identity);
+    size_t bytes = check_block(check, block, sizeof(struct identity), "identity", who);
+    if (bytes == 0)
         return;
-    const struct identity *identity = at(store, record->identity);
-    size_t name = identity->name_length;
-    size_t hash = identity->hash_length;
+    const struct identity *identity = at(store, block);
+    size_t name = __atomic_load_n(&identity->name_length, __ATOMIC_RELAXED);
+    size_t hash = __atomic_load_n(&identity->hash_length, __ATOMIC_RELAXED);
     if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||
-        check_block_size(check, record->identity) < sizeof(*identity) + name + hash + 2 ||
-        identity->born > record->changed || strnlen(identity->text, name + 1) != name ||
-        strnlen(identity->text + name + 1, hash + 1) != hash ||
+        bytes < sizeof(*identity) + name + hash + 2 || identity->born > record->changed ||
+        strnlen(identity->text, name + 1) != name || strnlen(identity->text + name + 1, hash + 1) != hash ||
         (uint32_t)siphash13_folded(store->header->hash_key, identity->text, name) != record->name_hash)
         finding(check, "account %u: its name or hash is damaged", who);
 }
@@ -117,17 +121,18 @@ static void check_content(struct check *check, uint32_t who, bool alive)
 {
     const struct account_record *record = account_at(check->store, who);
     struct walk walk = {.check = check, .record = record, .who = who, .alive = alive};
-    if (record->height > 11)
-        finding(check, "mailbox %u: height %u", who, record->height);
-    else if (record->height > 0)
-        check_node(&walk, record->root, record->height - 1, 0);
+    uint32_t height = load32(&record->height);
+    if (height > 11)
+        finding(check, "mailbox %u: height %u", who, height);
+    else if (height > 0)
+        check_node(&walk, record->root, height - 1, 0);
     uint64_t queued = check_queue(check, record, who);
     check_identity(check, record, who);
     uint32_t sessions = 0;
-    for (uint32_t i = record->session; i; i = session_at(check->store, i)->older) {
-        if (i > check->store->header->sessions_used || session_at(check->store, i)->account.index != who ||
+    for (uint32_t i = load32(&record->session); i; i = load32(&session_at(check->store, i)->older)) {
+        if (i > check->sessions_used || session_at(check->store, i)->account.index != who ||
             session_at(check->store, i)->account.generation != record->generation - !alive ||
-            ++sessions > record->sessions) {
+            ++sessions > record->sessions || check->sessions + sessions > check->sessions_used) {
             finding(check, "account %u: its chain of sessions is broken at %u", who, i);
             break;
         }
@@ -159,10 +164,10 @@ static uint64_t count_named(struct check *check)
             bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
             continue;
         }
-        for (uint32_t i = *head; i; i = account_at(store, i)->chain) {
-            if (i > store->header->accounts_used || account_at(store, i)->generation % 2 == 0 ||
+        for (uint32_t i = load32(head); i; i = load32(&account_at(store, i)->chain)) {
+            if (i > check->accounts_used || account_at(store, i)->generation % 2 == 0 ||
                 (account_at(store, i)->name_hash & store->name_mask) != bucket ||
-                ++named > store->header->accounts_used) {
+                ++named > check->accounts_used) {
                 finding(check, "bucket %llu of names: its chain is broken at %u", (unsigned long long)bucket,
                         i);
                 break;
@@ -186,7 +191,7 @@ void check_accounts(struct check *check)
     const struct store *store = check->store;
     const struct header *header = store->header;
     uint64_t live = 0;
-    for (uint32_t i = 1; i <= header->accounts_used; i++) {
+    for (uint32_t i = 1; i <= check->accounts_used; i++) {
         if (account_at(store, i)->generation % 2 == 0)
             continue;
         live++;
@@ -194,24 +199,24 @@ void check_accounts(struct check *check)
     }
     uint64_t named = count_named(check);
     uint64_t idle = 0;
-    for (uint32_t i = header->accounts_free; i; i = account_at(store, i)->chain)
-        if (i > header->accounts_used || account_at(store, i)->generation % 2 ||
-            !is_empty(account_at(store, i)) || ++idle > header->accounts_used) {
+    for (uint32_t i = load32(&header->accounts_free); i; i = load32(&account_at(store, i)->chain))
+        if (i > check->accounts_used || account_at(store, i)->generation % 2 ||
+            !is_empty(account_at(store, i)) || ++idle > check->accounts_used) {
             finding(check, "the list of free accounts is broken at %u", i);
             break;
         }
-    for (uint32_t i = header->accounts_dying; i; i = account_at(store, i)->chain) {
-        if (i > header->accounts_used || account_at(store, i)->generation % 2 ||
-            ++idle > header->accounts_used) {
+    for (uint32_t i = load32(&header->accounts_dying); i; i = load32(&account_at(store, i)->chain)) {
+        if (i > check->accounts_used || account_at(store, i)->generation % 2 ||
+            ++idle > check->accounts_used) {
             finding(check, "the list of removed accounts is broken at %u", i);
             break;
         }
         check_content(check, i, false);
     }
-    if (live != header->accounts_live || live != named || live + idle != header->accounts_used)
+    if (live != header->accounts_live || live != named || live + idle != check->accounts_used)
         finding(check, "%llu accounts live and %llu do not, %llu have names, counted %u of %u",
                 (unsigned long long)live, (unsigned long long)idle, (unsigned long long)named,
-                header->accounts_live, header->accounts_used);
+                header->accounts_live, check->accounts_used);
 }
 
 /* Live sessions of one part on the chains of all its buckets, each in the bucket of its secret. */
@@ -225,13 +230,13 @@ static uint64_t count_secret(struct check *check, bool far)
             bucket += PAGE / sizeof(*head) - 1; /* the table begins on a page of its own */
             continue;
         }
-        for (uint32_t i = *head; i; i = session_at(store, i)->chain) {
+        for (uint32_t i = load32(head); i; i = load32(&session_at(store, i)->chain)) {
             uint32_t hash = 0;
-            if (i <= store->header->sessions_used)
+            if (i <= check->sessions_used)
                 hash = session_hash(store, session_at(store, i)->secret);
-            if (i > store->header->sessions_used || (i >= SESSIONS_NEAR) != far ||
+            if (i > check->sessions_used || (i >= SESSIONS_NEAR) != far ||
                 session_at(store, i)->generation % 2 == 0 || (hash & store->cookie_mask[far]) != bucket ||
-                ++found > store->header->sessions_used) {
+                ++found > check->sessions_used) {
                 finding(check, "bucket %llu of cookies: its chain is broken at %u",
                         (unsigned long long)bucket, i);
                 break;
@@ -246,24 +251,24 @@ void check_sessions(struct check *check)
     const struct store *store = check->store;
     const struct header *header = store->header;
     uint64_t live = 0;
-    for (uint32_t i = 1; i <= header->sessions_used; i++)
+    for (uint32_t i = 1; i <= check->sessions_used; i++)
         live += session_at(store, i)->generation % 2;
     uint64_t found = count_secret(check, false);
-    if (header->sessions_most >= SESSIONS_NEAR) /* a bucket may have memory before the first session */
+    if (store->sessions_most >= SESSIONS_NEAR) /* a bucket may have memory before the first session */
         found += count_secret(check, true);
     uint64_t idle = 0;
-    for (uint32_t i = header->sessions_free; i; i = session_at(store, i)->chain)
-        if (i > header->sessions_used || session_at(store, i)->generation % 2 ||
-            ++idle > header->sessions_used) {
+    for (uint32_t i = load32(&header->sessions_free); i; i = load32(&session_at(store, i)->chain))
+        if (i > check->sessions_used || session_at(store, i)->generation % 2 ||
+            ++idle > check->sessions_used) {
             finding(check, "the list of free sessions is broken at %u", i);
             break;
         }
     if (live != header->sessions_live || live != found || live != check->sessions ||
-        live + idle != header->sessions_used)
+        live + idle != check->sessions_used)
         finding(check,
                 "%llu sessions live and %llu do not, %llu are found, accounts have %llu, counted %u of %u",
                 (unsigned long long)live, (unsigned long long)idle, (unsigned long long)found,
-                (unsigned long long)check->sessions, header->sessions_live, header->sessions_used);
+                (unsigned long long)check->sessions, header->sessions_live, check->sessions_used);
 }
 
 void check_limbo(struct check *check)
@@ -314,8 +319,9 @@ static void check_pins(struct check *check)
 static void check_pin(struct check *check, block_t block, const char *where, uint32_t who)
 {
     const struct store *store = check->store;
-    uint64_t end = store->arena + (uint64_t)store->header->pages_used * PAGE;
-    if (block >= store->arena / UNIT && block <= (end - sizeof(struct message_record)) / UNIT)
+    uint64_t end = store->arena + (uint64_t)check->pages * PAGE;
+    if (check->pinned_count < check->pinned_most && block >= store->arena / UNIT &&
+        block <= (end - sizeof(struct message_record)) / UNIT)
         check->pinned[check->pinned_count++] = block;
     else
         finding(check, "%s %u: what it has pinned is no block", where, who);
@@ -329,13 +335,14 @@ static void check_ring(struct check *check)
         finding(check, "the mark that there is a journal, %u, makes no sense", journal->on);
     if (!journal->on)
         return;
-    if (journal->written > journal->assigned || journal->assigned - journal->written > RING ||
-        journal->tail > journal->end) {
+    uint64_t written = load64(&journal->written);
+    uint64_t assigned = load64(&journal->assigned);
+    if (written > assigned || assigned - written > RING || journal->tail > journal->end) {
         finding(check, "the marks of the journal make no sense");
         return;
     }
-    for (uint64_t i = journal->written + 1; i <= journal->assigned; i++) {
-        const struct journal_note *note = &check->store->ring[i % RING];
+    while (written < assigned) {
+        const struct journal_note *note = &check->store->ring[++written % RING];
         if (note->text)
             check_block(check, note->text, sizeof(struct identity), "text for the journal", note->account);
         if (note->message)
@@ -346,20 +353,24 @@ static void check_ring(struct check *check)
 void check_slots(struct check *check)
 {
     const struct store *store = check->store;
-    for (uint32_t i = 0; i < store->header->slots_most; i++) {
+    for (uint32_t i = 0; i < store->slots_most; i++) {
         const struct slot *slot = slot_at(store, i);
         if (!process_has_slot(store, i))
             continue;
-        if (slot->redo_count || slot->pins > PINS_MAX || slot->entered.index > store->header->accounts_most)
+        uint32_t pins = load32(&slot->pins);
+        if (slot->redo_count || pins > PINS_MAX || slot->entered.index > store->accounts_most)
             finding(check, "slot %u: a transaction is not completed, or %u pins, or account %u entered", i,
-                    slot->pins, slot->entered.index);
-        else if (slot->life % 2 == 0 && (slot->draft || slot->run || slot->pins))
+                    pins, slot->entered.index);
+        else if (slot->life % 2 == 0 && (slot->draft || slot->run || pins))
             finding(check, "slot %u is free and owes blocks", i);
-        for (block_t block = slot->draft; block && check_block(check, block, sizeof(block_t), "draft", i);)
-            block = *(const block_t *)at(store, block);
-        for (block_t block = slot->run; block && check_block(check, block, sizeof(block_t), "run", i);)
-            block = block_run_next(store, block, check_block_size(check, block));
-        for (uint32_t pin = 0; pin < slot->pins && pin < PINS_MAX; pin++)
+        for (block_t block = load32(&slot->draft);
+             block && check_block(check, block, sizeof(block_t), "draft", i);)
+            block = load32(at(store, block));
+        size_t bytes;
+        for (block_t block = load32(&slot->run);
+             block && (bytes = check_block(check, block, sizeof(block_t), "run", i)) > 0;)
+            block = block_run_next(store, block, bytes);
+        for (uint32_t pin = 0; pin < pins && pin < PINS_MAX; pin++)
             check_pin(check, slot->pinned[pin], "slot", i);
     }
     check_ring(check);
