@@ -61,25 +61,25 @@ bool found_has(const struct buffer *list, size_t count, uint64_t id)
 void segment_message_export(struct segment_accounts *accounts, block_t block, bool queued, const char *owner,
                             const char *reason)
 {
-    const struct message_record *message = at(accounts->store, block);
-    size_t sender = message_sender_length(message->shape);
-    size_t subject = message_subject_length(message->shape);
+    struct message_record head;
     char origin[64];
     snprintf(origin, sizeof(origin), "block %u", block);
-    if (!segment_message_text(&accounts->blocks, block, &accounts->text)) {
+    if (!segment_message_text(&accounts->blocks, block, &head, &accounts->text)) {
         accounts->status = STATUS_NO_MEMORY;
         return;
     }
+    size_t sender = message_sender_length(head.shape);
+    size_t subject = message_subject_length(head.shape);
     const char *text = accounts->text.bytes;
     const struct stray stray = {.from = text,
                                 .from_length = sender,
                                 .subject = text ? text + sender : NULL,
                                 .subject_length = subject,
                                 .body = text ? text + sender + subject : NULL,
-                                .body_length = message->body_length,
+                                .body_length = head.body_length,
                                 .to = owner,
-                                .id = message->id,
-                                .received = message->received,
+                                .id = head.id,
+                                .received = head.received,
                                 .queued = queued,
                                 .origin = origin,
                                 .reason = reason};
@@ -158,10 +158,10 @@ static bool take_node(struct segment_accounts *accounts, struct segment_account 
     return own;
 }
 
-static void take_index(struct segment_accounts *accounts, struct segment_account *account)
+static void take_index(struct segment_accounts *accounts, struct segment_account *account, uint32_t height)
 {
     const struct account_record *record = account->record;
-    take_node(accounts, account, record->root, record->height - 1, 0);
+    take_node(accounts, account, record->root, height - 1, 0);
     for (size_t i = 0; i < accounts->passed.length; i += sizeof(block_t)) {
         block_t block;
         memcpy(&block, accounts->passed.bytes + i, sizeof(block));
@@ -176,9 +176,10 @@ static bool is_in_order(const struct segment_accounts *accounts, const struct me
 {
     if (message->id >= before)
         return false;
-    if (!segment_block_is(&accounts->blocks, message->link, sizeof(*message), NULL))
+    block_t link = load32(&message->link);
+    if (!segment_block_is(&accounts->blocks, link, sizeof(*message), NULL))
         return true;
-    uint64_t next = ((const struct message_record *)at(accounts->store, message->link))->id;
+    uint64_t next = ((const struct message_record *)at(accounts->store, link))->id;
     return next < message->id || next >= before;
 }
 
@@ -186,7 +187,7 @@ static bool is_in_order(const struct segment_accounts *accounts, const struct me
  * was met: a mark that moves on from time to time finds a circle of what is another's. */
 static void take_queue(struct segment_accounts *accounts, struct segment_account *account)
 {
-    block_t block = account->record->queue;
+    block_t block = load32(&account->record->queue);
     block_t mark = 0;
     uint64_t before = ID_MOST;
     for (uint64_t steps = 1, turn = 1; block && accounts->status == STATUS_OK; steps++) {
@@ -212,17 +213,18 @@ static void take_queue(struct segment_accounts *accounts, struct segment_account
             mark = block;
             turn *= 2;
         }
-        block = message->link;
+        block = load32(&message->link);
     }
 }
 
 static void take_content(struct segment_accounts *accounts, struct segment_account *account)
 {
     const struct account_record *record = account->record;
-    if (record->height > HEIGHT_MAX)
-        fault(accounts, account, "an index of height", record->height);
-    else if (record->height > 0)
-        take_index(accounts, account);
+    uint32_t height = load32(&record->height);
+    if (height > HEIGHT_MAX)
+        fault(accounts, account, "an index of height", height);
+    else if (height > 0)
+        take_index(accounts, account, height);
     take_queue(accounts, account);
     found_sort(&account->messages);
     found_sort(&account->queue);
@@ -244,12 +246,14 @@ bool segment_account_is_named(const struct segment_accounts *accounts, const str
 /* Name and hash must end within the block, and the name must lead to the account. */
 static void take_identity(struct segment_accounts *accounts, struct segment_account *account)
 {
-    block_t block = account->record->identity;
+    block_t block = load32(&account->record->identity);
+    struct identity *identity = (void *)account->read;
     size_t bytes;
     account->identity = account->claimed = NULL;
     if (!segment_block_is(&accounts->blocks, block, sizeof(struct identity), &bytes))
         return;
-    const struct identity *identity = at(accounts->store, block);
+    memcpy(identity, at(accounts->store, block),
+           bytes < sizeof(account->read) ? bytes : sizeof(account->read));
     size_t name = identity->name_length;
     size_t hash = identity->hash_length;
     if (name == 0 || name > NAME_MAX_BYTES || hash > HASH_MAX ||

@@ -15,10 +15,11 @@ struct found {
 struct segment_account {
     uint32_t index;
     bool alive;
-    bool whole;                            /* everything of it verifies */
-    const struct account_record *record;   /* empty where there is no memory behind it */
-    const struct identity *identity;       /* NULL: it does not verify */
-    const struct identity *claimed;        /* the same, or one that is not what the account was found by */
+    bool whole;                          /* everything of it verifies */
+    const struct account_record *record; /* empty where there is no memory behind it */
+    const struct identity *identity;     /* NULL: it does not verify; else it is what was read of it */
+    const struct identity *claimed;      /* the same, or one that is not what the account was found by */
+    alignas(struct identity) char read[sizeof(struct identity) + NAME_MAX_BYTES + HASH_MAX + 2];
     char name[ACCOUNT_TEXT_SIZE];          /* or "account N" */
     struct buffer messages, queue, broken; /* of struct found; broken: messages that do not verify, by id */
     size_t broken_queued;

@@ -23,7 +23,8 @@ static bool shape_of(const struct segment_blocks *blocks, uint64_t page, struct 
     const struct store *store = blocks->store;
     const struct page_record *record = &store->pages[page];
     return page < store->pages_most && segment_has(store, (uint64_t)((const char *)record - store->base)) &&
-           segment_has(store, page_offset(store, (uint32_t)page)) && block_page_shape(record->word, shape);
+           segment_has(store, page_offset(store, (uint32_t)page)) &&
+           block_page_shape(load64(&record->word), shape);
 }
 
 static bool find(const struct segment_blocks *blocks, block_t block, uint32_t *page, uint32_t *index,
@@ -123,14 +124,16 @@ void segment_free_take(struct segment_blocks *blocks)
     struct page_shape shape;
     for (uint32_t i = 0; i < blocks->store->slots_most; i++)
         if (process_has_slot(blocks->store, i) && slot_at(blocks->store, i)->life % 2)
-            take_run(blocks, slot_at(blocks->store, i)->run);
+            take_run(blocks, load32(&slot_at(blocks->store, i)->run));
     for (uint32_t page = 0; page < blocks->store->pages_most; page++) {
         if (!shape_of(blocks, page, &shape))
             continue;
         const char *base = blocks->store->base + page_offset(blocks->store, page);
-        for (uint32_t next = is_chain(base, &shape) ? shape.first_free : 0; next > 0;
-             next = next_free(base, &shape, next))
+        uint32_t next = is_chain(base, &shape) ? shape.first_free : 0;
+        for (uint32_t left = shape.fresh - shape.used; next > 0 && next <= shape.fresh && left > 0; left--) {
             meet(blocks, page, next - 1);
+            next = next_free(base, &shape, next);
+        }
     }
 }
 
@@ -149,59 +152,95 @@ static bool is_fresh(const struct segment_blocks *blocks, block_t block)
     return find(blocks, block, &page, &index, &shape) && !is_met(blocks, page, index);
 }
 
-/* Head and as many pieces as the lengths need, none of them met, each of just the size that it would be
- * given. */
-static bool is_message(const struct segment_blocks *blocks, block_t block, size_t *pieces)
+void segment_message_head(const struct segment_blocks *blocks, block_t block, struct message_record *head)
+{
+    const struct message_record *message = at(blocks->store, block);
+    head->link = load32(&message->link);
+    head->pieces = load32(&message->pieces);
+    head->id = load64(&message->id);
+    head->received = __atomic_load_n(&message->received, __ATOMIC_ACQUIRE);
+    head->owner = load32(&message->owner);
+    head->pins = load32(&message->pins);
+    head->body_length = load32(&message->body_length);
+    head->shape = load32(&message->shape);
+}
+
+static size_t fixed_text(const struct message_record *head)
+{
+    return message_sender_length(head->shape) + message_subject_length(head->shape);
+}
+
+/* The block has just the size that a message with such a head would be given. */
+static bool fits(const struct segment_blocks *blocks, block_t block, const struct message_record *head)
 {
     size_t bytes;
-    if (!segment_block_is(blocks, block, sizeof(struct message_record), &bytes) || !is_fresh(blocks, block))
+    return segment_block_is(blocks, block, sizeof(*head), &bytes) &&
+           message_sender_length(head->shape) <= NAME_MAX_BYTES &&
+           message_subject_length(head->shape) <= SUBJECT_MAX && head->body_length <= MESSAGE_LIMIT_MAX &&
+           block_class_size(sizeof(*head) + message_head_text(fixed_text(head), head->body_length)) == bytes;
+}
+
+/* Head and as many pieces as the lengths need, none of them met, each of just the size that it would be
+ * given. */
+static bool is_message(const struct segment_blocks *blocks, block_t block)
+{
+    if (!is_fresh(blocks, block))
         return false;
-    const struct message_record *message = at(blocks->store, block);
-    size_t sender = message_sender_length(message->shape);
-    size_t subject = message_subject_length(message->shape);
-    if (sender > NAME_MAX_BYTES || subject > SUBJECT_MAX || message->body_length > MESSAGE_LIMIT_MAX)
+    struct message_record head;
+    segment_message_head(blocks, block, &head);
+    if (!fits(blocks, block, &head))
         return false;
-    size_t head = message_head_text(sender + subject, message->body_length);
-    if (block_class_size(sizeof(*message) + head) != bytes)
-        return false;
-    *pieces = (sender + subject + message->body_length - head + PIECE_TEXT - 1) / PIECE_TEXT;
-    block_t piece = message->pieces;
-    for (size_t i = 0; i < *pieces; i++) {
+    size_t text = fixed_text(&head);
+    size_t left = text + head.body_length - message_head_text(text, head.body_length);
+    block_t piece = head.pieces;
+    for (size_t i = 0; i < (left + PIECE_TEXT - 1) / PIECE_TEXT; i++) {
         if (piece == block || !segment_block_is(blocks, piece, sizeof(struct piece), NULL) ||
             !is_fresh(blocks, piece))
             return false;
-        piece = ((const struct piece *)at(blocks->store, piece))->link;
+        piece = load32(&((const struct piece *)at(blocks->store, piece))->link);
     }
     return piece == 0;
 }
 
 bool segment_message_take(struct segment_blocks *blocks, block_t block)
 {
-    size_t pieces;
-    if (!is_message(blocks, block, &pieces))
+    if (!is_message(blocks, block))
         return false;
     const struct message_record *message = at(blocks->store, block);
     segment_block_take(blocks, block, sizeof(*message));
-    take_chain(blocks, message->pieces);
+    take_chain(blocks, load32(&message->pieces));
     return true;
 }
 
-bool segment_message_text(const struct segment_blocks *blocks, block_t block, struct buffer *text)
+/* Up to where the pieces are such. */
+static void append_pieces(const struct segment_blocks *blocks, block_t next, size_t left, struct buffer *text)
 {
-    const struct message_record *message = at(blocks->store, block);
-    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
-    size_t head = message_head_text(fixed, message->body_length);
-    size_t left = fixed + message->body_length - head;
-    buffer_clear(text);
-    buffer_append(text, message->text, head);
-    for (block_t next = message->pieces; next && left > 0;) {
+    while (left > 0 && segment_block_is(blocks, next, sizeof(struct piece), NULL)) {
         const struct piece *piece = at(blocks->store, next);
         size_t length = left < PIECE_TEXT ? left : PIECE_TEXT;
         buffer_append(text, piece->text, length);
         left -= length;
-        next = piece->link;
+        next = load32(&piece->link);
     }
-    return !text->failed;
+}
+
+bool segment_message_text(const struct segment_blocks *blocks, block_t block, struct message_record *head,
+                          struct buffer *text)
+{
+    const struct message_record *message = at(blocks->store, block);
+    segment_message_head(blocks, block, head);
+    buffer_clear(text);
+    if (fits(blocks, block, head)) {
+        size_t all = fixed_text(head) + head->body_length;
+        size_t first = message_head_text(fixed_text(head), head->body_length);
+        buffer_append(text, message->text, first);
+        append_pieces(blocks, head->pieces, all - first, text);
+        if (text->failed || text->length == all)
+            return !text->failed;
+    }
+    buffer_clear(text);
+    head->shape = head->body_length = 0;
+    return true;
 }
 
 bool segment_block_next(const struct segment_blocks *blocks, block_t *block)

@@ -1,7 +1,9 @@
 /* segment_blocks.h: the blocks of a segment that may be damaged anywhere: which there are, what a message is
  * made of, and what has been met already. Private to src/store.
  *
- * It trusts no reference, count or list of the segment, only the word of each page. */
+ * It trusts no reference, count or list of the segment, only the word of each page. Whoever has kept its
+ * mapping may scribble on meanwhile: then what is found is arbitrary, but nothing leads out of the segment.
+ */
 #ifndef SHMAIL_SEGMENT_BLOCKS_H
 #define SHMAIL_SEGMENT_BLOCKS_H
 
@@ -13,7 +15,7 @@ struct segment_blocks {
     uint64_t *met; /* a bit per block: it was taken, or is free */
 };
 
-/* With none met. False: no memory. The store does not change meanwhile. */
+/* With none met. False: no memory. */
 bool segment_blocks_begin(struct segment_blocks *, const struct store *);
 void segment_blocks_end(struct segment_blocks *);
 
@@ -29,8 +31,13 @@ void segment_block_release(struct segment_blocks *, block_t);
 /* Takes the head and all pieces of a sound message, or nothing. */
 bool segment_message_take(struct segment_blocks *, block_t);
 
-/* Sender, subject and body of a sound message, one after the other. False: no memory. */
-bool segment_message_text(const struct segment_blocks *, block_t, struct buffer *);
+/* A message's record, as it is at this moment, without text. */
+void segment_message_head(const struct segment_blocks *, block_t, struct message_record *head);
+
+/* The head of a message that was taken, and its sender, subject and body, one after the other, which are just
+ * as long as the head says: nothing, where it does not verify any more. False: no memory. */
+bool segment_message_text(const struct segment_blocks *, block_t, struct message_record *head,
+                          struct buffer *);
 
 /* Takes the free blocks of each page whose chain and counts agree, and those that processes keep for their
  * drafts, after all that is referred to: a damaged chain may lead to what is in use. */

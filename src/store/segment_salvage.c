@@ -107,12 +107,12 @@ static void fetch(struct salvage *salvage, const struct found *found, bool queue
     size_t length;
     buffer_clear(text);
     if (found->block) {
-        const struct message_record *block = at(salvage->accounts.store, found->block);
-        record->sender_length = (uint8_t)message_sender_length(block->shape);
-        record->subject_length = (uint16_t)message_subject_length(block->shape);
-        record->body_length = block->body_length;
-        record->received = block->received;
-        (void)segment_message_text(&salvage->accounts.blocks, found->block, text);
+        struct message_record head;
+        (void)segment_message_text(&salvage->accounts.blocks, found->block, &head, text);
+        record->sender_length = (uint8_t)message_sender_length(head.shape);
+        record->subject_length = (uint16_t)message_subject_length(head.shape);
+        record->body_length = head.body_length;
+        record->received = head.received;
     } else if (open_in_journal(salvage, found->id, queued, &message)) {
         record->sender_length = (uint8_t)message.sender_length;
         record->subject_length = (uint16_t)message.subject_length;
@@ -298,14 +298,15 @@ static void export_unreachable(struct salvage *salvage)
          block++) {
         if (!segment_message_take(&accounts->blocks, block))
             continue;
-        const struct message_record *message = at(accounts->store, block);
-        enum message_state state = message_state(message->shape);
+        struct message_record head;
+        segment_message_head(&accounts->blocks, block, &head);
+        enum message_state state = message_state(head.shape);
         bool queued = state == MESSAGE_QUEUED;
-        if ((state != MESSAGE_LISTED && !queued) || message->id == 0 || message->id >= ID_MOST ||
-            message->owner == 0 || message->owner > accounts->store->accounts_most ||
-            message_sender_length(message->shape) == 0 || is_kept(salvage, message, queued))
+        if ((state != MESSAGE_LISTED && !queued) || head.id == 0 || head.id >= ID_MOST || head.owner == 0 ||
+            head.owner > accounts->store->accounts_most || message_sender_length(head.shape) == 0 ||
+            is_kept(salvage, &head, queued))
             continue;
-        account_describe(salvage->fresh, message->owner, owner);
+        account_describe(salvage->fresh, head.owner, owner);
         segment_message_export(accounts, block, queued, owner, "nothing refers to it");
     }
 }
