@@ -122,6 +122,15 @@ teardown() {
     exec {held}>&- {quitter}>&- {message}>&-
 }
 
+@test "a process that is there since a time that cannot be is listed, without it" {
+    start_server --crypt-cost 1
+    kill -STOP "$SHMAIL_PID" # so that nobody checks
+    tool_scribble "$SHMAIL_NAME" since
+    run shmailctl -n "$SHMAIL_NAME" ps
+    assert_success
+    [ "$(awk -F'\t' '$7 == "scribbler" { print $3 }' <<<"$output")" = - ]
+}
+
 @test "a damaged post office without a journal ends the server, which says so, and is kept" {
     start_server --crypt-cost 1
     ask "REGISTER alice secret"

@@ -1,6 +1,6 @@
 /* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
  * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME
- * mailbox|index|header|nothing. */
+ * mailbox|index|header|since|nothing. */
 #include "layout.h"
 #include "store.h"
 
@@ -22,6 +22,8 @@ int main(int argc, char **argv)
         account_at(store, 1)->root += 7;
     else if (strcmp(argv[2], "header") == 0)
         store->header->hash_key[0] ^= 1;
+    else if (strcmp(argv[2], "since") == 0)
+        store->slot->since = INT64_MAX;
     store_suspect(store);
     puts("scribbled");
     return 0;

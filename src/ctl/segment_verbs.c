@@ -47,17 +47,26 @@ int verb_check_segment(const struct request *request)
     return attached(request, check);
 }
 
+/* "-": the year does not fit an int, so it is a scribble. */
+static void print_since(int64_t since)
+{
+    char text[sizeof("-2147483648-01-01T00:00:00")] = "-";
+    time_t seconds = (time_t)since;
+    struct tm parts;
+    if (localtime_r(&seconds, &parts))
+        (void)strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
+    fputs(text, stdout);
+}
+
 static int list_processes(struct store *store)
 {
     struct store_process process;
     uint32_t slot = 0;
     puts("SLOT\tPID\tSINCE\tPROTOCOL\tSTATE\tACCOUNT\tPEER");
     while (store_next_process(store, &slot, &process)) {
-        char since[32];
-        time_t seconds = (time_t)process.since;
-        struct tm parts;
-        strftime(since, sizeof(since), "%Y-%m-%dT%H:%M:%S", localtime_r(&seconds, &parts));
-        printf("%u\t%ld\t%s\t", process.slot, (long)process.pid, since);
+        printf("%u\t%ld\t", process.slot, (long)process.pid);
+        print_since(process.since);
+        putchar('\t');
         print_escaped(process.protocol[0] ? process.protocol : "-");
         printf("\t%s\t", !process.alive ? "dead" : process.waiting ? "waiting" : "alive");
         print_escaped(process.account[0] ? process.account : "-");
