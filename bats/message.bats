@@ -138,6 +138,9 @@ END
 
 @test "a body over its limit is passed over, a length that can be none ends the connection" {
     run pour < <(
+        frame_header 0 7157
+        head -c 7157 /dev/zero
+        frame 0 "{\"name\": \"$me\"}"
         frame_header 0 62944757
         head -c 62944757 /dev/zero
         frame 9 null
@@ -145,8 +148,10 @@ END
         frame 9 null
     )
     assert_output - <<'END'
+-2 "A body of 7157 bytes is over the limit of 7156 bytes"
+0 "OK"
 -2 "A body of 62944757 bytes is over the limit of 62944756 bytes"
--2 "Log in first"
+-2 "Unknown command type 9"
 -2 "A body of 4294967295 bytes is over the limit of 62944756 bytes, closing"
 END
 }

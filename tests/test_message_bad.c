@@ -2,8 +2,8 @@
  * post office, and that the connection is in step after each. */
 #include "message_client.h"
 
-/* Of settings.message_limit, 1000 bytes. */
-enum { FRAME_LIMIT_HERE = 6 * (1000 + 4096 + 254) + 4096 };
+/* Of settings.message_limit, 1000 bytes; before an entry. */
+enum { FRAME_LIMIT_HERE = 6 * (1000 + 4096 + 254) + 4096, ENTRY_LIMIT = 6 * (254 + 256) + 4096 };
 
 static struct client entered_client(void)
 {
@@ -218,6 +218,66 @@ static void body_at_its_limit(void)
     ASK(client, MAILBOX, body, MAILBOX, "[]");
 }
 
+static size_t memory_of(struct client client)
+{
+    char path[64], line[128];
+    size_t kibibytes = 0;
+
+    snprintf(path, sizeof path, "/proc/%d/status", (int)client.server);
+    FILE *file = fopen(path, "r");
+    EXPECT(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "RssAnon: %zu", &kibibytes) != 1)
+        ;
+    EXPECT_EQ(fclose(file), 0);
+    return kibibytes << 10;
+}
+
+static void send_blanks(struct client client, size_t length)
+{
+    static char piece[1 << 16];
+
+    memset(piece, ' ', sizeof piece);
+    for (; length > 0; length -= length < sizeof piece ? length : sizeof piece)
+        send_bytes(client, piece, length < sizeof piece ? length : sizeof piece);
+}
+
+static void nobody_holds_memory_before_an_entry(void)
+{
+    enum { LONG = 50 << 20 };
+    static const int32_t types[] = {SEND, MAILBOX, 99};
+    settings.message_limit = 10 << 20;
+    struct client client = connect_client();
+    char error[128];
+
+    ASK_ERROR(client, MAILBOX, "null", LOG_IN_FIRST);
+    size_t before = memory_of(client);
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        send_header(client, types[i], LONG);
+        send_blanks(client, LONG - 4);
+        EXPECT(memory_of(client) < before + (4 << 20));
+        send_bytes(client, "null", 4);
+        EXPECT_REPLY(client, ERROR, LOG_IN_FIRST);
+    }
+    snprintf(error, sizeof error, "\"A body of %d bytes is over the limit of %d bytes\"", ENTRY_LIMIT + 1,
+             ENTRY_LIMIT);
+    for (int32_t type = ENTRY; type <= QUIT; type += QUIT - ENTRY) {
+        send_header(client, type, ENTRY_LIMIT + 1);
+        EXPECT_REPLY(client, ERROR, error);
+        send_blanks(client, ENTRY_LIMIT + 1);
+    }
+    send_header(client, SEND, ENTRY_LIMIT);
+    send_blanks(client, ENTRY_LIMIT);
+    EXPECT_REPLY(client, ERROR, LOG_IN_FIRST);
+    send_header(client, ENTRY, ENTRY_LIMIT);
+    send_bytes(client, "{\"name\": \"a@b.c\"}", 17);
+    send_blanks(client, ENTRY_LIMIT - 17);
+    EXPECT_OK(client);
+    send_header(client, MAILBOX, LONG);
+    send_bytes(client, "null", 4);
+    send_blanks(client, LONG - 4);
+    EXPECT_REPLY(client, MAILBOX, "[]");
+}
+
 static void lost_framing(void)
 {
     static const uint32_t lengths[] = {(64u << 20) + 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
@@ -226,7 +286,7 @@ static void lost_framing(void)
         struct client client = connect_client();
         char error[128];
         snprintf(error, sizeof error, "\"A body of %u bytes is over the limit of %d bytes, closing\"",
-                 lengths[i], FRAME_LIMIT_HERE);
+                 lengths[i], ENTRY_LIMIT);
         send_header(client, ENTRY, lengths[i]);
         EXPECT_REPLY(client, ERROR, error);
         expect_closed(client);
@@ -239,7 +299,7 @@ static void end_inside_a_discarded_body(void)
     char error[128];
 
     snprintf(error, sizeof error, "\"A body of %d bytes is over the limit of %d bytes\"", 1 << 20,
-             FRAME_LIMIT_HERE);
+             ENTRY_LIMIT);
     send_header(client, ENTRY, 1 << 20);
     send_bytes(client, "null", 4);
     EXPECT_EQ(shutdown(client.socket, SHUT_WR), 0);
@@ -295,6 +355,7 @@ static const struct harness_test tests[] = {
     {"a text over its limit is an error, however it is escaped", limits_of_texts},
     {"a body over its limit is refused at once and passed over", body_over_its_limit},
     {"a body may be as long as its limit", body_at_its_limit},
+    {"nobody holds memory before an entry", nobody_holds_memory_before_an_entry},
     {"a length that can be none ends the connection with a reason", lost_framing},
     {"an end inside a body that is passed over is quiet", end_inside_a_discarded_body},
     {"a full post office is an error of one request", full_post_office},

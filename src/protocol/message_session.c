@@ -14,6 +14,7 @@
 enum {
     READ_AHEAD = 64 << 10,  /* pipelined requests that come at once are answered at once */
     REPLY_KEPT = 256 << 10, /* a connection keeps no more memory than this from one reply to the next */
+    ENTRY_LENGTH_MAX = (NAME_MAX_BYTES + PASSWORD_MAX) * FRAME_ESCAPE + FRAME_REST,
 };
 
 /* Types of replies, beside those that a request's own type is. */
@@ -97,11 +98,16 @@ enum status message_end(struct message_session *session, enum status end)
     return end;
 }
 
-static size_t frame_limit(const struct settings *settings)
+/* A frame is held whole before it is looked at. Who has not entered has nothing to say that is longer than an
+ * entry. */
+static size_t frame_limit(const struct message_session *session)
 {
-    uint64_t texts = (uint64_t)settings->message_limit + SUBJECT_MAX + NAME_MAX_BYTES;
+    uint64_t texts = (uint64_t)session->connection->settings->message_limit + SUBJECT_MAX + NAME_MAX_BYTES;
     uint64_t limit = texts * FRAME_ESCAPE + FRAME_REST;
 
+    if (session->account.index == 0) {
+        return ENTRY_LENGTH_MAX;
+    }
     return limit < FRAME_LENGTH_MAX ? (size_t)limit : FRAME_LENGTH_MAX;
 }
 
@@ -193,25 +199,36 @@ static bool is_entered(struct message_session *session)
     return false;
 }
 
+/* NULL: there is no such command. */
+static const struct command *command_find(int32_t type)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (commands[i].type == type) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* What is known to be wrong without a look at the body. */
+static enum status command_check(struct message_session *session, const struct command *command)
+{
+    if (command != NULL && command->handler != message_quit && /* which needs nothing of the store */
+        store_is_suspect(session->connection->store)) {
+        return STATUS_SUSPENDED;
+    }
+    return (command == NULL || command->needs_entry) && !is_entered(session) ? STATUS_NO_SESSION : STATUS_OK;
+}
+
 /* Serves the request that stands whole at the start of the stream. */
 static void request_serve(struct message_session *session, int32_t type, size_t length)
 {
     struct stream *stream = session->connection->stream;
-    const struct command *command = NULL;
-    enum status status;
+    const struct command *command = command_find(type);
+    enum status status = command_check(session, command);
 
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        if (commands[i].type == type) {
-            command = &commands[i];
-        }
-    }
     session->command = command != NULL ? command->name : "unknown command";
-    if (command != NULL && command->handler != message_quit && /* which needs nothing of the store */
-        store_is_suspect(session->connection->store)) {
-        status = STATUS_SUSPENDED;
-        stream_consume(stream, FRAME_HEADER + length);
-    } else if ((command == NULL || command->needs_entry) && !is_entered(session)) {
-        status = STATUS_NO_SESSION;
+    if (status != STATUS_OK) {
         stream_consume(stream, FRAME_HEADER + length);
     } else if (command == NULL) {
         status = message_refuse(session, STATUS_MALFORMED, "Unknown command type %" PRId32, type);
@@ -261,14 +278,18 @@ static enum status frame_discard(struct stream *stream, size_t length)
     return status;
 }
 
-static enum status frame_refuse(struct message_session *session, size_t length, size_t limit)
+static enum status frame_refuse(struct message_session *session, int32_t type, size_t length, size_t limit)
 {
     bool lost = length > FRAME_DISCARD_MAX;
+    enum status status = lost ? STATUS_OK : command_check(session, command_find(type));
 
-    message_refuse(session, STATUS_TOO_LONG, "A body of %zu bytes is over the limit of %zu bytes%s", length,
-                   limit, lost ? ", closing" : "");
-    reply_error(session, STATUS_TOO_LONG);
-    return lost ? message_end(session, STATUS_TOO_LONG)
+    if (status == STATUS_OK) {
+        status =
+            message_refuse(session, STATUS_TOO_LONG, "A body of %zu bytes is over the limit of %zu bytes%s",
+                           length, limit, lost ? ", closing" : "");
+    }
+    reply_error(session, status);
+    return lost ? message_end(session, status)
                 : frame_discard(session->connection->stream, FRAME_HEADER + length);
 }
 
@@ -276,7 +297,7 @@ static enum status frame_refuse(struct message_session *session, size_t length, 
 static enum status frame_serve(struct message_session *session)
 {
     struct stream *stream = session->connection->stream;
-    size_t limit = frame_limit(session->connection->settings);
+    size_t limit = frame_limit(session);
 
     stream_begin_request(stream);
     enum status status = stream_await(stream, FRAME_HEADER);
@@ -289,7 +310,7 @@ static enum status frame_serve(struct message_session *session)
     int32_t type = (int32_t)number_unpack(stream_data(stream));
     size_t length = number_unpack(stream_data(stream) + 4);
     if (length > limit) {
-        return frame_refuse(session, length, limit);
+        return frame_refuse(session, type, length, limit);
     }
     status = stream_await(stream, FRAME_HEADER + length);
     if (status == STATUS_NO_MEMORY) {
