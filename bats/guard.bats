@@ -1,11 +1,12 @@
 # What strangers may try: passwords, many at once; the clock; somebody else's name; more than their share.
 # shellcheck shell=bash
 # shellcheck disable=SC2030,SC2031 # each test is a process of its own
-# shellcheck disable=SC2154 # output and lines are run's
+# shellcheck disable=SC2154 # output and lines are run's, entered is connect's
 
 bats_require_minimum_version 1.5.0
 load helper
 load office
+load frame
 
 attack() {
     timeout 60 python3 "$BATS_TEST_DIRNAME/attack.py" "$1" "$HOST" "$PORT" "${@:2}"
@@ -182,12 +183,18 @@ message_entry() {
     assert_output $'ACCOUNT\tENTRY\tMESSAGES\nalice\tpassword\t0'
 }
 
-@test "a new password by the operator ends the sessions that the old one has opened" {
+@test "a new password by the operator ends the sessions and the entry that the old one has opened" {
     local cookie
     start_server --crypt-cost 1 --sessions 3
     cookie=$(enrol alice)
+    connect entered
+    say "$entered" 0 '{"name": "alice@mail.localhost", "password": "secret"}'
+    hear "$entered" '0 "OK"'
     run ctl account passwd Alice <<<hidden2
     assert_success
+    say "$entered" 2 null
+    hear "$entered" '-2 "Log in first"'
+    hang_up "$entered"
     run ask "COUNT alice $cookie" "LOGIN alice secret"
     assert_output $'KO\nKO'
     run ask "LOGIN alice hidden2"

@@ -33,7 +33,7 @@ enum status account_login(struct store *, const struct account_secret *, struct 
 /* Replaces the password hash; sessions stay. STATUS_GONE as above, STATUS_FULL_SEGMENT. */
 enum status account_change_hash(struct store *, const struct account_secret *, const char *hash);
 
-/* Ends every session of the account. */
+/* Ends every session of the account, and its entry by whatever process; who waits for its mail is woken. */
 void account_end_sessions(struct store *, account_t);
 
 /* Removes account, mailbox, queue and sessions in one step. STATUS_GONE as above. */
@@ -42,13 +42,15 @@ enum status account_remove(struct store *, const struct account_secret *);
 /* The name as registered, with its NUL; returns its length, 0 if the account is gone. */
 size_t account_name(struct store *, account_t, char name[static NAME_MAX_BYTES + 1]);
 
-/* Whether the account is still there; one load, no lock. */
-bool account_lives(struct store *, account_t);
-
-/* Enters a name for this process's connection (Message entry): until account_leave, store_detach or this
- * process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE, STATUS_GONE. */
+/* Enters a name for this process's connection (Message entry): until account_leave, account_end_sessions,
+ * store_detach or this process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE,
+ * STATUS_GONE. */
 enum status account_enter(struct store *, account_t);
 void account_leave(struct store *);
+
+/* Whether this process's entry of the account still holds: it does not where the account was removed, or
+ * account_end_sessions called for it. No lock. */
+bool account_is_entered(struct store *, account_t);
 
 /* Calls visit for each account, in the order of their indices, in steps that take the lock, until it returns
  * false. The index of a removed account goes to a later one. */

@@ -1,7 +1,9 @@
 /* test_message_entry.c: who may enter which name: names and their forms, one connection at a time, passwords
  * with open entry and without. */
 #include "account.h"
+#include "clock.h"
 #include "message_client.h"
+#include "password.h"
 
 #define ENTER(name) "{\"name\": \"" name "\"}"
 #define ENTER_WITH(name, password) "{\"name\": \"" name "\", \"password\": \"" password "\"}"
@@ -150,6 +152,59 @@ static void removed_account(void)
               "\"Invalid destination address\"");
 }
 
+/* As shmailctl does it. */
+static void change_password(const char *name, const char *password)
+{
+    struct account_secret secret;
+    char hash[HASH_MAX + 1];
+
+    EXPECT_EQ(account_secret(store, name, strlen(name), &secret), STATUS_OK);
+    EXPECT_EQ(password_hash(store, password, strlen(password), hash), STATUS_OK);
+    EXPECT_EQ(account_change_hash(store, &secret, hash), STATUS_OK);
+    account_end_sessions(store, secret.account);
+}
+
+static void changed_password(void)
+{
+    struct client client = connect_client(), other = connect_client();
+
+    ASK_OK(client, ENTRY, ENTER_WITH("a@b.c", "first"));
+    change_password("a@b.c", "second");
+    ASK_OK(other, ENTRY, ENTER_WITH("a@b.c", "second"));
+    ASK_ERROR(client, MAILBOX, "null", LOG_IN_FIRST);
+    ASK_ERROR(client, ENTRY, ENTER_WITH("a@b.c", "first"), WRONG);
+    ASK(other, MAILBOX, "null", MAILBOX, "[]");
+    disconnect(client); /* which frees no name of another's */
+    ASK_ERROR(connect_client(), ENTRY, ENTER_WITH("a@b.c", "second"), IN_USE);
+    EXPECT_EQ(store_check(store, NULL, NULL), 0);
+}
+
+static bool somebody_waits(void)
+{
+    struct store_process process;
+
+    for (uint32_t slot = 0; store_next_process(store, &slot, &process);)
+        if (process.waiting)
+            return true;
+    return false;
+}
+
+static void changed_password_while_waiting(void)
+{
+    struct client client = connect_client();
+
+    ASK_OK(client, ENTRY, ENTER_WITH("a@b.c", "first"));
+    send_frame(client, WAIT, "{\"count\": 1, \"timeout\": 50}");
+    while (!somebody_waits())
+        poll(NULL, 0, 1);
+    change_password("a@b.c", "second");
+    int64_t changed = clock_now();
+    EXPECT_REPLY(client, ERROR, LOG_IN_FIRST);
+    EXPECT(clock_now() - changed < NANOSECONDS_PER_SECOND / 2); /* not woken it looks after a second */
+    ASK_ERROR(client, MAILBOX, "null", LOG_IN_FIRST);
+    ASK_OK(client, ENTRY, ENTER_WITH("a@b.c", "second"));
+}
+
 /* The record of a removed account may be another's by the time that its last owner enters a name again. */
 static void reused_record(void)
 {
@@ -271,6 +326,8 @@ static const struct harness_test tests[] = {
     {"a name is free when its server process was told to end", termination_frees_the_name},
     {"who is entered as an account that was removed has to log in", removed_account},
     {"who was entered as an account that was removed frees no other name", reused_record},
+    {"who is entered when the operator changes the password has to log in", changed_password},
+    {"a wait ends when the operator changes the password", changed_password_while_waiting},
     {"with open entry a name without a password is free to enter", open_entry},
     {"without open entry every name needs its password", closed_entry},
     {"a password is 1 to 256 bytes without a space", forms_of_a_password},

@@ -96,7 +96,7 @@ static int add(struct work *work)
     return status == STATUS_OK ? EX_OK : say(status, work->name);
 }
 
-/* Sessions end too: who had the old password may have opened one. */
+/* Sessions and the entry end too: who had the old password may have opened one. */
 static int change(struct work *work)
 {
     char hash[HASH_MAX + 1] = "";

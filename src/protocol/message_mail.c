@@ -158,9 +158,13 @@ enum status message_delete(struct message_session *session, const struct message
 
 /* Over TCP a client that was killed looks like one that has half-closed, and the name it entered must be
  * free. */
-static bool is_gone(void *stream)
+static bool is_gone(void *context)
 {
-    return stream_gone(stream) || stream_ended(stream);
+    struct message_session *session = context;
+    struct connection *connection = session->connection;
+
+    return stream_gone(connection->stream) || stream_ended(connection->stream) ||
+           !account_is_entered(connection->store, session->account);
 }
 
 enum status message_wait(struct message_session *session, const struct message_argument *arguments)
@@ -175,10 +179,13 @@ enum status message_wait(struct message_session *session, const struct message_a
     }
     status = mailbox_wait(connection->store, session->account, arguments[0].number,
                           deadline_after_seconds((int64_t)arguments[1].number), stream_sleep_mask(stream),
-                          is_gone, stream, &held);
-    if (status != STATUS_HANGUP) {
-        return status;
+                          is_gone, session, &held);
+    if (status == STATUS_HANGUP && stream_gone(stream)) {
+        return message_end(session, status);
     }
-    return stream_gone(stream) ? message_end(session, status)
-                               : message_refuse(session, status, "No wait on a half-closed connection");
+    if (!account_is_entered(connection->store, session->account)) {
+        return STATUS_NO_SESSION;
+    }
+    return status == STATUS_HANGUP ? message_refuse(session, status, "No wait on a half-closed connection")
+                                   : status;
 }

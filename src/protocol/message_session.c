@@ -183,7 +183,7 @@ static enum status command_run(struct message_session *session, const struct com
     return status;
 }
 
-/* An account may be removed while it is entered: then nobody is. */
+/* An account may be removed while it is entered, or get a new password by the operator: then nobody is. */
 static bool is_entered(struct message_session *session)
 {
     struct store *store = session->connection->store;
@@ -191,7 +191,7 @@ static bool is_entered(struct message_session *session)
     if (session->account.generation == 0 && session->account.index == 0) {
         return false;
     }
-    if (account_lives(store, session->account)) {
+    if (account_is_entered(store, session->account)) {
         return true;
     }
     account_leave(store);

@@ -39,14 +39,6 @@ uint64_t account_number(struct store *store, account_t account, size_t field)
     return 0;
 }
 
-bool account_lives(struct store *store, account_t account)
-{
-    if (account_record(store, account))
-        return true;
-    journal_observe_all(store);
-    return false;
-}
-
 static uint32_t hash_name(const struct store *store, const char *name, size_t length)
 {
     return (uint32_t)siphash13_folded(store->header->hash_key, name, length);
@@ -297,15 +289,20 @@ enum status account_change_hash(struct store *store, const struct account_secret
 
 void account_end_sessions(struct store *store, account_t account)
 {
-    bool done = false;
+    bool done = false, waited = false;
     while (!done) {
         transaction_begin(store);
         struct account_record *record = account_record(store, account);
         done = !record;
+        if (record && record->entered)
+            set64(store, &record->entered, 0);
+        waited = record && record->waited;
         while (!done && transaction_has_room(store, 40))
             done = !session_end_newest(store, record);
         transaction_end(store, STATUS_OK);
     }
+    if (waited)
+        process_wake_waiters(store, account);
 }
 
 static void unchain(struct store *store, uint32_t index)
@@ -466,6 +463,16 @@ void account_leave(struct store *store)
             set64(store, &record->entered, 0);
         set32(store, &slot->entered.index, 0);
     } while (!transaction_finish(store, &status));
+}
+
+/* An owner word is that of one life of one slot: who finds his own has entered this account and no other. */
+bool account_is_entered(struct store *store, account_t account)
+{
+    const struct account_record *record = account_record(store, account);
+    if (record && load64(&record->entered) == store->me)
+        return true;
+    journal_observe_all(store); /* it may have been removed */
+    return false;
 }
 
 void account_each(struct store *store, bool (*visit)(void *context, account_t, const char *name),
