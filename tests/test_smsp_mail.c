@@ -1,6 +1,8 @@
 /* Tests of SMSP's verbs on mail, smsp(7), in LF framing. */
 #include "smsp_pair.h"
 
+#include <signal.h>
+
 static void mail_is_stored_counted_read_and_deleted_in_order(void)
 {
     begin();
@@ -197,6 +199,31 @@ static void a_wait_ends_with_the_account(void)
     end();
 }
 
+/* Whether the mail comes before the waiter has noticed or after. */
+static void a_wait_ends_with_its_session(void)
+{
+    char request[128];
+
+    begin_with_two();
+    int length = snprintf(request, sizeof request, "NOOP\nWAIT alice 1 86400 %s\n", cookie);
+    say_bytes(&alice, request, (size_t)length);
+    EXPECT_STR(hear(&alice), "OK");
+    EXPECT_STR(ask(&bob, "LOGOUT %s", cookie), "OK");
+    EXPECT_STR(hear(&alice), "KO");
+    EXPECT_STR(ask(&alice, "WHY"), "OK no such session, log in first");
+
+    keep_cookie(ask(&bob, "LOGIN alice secret"), cookie);
+    length = snprintf(request, sizeof request, "NOOP\nWAIT alice 1 86400 %s\n", cookie);
+    say_bytes(&alice, request, (size_t)length);
+    EXPECT_STR(hear(&alice), "OK");
+    EXPECT_EQ(kill(alice.pid, SIGSTOP), 0);
+    EXPECT_STR(ask(&bob, "LOGOUT %s", cookie), "OK");
+    EXPECT_STR(ask(&bob, "SEND alice one %s", bobs), "OK 1");
+    EXPECT_EQ(kill(alice.pid, SIGCONT), 0);
+    EXPECT_STR(hear(&alice), "KO");
+    end();
+}
+
 static void append_send(struct buffer *requests, size_t length)
 {
     EXPECT(buffer_append_text(requests, "SEND alice "));
@@ -252,6 +279,7 @@ static const struct harness_test tests[] = {
     {"ids only grow", ids_only_grow},
     {"WAIT answers as soon as there is enough", wait_answers_as_soon_as_there_is_enough},
     {"a WAIT ends with the account", a_wait_ends_with_the_account},
+    {"a WAIT ends with its session", a_wait_ends_with_its_session},
 };
 
 HARNESS_MAIN(tests)

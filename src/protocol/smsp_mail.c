@@ -176,9 +176,11 @@ enum status smsp_remove(void *context)
     return mailbox_delete(smsp->store, smsp->session.account, smsp->id);
 }
 
-static bool gone(void *stream)
+static bool gone(void *context)
 {
-    return stream_gone(stream);
+    struct smsp *smsp = context;
+
+    return stream_gone(smsp->stream) || !session_alive(smsp->store, &smsp->session);
 }
 
 enum status smsp_wait(void *context)
@@ -192,7 +194,13 @@ enum status smsp_wait(void *context)
     }
     enum status status = mailbox_wait(smsp->store, smsp->session.account, smsp->count,
                                       deadline_after_seconds((int64_t)smsp->seconds),
-                                      stream_sleep_mask(smsp->stream), gone, smsp->stream, &held);
+                                      stream_sleep_mask(smsp->stream), gone, smsp, &held);
+    if (status == STATUS_HANGUP && stream_gone(smsp->stream)) {
+        return status;
+    }
+    if (cookie_verify(smsp->store, smsp->session.text, COOKIE_TEXT, &smsp->session) != STATUS_OK) {
+        return STATUS_NO_SESSION; /* it has ended in the meantime */
+    }
     if (status == STATUS_OK) {
         reply_number(smsp, TEXT("COUNTED "), held);
     }
