@@ -180,3 +180,21 @@ status_field() { # pid, name
     start_server_without "$([ "$(uname -m)" = x86_64 ] && echo 317 || echo 277)"
     grep -q 'the sandbox of connections lacks a part: .*no filter of system calls here' "$log"
 }
+
+@test "who waits needs no signal of his own, which a user may have no more of" {
+    local cookie waiter
+    ulimit -S -i 0
+    start_server --crypt-cost 1
+    ulimit -S -i "$(ulimit -H -i)"
+    cookie=$(enrol alice)
+    dial waiter
+    tell "$waiter" "WAIT alice 1 50 $cookie"
+    run ask "SEND alice mail $cookie"
+    assert_output "OK 1"
+    told "$waiter" "COUNTED 1"
+    tell "$waiter" "WAIT alice 2 50 $cookie" QUIT
+    ask "SEND alice mail $cookie"
+    told "$waiter" "COUNTED 2" OK
+    expect_deserted
+    run ! grep signal "$log"
+}

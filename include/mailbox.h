@@ -78,8 +78,8 @@ enum status mailbox_delete(struct store *, account_t, message_id);
 
 /* Sleeps until the mailbox holds at least count messages, the deadline (clock.h) passes (STATUS_TIMED_OUT),
  * the account goes (STATUS_GONE), or interrupted(context) answers true (STATUS_HANGUP); that is asked
- * whenever store_interrupt has been called. sleep_mask is the signal mask while asleep. *held is how many
- * there were at the end. */
+ * before it sleeps, and again whenever store_interrupt has been called. sleep_mask is the signal mask while
+ * asleep. *held is how many there were at the end. */
 enum status mailbox_wait(struct store *, account_t, uint64_t count, int64_t deadline,
                          const sigset_t *sleep_mask, bool (*interrupted)(void *context), void *context,
                          uint64_t *held);

@@ -95,8 +95,8 @@ bool stream_gone(struct stream *);
 bool stream_ended(struct stream *);
 
 /* The mask for who sleeps elsewhere. From the first call on, where SIGIO has a handler, the socket sends this
- * process SIGIO when the peer does anything, and the mask lets it in; the first one comes at once, for what
- * was before. */
+ * process SIGIO when the peer does anything, and the mask lets it in; for what was before, stream_gone and
+ * stream_ended have to be asked after this and before the sleep. */
 const sigset_t *stream_sleep_mask(struct stream *);
 
 /* Says that no more will be sent, and discards what still comes until the peer closes, for a short while:

@@ -203,6 +203,18 @@ static void changed_password_while_waiting(void)
     EXPECT(clock_now() - changed < NANOSECONDS_PER_SECOND / 2); /* not woken it looks after a second */
     ASK_ERROR(client, MAILBOX, "null", LOG_IN_FIRST);
     ASK_OK(client, ENTRY, ENTER_WITH("a@b.c", "second"));
+
+    /* So too where the mail is there before he looks. */
+    struct client other = connect_client();
+    send_frame(client, WAIT, "{\"count\": 1, \"timeout\": 50}");
+    while (!somebody_waits())
+        poll(NULL, 0, 1);
+    EXPECT_EQ(kill(client.server, SIGSTOP), 0);
+    change_password("a@b.c", "third");
+    ASK_OK(other, ENTRY, ENTER("d@e.f"));
+    ASK_OK(other, SEND, "{\"to\": \"a@b.c\", \"header\": \"\", \"text\": \"\"}");
+    EXPECT_EQ(kill(client.server, SIGCONT), 0);
+    EXPECT_REPLY(client, ERROR, LOG_IN_FIRST);
 }
 
 /* The record of a removed account may be another's by the time that its last owner enters a name again. */

@@ -247,6 +247,19 @@ static void an_interrupt_ends_the_wait(void)
     EXPECT_EQ(waiters(), 0);
 }
 
+/* Nobody has to interrupt him for that. */
+static void who_is_to_end_does_not_sleep(void)
+{
+    uint64_t held;
+    open_mailbox();
+    told_to_stop = 1;
+    int64_t start = clock_now();
+    EXPECT_EQ(wait_for(1, DEADLINE_NEVER, when_told, &held), STATUS_HANGUP);
+    EXPECT(clock_now() - start < SECOND / 2);
+    deliver_one();
+    EXPECT_EQ(wait_for(1, DEADLINE_NEVER, when_told, &held), STATUS_OK); /* what is there is told */
+}
+
 static void remove_alice(void)
 {
     struct account_secret secret;
@@ -305,6 +318,7 @@ static const struct harness_test tests[] = {
     {"a wait takes time", a_wait_takes_time},
     {"a moment is over when time has passed", a_moment_is_over_when_time_has_passed},
     {"an interrupt ends the wait", an_interrupt_ends_the_wait},
+    {"who is to end does not sleep", who_is_to_end_does_not_sleep},
     {"a removed account ends the wait", a_removed_account_ends_the_wait},
     {"a deliverer that dies delays a waiter by a second", a_deliverer_that_dies_delays_a_waiter_by_a_second},
 };

@@ -497,7 +497,6 @@ const sigset_t *stream_sleep_mask(struct stream *s)
         s->signalled = s->out_kind == DESCRIPTOR_SOCKET && descriptor_watch(s->options.out);
         if (s->signalled) {
             sigdelset(&s->wait_mask, SIGIO);
-            signals_raise(SIGIO); /* pending until the sleep: the peer may have gone already */
         }
     }
     return &s->wait_mask;

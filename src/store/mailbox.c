@@ -285,11 +285,11 @@ enum status mailbox_wait(struct store *store, account_t account, uint64_t count,
             status = STATUS_TIMED_OUT;
             break;
         }
-        sleep_until(store, deadline - now > WAIT_NANOSECONDS ? now + WAIT_NANOSECONDS : deadline, sleep_mask);
         if (interrupted(context)) {
             status = STATUS_HANGUP;
             break;
         }
+        sleep_until(store, deadline - now > WAIT_NANOSECONDS ? now + WAIT_NANOSECONDS : deadline, sleep_mask);
     }
     __atomic_store_n(word, 0, __ATOMIC_RELEASE);
     moment_end(store);
