@@ -43,9 +43,9 @@ enum status account_remove(struct store *, const struct account_secret *);
 size_t account_name(struct store *, account_t, char name[static NAME_MAX_BYTES + 1]);
 
 /* Enters a name for this process's connection (Message entry): until account_leave, account_end_sessions,
- * store_detach or this process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE,
- * STATUS_GONE. */
-enum status account_enter(struct store *, account_t);
+ * store_detach or this process's death nobody else can. An earlier entry of this process ends. STATUS_IN_USE;
+ * STATUS_GONE as above. */
+enum status account_enter(struct store *, const struct account_secret *);
 void account_leave(struct store *);
 
 /* Whether this process's entry of the account still holds: it does not where the account was removed, or

@@ -2,6 +2,7 @@
 #ifndef SHMAIL_TEST_POST_OFFICE_H
 #define SHMAIL_TEST_POST_OFFICE_H
 
+#include "account_record.h"
 #include "harness.h"
 #include "mailbox.h"
 
@@ -44,6 +45,14 @@ static inline account_t new_account(struct store *store, const char *name)
     account_t account;
     EXPECT_EQ(account_create(store, name, strlen(name), NULL, &account, NULL), STATUS_OK);
     return account;
+}
+
+/* By whatever password the account has now. */
+static inline enum status enter_account(struct store *store, account_t account)
+{
+    const struct account_record *record = account_record(store, account);
+    struct account_secret secret = {.account = account, .revision = record ? record->revision : 0};
+    return account_enter(store, &secret);
 }
 
 static inline enum status deliver(struct store *store, account_t to, const char *from, const char *subject,

@@ -113,12 +113,12 @@ static void remove_account(void)
 
 static void enter_bob(void)
 {
-    EXPECT_EQ(account_enter(office, bob), STATUS_OK);
+    EXPECT_EQ(enter_account(office, bob), STATUS_OK);
 }
 
 static void enter_alice(void)
 {
-    EXPECT_EQ(account_enter(office, alice), STATUS_OK);
+    EXPECT_EQ(enter_account(office, alice), STATUS_OK);
 }
 
 static void leave(void)

@@ -37,7 +37,7 @@ static void work(struct store *survivor)
         account.index = index;
         account.generation = account_at(survivor, index)->generation;
         if (account.generation % 2)
-            EXPECT_EQ(account_enter(survivor, account), STATUS_OK);
+            EXPECT_EQ(enter_account(survivor, account), STATUS_OK);
     }
     EXPECT_EQ(account_create(survivor, "survivor", 8, NULL, &account, &cookie), STATUS_OK);
     EXPECT_EQ(cookie_verify(survivor, cookie.text, COOKIE_TEXT, &verified), STATUS_OK);

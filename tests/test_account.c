@@ -174,7 +174,7 @@ static void an_account_goes_with_all_it_has(void)
     EXPECT_EQ(queue_push(store, bob), STATUS_OK);
     EXPECT_EQ(queue_store(store, bob, account, &id), STATUS_GONE);
     EXPECT_EQ(queue_count(store, bob), 1);
-    EXPECT_EQ(account_enter(store, account), STATUS_GONE);
+    EXPECT_EQ(enter_account(store, account), STATUS_GONE);
     store_figures(store, &figures);
     EXPECT(figures.pages_used - figures.pages_free < 99);
     EXPECT_EQ(store->header->accounts_dying, 0);
@@ -334,8 +334,8 @@ static void in_another_process(enum status expected)
     EXPECT(pid >= 0);
     if (pid == 0) {
         EXPECT_EQ(store_attach(store, "other"), STATUS_OK);
-        EXPECT_EQ(account_enter(store, shared), expected);
-        EXPECT_EQ(account_enter(store, shared), expected);
+        EXPECT_EQ(enter_account(store, shared), expected);
+        EXPECT_EQ(enter_account(store, shared), expected);
         store_detach(store);
         _exit(0);
     }
@@ -349,14 +349,31 @@ static void a_name_is_entered_by_one_process(void)
     shared = new_account(store, "alice");
     account_t second = new_account(store, "bob");
     in_another_process(STATUS_OK);
-    EXPECT_EQ(account_enter(store, shared), STATUS_OK); /* the other has detached */
+    EXPECT_EQ(enter_account(store, shared), STATUS_OK); /* the other has detached */
     in_another_process(STATUS_IN_USE);
-    EXPECT_EQ(account_enter(store, shared), STATUS_OK);
-    EXPECT_EQ(account_enter(store, second), STATUS_OK); /* which leaves the first */
+    EXPECT_EQ(enter_account(store, shared), STATUS_OK);
+    EXPECT_EQ(enter_account(store, second), STATUS_OK); /* which leaves the first */
     in_another_process(STATUS_OK);
-    EXPECT_EQ(account_enter(store, shared), STATUS_OK);
+    EXPECT_EQ(enter_account(store, shared), STATUS_OK);
     account_leave(store);
     account_leave(store);
+    in_another_process(STATUS_OK);
+    EXPECT_CLEAN(store);
+}
+
+static void a_password_that_was_changed_enters_no_name(void)
+{
+    store = private_store();
+    shared = new_account(store, "alice");
+    struct account_secret before = secret_of("alice");
+    EXPECT_EQ(account_change_hash(store, &before, "hash"), STATUS_OK);
+    EXPECT_EQ(account_enter(store, &before), STATUS_GONE);
+    EXPECT(!account_is_entered(store, shared));
+    struct account_secret now = secret_of("alice");
+    EXPECT_EQ(account_enter(store, &now), STATUS_OK);
+    EXPECT(account_is_entered(store, shared));
+    account_end_sessions(store, shared);
+    EXPECT(!account_is_entered(store, shared));
     in_another_process(STATUS_OK);
     EXPECT_CLEAN(store);
 }
@@ -365,7 +382,7 @@ static void a_removed_name_is_entered_anew(void)
 {
     store = private_store();
     shared = new_account(store, "alice");
-    EXPECT_EQ(account_enter(store, shared), STATUS_OK);
+    EXPECT_EQ(enter_account(store, shared), STATUS_OK);
     struct account_secret secret = secret_of("alice");
     EXPECT_EQ(account_remove(store, &secret), STATUS_OK);
     in_another_process(STATUS_GONE);
@@ -388,6 +405,7 @@ static const struct harness_test tests[] = {
     {"an old handle never means another account", an_old_handle_never_means_another_account},
     {"each account is visited once in order", each_account_is_visited_once_in_order},
     {"a name is entered by one process", a_name_is_entered_by_one_process},
+    {"a password that was changed enters no name", a_password_that_was_changed_enters_no_name},
     {"a removed name is entered anew", a_removed_name_is_entered_anew},
 };
 

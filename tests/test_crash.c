@@ -343,7 +343,7 @@ static void a_dead_reader_keeps_no_deleted_message(void)
 
 static void enter_alice(void)
 {
-    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    EXPECT_EQ(enter_account(store, alice), STATUS_OK);
     stay();
 }
 
@@ -353,9 +353,9 @@ static void the_name_of_a_dead_process_is_free_again(void)
     EXPECT_EQ(store_attach(store, "other"), STATUS_OK);
     pid_t pid = fork_attached(enter_alice);
     wait_for_ready();
-    EXPECT_EQ(account_enter(store, alice), STATUS_IN_USE);
+    EXPECT_EQ(enter_account(store, alice), STATUS_IN_USE);
     end_child(pid, SIGKILL);
-    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    EXPECT_EQ(enter_account(store, alice), STATUS_OK);
     account_leave(store);
     store_detach(store);
     expect_recovery(0);

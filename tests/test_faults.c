@@ -139,7 +139,7 @@ static void log_in(void)
     judge(status, "logging in");
     if (status == STATUS_OK)
         judge(cookie_verify(store, cookie.text, COOKIE_TEXT, &session), "verifying");
-    judge(account_enter(store, account), "entering");
+    judge(enter_account(store, account), "entering");
     account_leave(store);
     if (session.index)
         judge(cookie_end(store, &session), "logging out");

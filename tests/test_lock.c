@@ -314,7 +314,7 @@ static void who_detaches_with_its_end_has_its_slot_until_then(void)
 
 static void leave_debts(void)
 {
-    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    EXPECT_EQ(enter_account(store, alice), STATUS_OK);
     store_suspect(store);
     store_detach_with_end(store);
 }
@@ -328,7 +328,7 @@ static void the_debts_of_who_detached_from_a_doubted_store_are_found_before_its_
     EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
     EXPECT_EQ(end_of(end_at_once), 0);
     EXPECT_EQ(slot_at(store, 1)->entered.index, 0);
-    EXPECT_EQ(account_enter(store, alice), STATUS_OK);
+    EXPECT_EQ(enter_account(store, alice), STATUS_OK);
     close(input[1]);
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     EXPECT_EQ(status, 0);

@@ -23,76 +23,73 @@ static bool password_is_sound(const struct message_argument *password)
 }
 
 static enum status create(struct message_session *session, const char *name, size_t length,
-                          const struct message_argument *password, account_t *account)
+                          const struct message_argument *password, struct account_secret *secret)
 {
     struct store *store = session->connection->store;
     const struct connection *connection = session->connection;
-    char hash[HASH_MAX + 1];
+    char hash[HASH_MAX + 1] = "";
+    enum status status = STATUS_OK;
 
     if (!throttle_take(store, THROTTLE_REGISTRATION, &connection->source,
                        connection->settings->registrations)) {
         return STATUS_THROTTLED;
     }
-    if (!password->given) {
-        return account_create(store, name, length, NULL, account, NULL);
+    if (password->given) {
+        status = password_hash(store, password->bytes, password->length, hash);
     }
-    enum status status = password_hash(store, password->bytes, password->length, hash);
     if (status == STATUS_OK) {
-        status = account_create(store, name, length, hash, account, NULL);
+        status = account_create(store, name, length, hash, &secret->account, NULL);
     }
     explicit_bzero(hash, sizeof hash);
-    return status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    return account_secret(store, name, length, secret) == STATUS_OK ? STATUS_OK : STATUS_GONE;
 }
 
 static enum status check(struct message_session *session, const char *name, size_t length,
-                         const struct message_argument *password, account_t *account)
+                         const struct message_argument *password, struct account_secret *secret)
 {
-    struct account_secret secret;
     enum status status =
-        authenticate(session->connection, name, length, password->bytes, password->length, &secret);
+        authenticate(session->connection, name, length, password->bytes, password->length, secret);
 
     if (status == STATUS_OK) {
-        authenticate_renew(session->connection, password->bytes, password->length, &secret);
+        authenticate_renew(session->connection, password->bytes, password->length, secret);
     }
-    *account = secret.account;
-    explicit_bzero(&secret, sizeof secret);
     return status == STATUS_HANGUP ? message_end(session, status) : status;
 }
 
 /* Finds or creates the account. Only who has the right password learns anything that depends on the account's
  * state, as whether it is entered elsewhere; in a closed post office, even whether there is one. */
 static enum status admit(struct message_session *session, const char *name, size_t length,
-                         const struct message_argument *password, account_t *account)
+                         const struct message_argument *password, struct account_secret *secret)
 {
     const struct settings *settings = session->connection->settings;
-    struct account_secret secret;
 
     if (settings->require_password && !password->given) {
         return message_refuse(session, STATUS_DENIED, "A password is required");
     }
-    enum status status = account_secret(session->connection->store, name, length, &secret);
-    bool is_free = secret.hash[0] == '\0';
-    *account = secret.account;
-    explicit_bzero(&secret, sizeof secret);
+    enum status status = account_secret(session->connection->store, name, length, secret);
+    bool is_free = secret->hash[0] == '\0';
     if (status == STATUS_NO_ACCOUNT && !settings->closed) {
-        return create(session, name, length, password, account);
+        return create(session, name, length, password, secret);
     }
     if (is_free && !settings->require_password) {
         return STATUS_OK;
     }
-    return password->given ? check(session, name, length, password, account)
+    return password->given ? check(session, name, length, password, secret)
                            : message_refuse(session, STATUS_DENIED, "A password is required");
 }
 
 /* A client that has closed its connection may come back before the process that served it has noticed, so a
  * name that is in use is given a moment to become free. Nobody announces that, hence the pauses; signals end
  * one early. */
-static enum status enter(struct message_session *session, account_t account)
+static enum status enter(struct message_session *session, const struct account_secret *secret)
 {
     struct connection *connection = session->connection;
     const struct timespec pause = {.tv_nsec = PAUSE_NANOSECONDS};
     int64_t deadline = clock_now() + PATIENCE_MILLISECONDS * (NANOSECONDS_PER_SECOND / 1000);
-    enum status status = account_enter(connection->store, account);
+    enum status status = account_enter(connection->store, secret);
 
     while (status == STATUS_IN_USE && clock_now() < deadline) {
         enum status flushed = stream_flush(connection->stream);
@@ -102,7 +99,7 @@ static enum status enter(struct message_session *session, account_t account)
         if (ppoll(NULL, 0, &pause, stream_sleep_mask(connection->stream)) < 0 && errno != EINTR) {
             return STATUS_SYSTEM;
         }
-        status = account_enter(connection->store, account);
+        status = account_enter(connection->store, secret);
     }
     return status;
 }
@@ -110,16 +107,17 @@ static enum status enter(struct message_session *session, account_t account)
 static enum status try_entry(struct message_session *session, const char *name, size_t length,
                              const struct message_argument *password)
 {
-    account_t account = {0}; /* none */
-    enum status status = admit(session, name, length, password, &account);
+    struct account_secret secret = {.account = ACCOUNT_NONE};
+    enum status status = admit(session, name, length, password, &secret);
 
     if (status == STATUS_OK) {
-        status = enter(session, account);
+        status = enter(session, &secret);
     }
     if (status == STATUS_OK) {
-        session->account = account;
-        session->name_length = account_name(session->connection->store, account, session->name);
+        session->account = secret.account;
+        session->name_length = account_name(session->connection->store, secret.account, session->name);
     }
+    explicit_bzero(&secret, sizeof secret);
     return status;
 }
 

@@ -413,13 +413,14 @@ size_t account_name(struct store *store, account_t account, char name[static NAM
 }
 
 /* One try: *holder is who has entered the name when it is neither free, nor ours, nor dead's. */
-static enum status enter(struct store *store, account_t account, uint64_t dead, uint64_t *holder)
+static enum status enter(struct store *store, const struct account_secret *secret, uint64_t dead,
+                         uint64_t *holder)
 {
     struct slot *slot = store->slot;
     enum status status = STATUS_OK;
     do {
         transaction_begin(store);
-        struct account_record *record = account_record(store, account);
+        struct account_record *record = unchanged(store, secret);
         if (!record) {
             status = STATUS_GONE;
             continue;
@@ -433,20 +434,20 @@ static enum status enter(struct store *store, account_t account, uint64_t dead, 
         if (slot->entered.index && before != record && before->entered == store->me)
             set64(store, &before->entered, 0);
         set64(store, &record->entered, store->me);
-        set32(store, &slot->entered.index, account.index);
-        set32(store, &slot->entered.generation, account.generation);
+        set32(store, &slot->entered.index, secret->account.index);
+        set32(store, &slot->entered.generation, secret->account.generation);
     } while (!transaction_finish(store, &status));
     return status;
 }
 
-enum status account_enter(struct store *store, account_t account)
+enum status account_enter(struct store *store, const struct account_secret *secret)
 {
     uint64_t holder = 0;
-    enum status status = enter(store, account, 0, &holder);
+    enum status status = enter(store, secret, 0, &holder);
     if (status == STATUS_IN_USE && owner_is_dead(store, holder))
-        status = enter(store, account, holder, &holder);
+        status = enter(store, secret, holder, &holder);
     if (status == STATUS_OK)
-        store->slot->account = account;
+        store->slot->account = secret->account;
     return status;
 }
 

@@ -90,12 +90,12 @@ static _Noreturn void die_within(struct store *store)
 {
     struct letter letter = {.sender = "bob", .sender_length = 3, .body = "draft", .body_length = 5};
     struct message message;
-    account_t account;
+    struct account_secret secret;
     EXPECT(store_attach(store, "to die") == STATUS_OK);
-    EXPECT(account_find(store, "account1", 8, &account) == STATUS_OK);
-    EXPECT(account_enter(store, account) == STATUS_OK);
-    EXPECT(mailbox_first(store, account, &message) == STATUS_OK);
-    EXPECT(mailbox_delete_first(store, account) == STATUS_OK);
+    EXPECT(account_secret(store, "account1", 8, &secret) == STATUS_OK);
+    EXPECT(account_enter(store, &secret) == STATUS_OK);
+    EXPECT(mailbox_first(store, secret.account, &message) == STATUS_OK);
+    EXPECT(mailbox_delete_first(store, secret.account) == STATUS_OK);
     EXPECT(draft_write(store, &letter) == STATUS_OK);
     _exit(0);
 }
