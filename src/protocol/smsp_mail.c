@@ -198,8 +198,8 @@ enum status smsp_wait(void *context)
     if (status == STATUS_HANGUP && stream_gone(smsp->stream)) {
         return status;
     }
-    if (cookie_verify(smsp->store, smsp->session.text, COOKIE_TEXT, &smsp->session) != STATUS_OK) {
-        return STATUS_NO_SESSION; /* it has ended in the meantime */
+    if (status != STATUS_GONE && !session_alive(smsp->store, &smsp->session)) {
+        return STATUS_NO_SESSION; /* as it was not idle while it waited, somebody has ended it */
     }
     if (status == STATUS_OK) {
         reply_number(smsp, TEXT("COUNTED "), held);
