@@ -129,10 +129,9 @@ has_ipv6() {
     done
 }
 
-# As all programs of this machine come from there.
-@test "over loopback nobody is turned away: further connections wait" {
+@test "where one source may have all connections, further ones wait" {
     local n held=()
-    start_server -c 4
+    start_server -c 4 --per-source 4
     for n in {0..5}; do
         exec {connection}<>"/dev/tcp/$HOST/$PORT"
         held+=("$connection")

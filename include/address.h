@@ -46,6 +46,5 @@ void address_print(const struct address *, char text[static ADDRESS_TEXT_SIZE]);
 
 /* True where only this machine reaches it: loopback or a path. */
 bool address_is_local(const struct address *);
-bool address_is_loopback(const struct address *);
 
 #endif

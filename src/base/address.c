@@ -155,15 +155,12 @@ void address_print(const struct address *address, char text[static ADDRESS_TEXT_
 
 bool address_is_local(const struct address *address)
 {
-    return address->socket.any.sa_family == AF_UNIX || address_is_loopback(address);
-}
-
-bool address_is_loopback(const struct address *address)
-{
     struct sockaddr_in v4;
     struct sockaddr_in6 v6;
 
     switch (address->socket.any.sa_family) {
+    case AF_UNIX:
+        return true;
     case AF_INET:
         memcpy(&v4, &address->socket, sizeof v4);
         return ntohl(v4.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;

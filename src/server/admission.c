@@ -25,11 +25,10 @@ static struct source source_of(const struct address *address, int connection)
     return source_of_address(address);
 }
 
-static bool has_its_share(const struct children *children, const struct shares *shares,
-                          const struct arrival *arrival, struct complaint *complaint)
+static bool has_its_share(const struct children *children, size_t share, const struct arrival *arrival,
+                          struct complaint *complaint)
 {
     struct peer peer;
-    size_t share = address_is_loopback(&arrival->caller.from) ? shares->loopback : shares->source;
 
     if (children_serving(children) < share || children_of(children, &arrival->source) < share) {
         return false;
@@ -42,8 +41,7 @@ static bool has_its_share(const struct children *children, const struct shares *
 }
 
 enum admission admission_accept(const struct listener *listener, const struct children *children,
-                                const struct shares *shares, struct complaint *complaint,
-                                struct arrival *arrival)
+                                size_t per_source, struct complaint *complaint, struct arrival *arrival)
 {
     struct address address = {.length = sizeof address.socket};
 
@@ -57,7 +55,7 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
                                               : source_of(&address, arrival->connection);
-    if (!arrival->caller.proxied && has_its_share(children, shares, arrival, complaint)) {
+    if (!arrival->caller.proxied && has_its_share(children, per_source, arrival, complaint)) {
         (void)close(arrival->connection);
         return ADMISSION_NONE;
     }

@@ -25,15 +25,9 @@ enum admission {
     ADMISSION_BROKEN,    /* the listener is none; errno tells */
 };
 
-/* How many connections there may be of one source, and of one loopback address, which says nothing of who
- * comes from there. */
-struct shares {
-    size_t source, loopback;
-};
-
-/* One more than its source's share is closed at once: whoever holds so many shall not fill the backlog too.
- * What comes through a proxy is counted when it has said whose it is. */
-enum admission admission_accept(const struct listener *, const struct children *, const struct shares *,
+/* per_source: how many connections of one source there may be. One more is closed at once: whoever holds so
+ * many shall not fill the backlog too. What comes through a proxy is counted when it has said whose it is. */
+enum admission admission_accept(const struct listener *, const struct children *, size_t per_source,
                                 struct complaint *, struct arrival *);
 
 #endif

@@ -133,8 +133,8 @@ static size_t connections_most(struct store *store, const struct options *option
     return slots < OPTIONS_CONNECTIONS_DEFAULT ? slots : OPTIONS_CONNECTIONS_DEFAULT;
 }
 
-/* A source's share leaves a quarter for all others; but from a loopback address all others come, too. Spares
- * hold slots only where those of all connections are left beside: there may be as many for a moment. */
+/* A source's share leaves a quarter for all others. Spares hold slots only where those of all connections are
+ * left beside: there may be as many for a moment. */
 static struct parent_limits find_limits(struct store *store, const struct options *options,
                                         struct listeners *listeners)
 {
@@ -142,13 +142,12 @@ static struct parent_limits find_limits(struct store *store, const struct option
     struct store_figures figures;
 
     store_figures(store, &figures);
-    size_t share = options->per_source;
-    return (struct parent_limits){
-        .connections = most,
-        .shares = {.source = share > 0 ? share : most - most / 4, .loopback = share > 0 ? share : most},
-        .spares = options->spares,
-        .attach_spares = most + options->spares <= slots_left(store, &figures),
-        .sync_seconds = options->sync_seconds};
+    return (struct parent_limits){.connections = most,
+                                  .per_source =
+                                      options->per_source > 0 ? options->per_source : most - most / 4,
+                                  .spares = options->spares,
+                                  .attach_spares = most + options->spares <= slots_left(store, &figures),
+                                  .sync_seconds = options->sync_seconds};
 }
 
 static void listen_everywhere(struct listeners *listeners, const struct options *options)
@@ -269,7 +268,7 @@ static __attribute__((noinline)) int serve(struct store *store, struct options *
     }
     if (connected >= 0) {
         end_child(connection_serve(store, &options->settings, &options->limits, connected, connected,
-                                   caller.proxied ? limits->shares.source : 0, &caller, NULL));
+                                   caller.proxied ? limits->per_source : 0, &caller, NULL));
     }
     log_info("stopped");
     return EX_OK;

@@ -190,7 +190,7 @@ static bool can_look_later(const struct parent *p)
 {
     size_t known = p->children.count + p->children.asked_count;
 
-    return p->busy && has_enough_spares(p) && known < p->limits->shares.source;
+    return p->busy && has_enough_spares(p) && known < p->limits->per_source;
 }
 
 /* When the sleep ends by itself. */
@@ -242,7 +242,7 @@ static size_t sleep_for_work(struct parent *p)
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
-    switch (admission_accept(listener, &p->children, &p->limits->shares, &p->share_complaint, arrival)) {
+    switch (admission_accept(listener, &p->children, p->limits->per_source, &p->share_complaint, arrival)) {
     case ADMISSION_GRANTED:
         return true;
     case ADMISSION_EXHAUSTED:

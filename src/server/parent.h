@@ -2,7 +2,6 @@
 #ifndef SHMAIL_PARENT_H
 #define SHMAIL_PARENT_H
 
-#include "admission.h"
 #include "listener.h"
 #include "peer.h"
 #include "sandbox.h"
@@ -14,10 +13,10 @@
 /* Further connections wait in the backlog; those of a source that has its share are accepted and closed, so
  * that it cannot fill the backlog too. */
 struct parent_limits {
-    size_t connections;   /* at once */
-    struct shares shares; /* of these */
-    size_t spares;        /* processes that wait for their connection */
-    bool attach_spares;   /* before it comes */
+    size_t connections; /* at once */
+    size_t per_source;  /* of these, of one source */
+    size_t spares;      /* processes that wait for their connection */
+    bool attach_spares; /* before it comes */
     int sync_seconds;
 };
 
