@@ -238,7 +238,8 @@ static void record_directory(struct journal_segment *journal, const char *given)
 {
     char path[PATH_MAX];
     bool fits = realpath(given, path) && strlen(path) < sizeof(journal->directory);
-    snprintf(journal->directory, sizeof(journal->directory), "%s", fits ? path : given);
+    snprintf(journal->directory, sizeof(journal->directory), "%.*s", (int)sizeof(journal->directory) - 1,
+             fits ? path : given);
 }
 
 enum status journal_create(struct store *store, const struct store_options *options, char *why,
