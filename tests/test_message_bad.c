@@ -226,8 +226,11 @@ static size_t memory_of(struct client client)
     snprintf(path, sizeof path, "/proc/%d/status", (int)client.server);
     FILE *file = fopen(path, "r");
     EXPECT(file != NULL);
-    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "RssAnon: %zu", &kibibytes) != 1)
-        ;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "RssAnon:", 8) == 0) {
+            kibibytes = strtoul(line + 8, NULL, 10);
+        }
+    }
     EXPECT_EQ(fclose(file), 0);
     return kibibytes << 10;
 }
