@@ -91,6 +91,23 @@ static void a_directory_of_another_post_office_is_the_wrong_one(void)
     other_office_in("other");
     options.directory = "other";
     refuse(STATUS_MISMATCH, message);
+    EXPECT_EQ(rename("journal", "moved"), 0); /* it cannot be compared with any more */
+    refuse(STATUS_MISMATCH, message);
+}
+
+static void a_long_path_is_recorded_as_it_was_given(void)
+{
+    char deep[201];
+    memset(deep, 'd', 200);
+    deep[200] = '\0';
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(mkdir(deep, 0700), 0);
+        EXPECT_EQ(chdir(deep), 0);
+    }
+    store = open_named_store("-a");
+    EXPECT_STR(store->header->journal.directory, "journal");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
 /* As those that were made before have it: it may say another directory here. */
@@ -142,6 +159,7 @@ static const struct harness_test tests[] = {
     {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
     {"the directory of another post office is the wrong one",
      a_directory_of_another_post_office_is_the_wrong_one},
+    {"a long path is recorded as it was given", a_long_path_is_recorded_as_it_was_given},
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
 };

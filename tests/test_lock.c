@@ -453,6 +453,7 @@ static void who_is_not_attached_may_detach_and_be_interrupted(void)
     open_post_office(8);
     store_detach(store);
     store_detach(store);
+    store_detach_with_end(store);
     store_interrupt(store);
     EXPECT_EQ(end_of(end_at_once), 0);
     EXPECT_EQ(store_attach(store, "again"), STATUS_OK);
