@@ -147,6 +147,16 @@ has_ipv6() {
     hang_up "${held[@]:2}"
 }
 
+@test "a connection that only waits for its client to close has given its slot back" {
+    start_server --slots 1 -c 1
+    connect
+    say QUIT
+    hear OK
+    run -0 shmailctl -n "$SHMAIL_NAME" account list
+    has_children 1
+    hang_up "$connection"
+}
+
 @test "a user of this machine may have three quarters of all connections over unix" {
     local held=() clients=() n requests
     start_server -c 4 -l "unix:$BATS_TEST_TMPDIR/socket"
@@ -358,6 +368,7 @@ has_no_children() {
     run -64 shmaild -c 9 --slots 8 127.0.0.1 0
     run -64 shmaild -c 8 --slots 8 -d journal 127.0.0.1 0
     run -64 shmaild --slots 1 -d journal 127.0.0.1 0
+    assert_output --partial "the keeper of a journal (-d) takes that one"
     run -64 shmaild 127.0.0.1
     run -64 shmaild 127.0.0.1 0 0
     run -64 shmaild 127.0.0.1 http

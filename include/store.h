@@ -51,7 +51,7 @@ struct store_options {
     uint32_t session_idle_seconds, session_age_seconds;
     /* Most messages, and bytes of their texts, in a mailbox; the same again in a sender's queue. */
     uint64_t quota_messages, quota_bytes;
-    void *memory; /* STORE_BYTES of zeros for what the process keeps, of one store; NULL: malloc's */
+    void *memory; /* STORE_BYTES of zeros, aligned as malloc's, for what the process keeps; NULL: malloc's */
 };
 
 /* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line.

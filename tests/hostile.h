@@ -33,9 +33,8 @@ static inline void hostile_say(const struct hostile *hostile, uint64_t value, un
         ;
 }
 
-/* Short turns meet two loads one after the other, long ones a walk and what follows it: as much time for
- * each.
- */
+/* Short turns meet two loads one after the other, long ones a walk and what follows it: each has as much
+ * time. */
 _Noreturn static inline void hostile_run(const struct hostile *hostile)
 {
     for (unsigned hold = 1;; hold = hold < HOSTILE_HOLD ? hold * 4 : 1) {

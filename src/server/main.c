@@ -122,7 +122,12 @@ static size_t connections_most(struct store *store, const struct options *option
 
     store_figures(store, &figures);
     size_t slots = slots_left(store, &figures);
-    if (slots == 0 || options->connections > slots) {
+    if (slots == 0) {
+        refuse(listeners, EX_USAGE,
+               "post office %s has one process slot (--slots), which the journal's keeper takes",
+               options->name);
+    }
+    if (options->connections > slots) {
         refuse(listeners, EX_USAGE, "-c %u: post office %s has %u process slots (--slots)%s",
                (unsigned)options->connections, options->name, (unsigned)figures.slots_most,
                store_has_journal(store) ? ", of which the journal's keeper has one" : "");

@@ -401,7 +401,11 @@ static void check_together(struct options *options, struct complaint *complaint)
     if (options->store.directory != NULL && !options->inetd) {
         slots--; /* the keeper's */
     }
-    if (slots == 0 || options->connections > slots) {
+    if (slots == 0) {
+        complain(complaint,
+                 "--slots 1: the keeper of a journal (-d) takes that one, none is left for connections");
+    }
+    if (options->connections > slots) {
         complain(complaint, "-c %u: more connections than process slots (--slots) are left for them, %u",
                  (unsigned)options->connections, (unsigned)slots);
     }
