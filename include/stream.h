@@ -69,6 +69,10 @@ enum status stream_read(struct stream *, size_t most);
  * see stream_on_flush). When the batch is full it is sent at once. A failure is kept and returned by the next
  * flush or read. */
 void stream_put(struct stream *, const void *bytes, size_t length);
+/* Where a short reply may be written, up to length bytes, and then given to stream_put, which need not copy
+ * it; NULL: there is no room. Until anything else is done with the stream. */
+char *stream_room(struct stream *, size_t length);
+
 void stream_put_text(struct stream *, const char *text);
 void stream_put_number(struct stream *, uint64_t);
 void stream_refer(struct stream *, const void *bytes, size_t length);

@@ -27,7 +27,8 @@ static void replies_leave_together_when_the_input_is_used_up(void)
     stream_close(s);
 }
 
-/* Puts and refers to a pattern by runs shorter and longer than what is copied rather than referred to. */
+/* Puts and refers to a pattern by runs shorter and longer than what is copied rather than referred to; some
+ * are written where the stream has room for them. */
 static void give_pattern(struct stream *s, const char *bytes)
 {
     char copy[5003];
@@ -36,7 +37,11 @@ static void give_pattern(struct stream *s, const char *bytes)
     for (size_t place = 0; place < LONG; place += length) {
         length = 1 + (length * 7 + 3) % sizeof copy;
         length = length < LONG - place ? length : LONG - place;
-        if (length % 2 == 0) {
+        char *room = length % 3 == 0 ? stream_room(s, length) : NULL;
+        if (room != NULL) {
+            memcpy(room, bytes + place, length);
+            stream_put(s, room, length);
+        } else if (length % 2 == 0) {
             memcpy(copy, bytes + place, length);
             stream_put(s, copy, length);
             memset(copy, 0, length);

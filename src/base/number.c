@@ -25,21 +25,30 @@ bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *valu
     return true;
 }
 
-/* Two digits at a time, as the next ones wait for the division. All of the room is copied, because a copy of
- * a length that is known takes no call. */
+static size_t count_digits(uint64_t value)
+{
+    size_t count = 1;
+
+    for (uint64_t bound = 10; count < NUMBER_TEXT && value >= bound; bound *= 10) {
+        count++;
+    }
+    return count;
+}
+
+/* Two digits at a time, as the next ones wait for the division. They are written where they stay: a copy of
+ * bytes that were written one by one just before waits until all of them have left the processor's queue. */
 size_t number_print(uint64_t value, char out[static NUMBER_TEXT])
 {
-    char digits[2 * NUMBER_TEXT] = {0};
-    size_t first = NUMBER_TEXT;
+    size_t length = count_digits(value);
+    char *at = out + length;
 
     for (; value >= 10; value /= 100) {
         unsigned pair = (unsigned)(value % 100);
-        digits[--first] = (char)('0' + pair % 10);
-        digits[--first] = (char)('0' + pair / 10);
+        *--at = (char)('0' + pair % 10);
+        *--at = (char)('0' + pair / 10);
     }
-    if (value > 0 || first == NUMBER_TEXT) {
-        digits[--first] = (char)('0' + value);
+    if (at > out) {
+        *--at = (char)('0' + value);
     }
-    memcpy(out, digits + first, NUMBER_TEXT);
-    return NUMBER_TEXT - first;
+    return length;
 }

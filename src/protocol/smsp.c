@@ -60,43 +60,46 @@ static const struct verb rows[] = {
 
 static const struct verb_table verbs = {rows, sizeof rows / sizeof rows[0]};
 
+static const struct smsp_word ok = {"OK", 2, false};
+static const struct smsp_word ko = {"KO", 2, false};
+
 /* From status to wire. NULL: the connection ends without a word. */
-static const char *const words[] = {
-    [STATUS_OK] = "OK",
-    [STATUS_MALFORMED] = "KO",
-    [STATUS_TOO_LONG] = "KO",
-    [STATUS_DENIED] = "KO",
-    [STATUS_NO_SESSION] = "KO",
-    [STATUS_TAKEN] = "KO",
-    [STATUS_NO_ACCOUNT] = "KO",
-    [STATUS_NO_MESSAGE] = "KO",
-    [STATUS_NOTHING_QUEUED] = "KO",
-    [STATUS_IN_USE] = "KO",
-    [STATUS_GONE] = "KO",
-    [STATUS_FULL_SEGMENT] = "KO",
-    [STATUS_FULL_JOURNAL] = "KO",
-    [STATUS_READ_ONLY] = "KO",
-    [STATUS_FULL_ACCOUNTS] = "KO",
-    [STATUS_FULL_SESSIONS] = "KO",
-    [STATUS_FULL_SLOTS] = "KO",
-    [STATUS_FULL_MAILBOX] = "KO",
-    [STATUS_FULL_QUEUE] = "KO",
-    [STATUS_THROTTLED] = "KO",
-    [STATUS_NO_MEMORY] = "KO",
-    [STATUS_TIMED_OUT] = "KO",
+static const struct smsp_word *const words[] = {
+    [STATUS_OK] = &ok,
+    [STATUS_MALFORMED] = &ko,
+    [STATUS_TOO_LONG] = &ko,
+    [STATUS_DENIED] = &ko,
+    [STATUS_NO_SESSION] = &ko,
+    [STATUS_TAKEN] = &ko,
+    [STATUS_NO_ACCOUNT] = &ko,
+    [STATUS_NO_MESSAGE] = &ko,
+    [STATUS_NOTHING_QUEUED] = &ko,
+    [STATUS_IN_USE] = &ko,
+    [STATUS_GONE] = &ko,
+    [STATUS_FULL_SEGMENT] = &ko,
+    [STATUS_FULL_JOURNAL] = &ko,
+    [STATUS_READ_ONLY] = &ko,
+    [STATUS_FULL_ACCOUNTS] = &ko,
+    [STATUS_FULL_SESSIONS] = &ko,
+    [STATUS_FULL_SLOTS] = &ko,
+    [STATUS_FULL_MAILBOX] = &ko,
+    [STATUS_FULL_QUEUE] = &ko,
+    [STATUS_THROTTLED] = &ko,
+    [STATUS_NO_MEMORY] = &ko,
+    [STATUS_TIMED_OUT] = &ko,
     [STATUS_HANGUP] = NULL,
     [STATUS_CLOSING] = NULL,
-    [STATUS_SUSPENDED] = "KO",
-    [STATUS_DAMAGED] = "KO",
-    [STATUS_MISMATCH] = "KO",
-    [STATUS_SYSTEM] = "KO",
+    [STATUS_SUSPENDED] = &ko,
+    [STATUS_DAMAGED] = &ko,
+    [STATUS_MISMATCH] = &ko,
+    [STATUS_SYSTEM] = &ko,
 };
 
 _Static_assert(sizeof words / sizeof words[0] == STATUS_COUNT, "each status has its word");
 
 /* The two refusals that are not KO. */
-static const char not_logged_in[] = "You should log in first.";
-static const char resend[] = "Error, resend the message.";
+static const struct smsp_word not_logged_in = {"You should log in first.", 24, false};
+static const struct smsp_word resend = {"Error, resend the message.", 26, false};
 
 enum status smsp_refuse(struct smsp *smsp, enum status status, const char *format, ...)
 {
@@ -131,8 +134,8 @@ static enum status perform(struct smsp *smsp, const struct verb *verb)
             return status;
         }
     }
-    struct text user = smsp->arguments[ARGUMENT_USERNAME];
-    if ((verb->flags & OWN) != 0 && !name_equal(user.bytes, user.length, smsp->name, smsp->name_length)) {
+    const struct text *user = &smsp->arguments[ARGUMENT_USERNAME];
+    if ((verb->flags & OWN) != 0 && !name_equal(user->bytes, user->length, smsp->name, smsp->name_length)) {
         return smsp_refuse(smsp, STATUS_NO_SESSION, "the cookie is not one of that user's");
     }
     return verb->act(smsp);
@@ -142,13 +145,17 @@ static enum status perform(struct smsp *smsp, const struct verb *verb)
 static enum status unwrap(struct smsp *smsp, struct text *request)
 {
     uint64_t sum = 0;
+    size_t before = 0;
 
-    if (smsp->frame.terminator == '\n') {
-        if (smsp->frame.holds_nul) {
-            return smsp_refuse(smsp, STATUS_MALFORMED, "the line holds a NUL");
-        }
-    } else if (smsp_sum_cut(request, &sum)) {
+    if (smsp->frame.terminator == '\0') {
+        before = smsp_sum_read(*request, &sum);
+    } else if (smsp->frame.holds_nul) {
+        return smsp_refuse(smsp, STATUS_MALFORMED, "the line holds a NUL");
+    }
+    if (before > 0) {
         smsp->dialect = true;
+        request->bytes += before;
+        request->length -= before;
         if (sum != smsp_sum_end(smsp_sum_add(0, request->bytes, request->length))) {
             smsp->wrong_sum = true;
             return smsp_refuse(smsp, STATUS_MALFORMED, "the sum of the request was wrong");
@@ -166,6 +173,10 @@ static enum status unwrap(struct smsp *smsp, struct text *request)
 /* Sends what the request comes to. Returns STATUS_OK, or how the connection ends. */
 static enum status answer(struct smsp *smsp, const struct verb *verb, enum status status)
 {
+    if (status == STATUS_OK && smsp->word != NULL) {
+        smsp_reply(smsp);
+        return STATUS_OK;
+    }
     if (smsp->reply.failed || smsp->lines.failed) {
         status = STATUS_NO_MEMORY;
     }
@@ -180,14 +191,12 @@ static enum status answer(struct smsp *smsp, const struct verb *verb, enum statu
             (void)smsp_refuse(smsp, status, "%s", status_text(status));
         }
     }
-    const char *word = words[status];
     if (smsp->wrong_sum) {
-        word = resend;
+        smsp->word = &resend;
     } else if (status == STATUS_NO_SESSION && verb != NULL && (verb->flags & INVITES) != 0) {
-        word = not_logged_in;
-    }
-    if (smsp->reply.length == 0 && smsp->payload == PAYLOAD_NONE) {
-        (void)buffer_append_text(&smsp->reply, word);
+        smsp->word = &not_logged_in;
+    } else if (smsp->reply.length == 0 && smsp->payload == PAYLOAD_NONE) {
+        smsp->word = words[status];
     }
     smsp_reply(smsp);
     return STATUS_OK;
@@ -337,7 +346,7 @@ static void turn_away(struct stream *stream, enum status why)
     if (status != STATUS_OK && !is_discarded(status)) {
         return;
     }
-    bool summed = status == STATUS_OK ? smsp_sum_cut(&request, &sum) : frame.summed;
+    bool summed = status == STATUS_OK ? smsp_sum_read(request, &sum) > 0 : frame.summed;
     if (summed && frame.terminator == '\0') {
         stream_put_number(stream, smsp_sum_end(smsp_sum_add(0, "KO", 2)));
         stream_put(stream, " ", 1);

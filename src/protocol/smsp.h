@@ -28,6 +28,14 @@ enum smsp_payload {
     PAYLOAD_FRAME, /* the same, but kept within one frame: in LF framing each line break is one space */
 };
 
+/* What most replies are, or begin with. All bytes are copied, as a copy of a length that is known takes no
+ * call. */
+struct smsp_word {
+    char bytes[31];
+    unsigned char length;
+    bool numbered; /* a number is behind it */
+};
+
 struct smsp {
     struct connection *connection;
     struct store *store; /* its parts */
@@ -55,8 +63,10 @@ struct smsp {
     struct text arguments[ARGUMENT_KINDS]; /* names in canonical form; content also where it was barred */
     uint64_t id, count, seconds;
 
-    /* Its reply: a text ("OK" where that is empty and nothing is behind it), lines each with a terminator
-     * before it, a pinned message. */
+    /* Its reply: a line of a word and perhaps a number (NULL: none), or a text; lines each with a terminator
+     * before it; a pinned message. If there is nothing at all, it is "OK". */
+    const struct smsp_word *word;
+    uint64_t number;
     struct buffer reply;
     struct buffer lines;
     enum smsp_payload payload;

@@ -41,7 +41,7 @@ static enum status discard(struct smsp_frame *frame, struct stream *stream, enum
     struct text start = {stream_data(stream), stream_length(stream)};
     uint64_t sum = 0;
 
-    frame->summed = smsp_sum_cut(&start, &sum);
+    frame->summed = smsp_sum_read(start, &sum) > 0;
     for (;;) {
         const char *bytes = stream_data(stream);
         const char *end = find_end(frame, bytes, stream_length(stream));
@@ -113,22 +113,21 @@ void smsp_frame_done(struct smsp_frame *frame, struct stream *stream)
     frame->whole = 0;
 }
 
-bool smsp_sum_cut(struct text *request, uint64_t *sum)
+size_t smsp_sum_read(struct text request, uint64_t *sum)
 {
-    const char *bytes = request->bytes;
+    const char *bytes = request.bytes;
     size_t digits = 0;
 
-    while (digits < request->length && bytes[digits] >= '0' && bytes[digits] <= '9') {
+    while (digits < request.length && bytes[digits] >= '0' && bytes[digits] <= '9') {
         digits++;
     }
-    if (digits == 0 || digits == request->length || bytes[digits] != ' ') {
-        return false;
+    if (digits == 0 || digits == request.length || bytes[digits] != ' ') {
+        return 0;
     }
     if (!number_parse(bytes, digits, SMSP_SUM_NONE - 1, sum)) {
         *sum = SMSP_SUM_NONE;
     }
-    *request = (struct text){bytes + digits + 1, request->length - digits - 1};
-    return true;
+    return digits + 1;
 }
 
 uint64_t smsp_sum_add(uint64_t total, const char *bytes, size_t length)

@@ -29,10 +29,10 @@ void smsp_frame_done(struct smsp_frame *, struct stream *);
 /* Instead of both, for bytes that are known to be so many requests. */
 void smsp_frame_skip(struct smsp_frame *, struct stream *, size_t length);
 
-/* Cuts "<digits> " off a request of the checksum dialect. False: it is none. A sum that no request can have
- * is given as SMSP_SUM_NONE. */
+/* The length of the "<digits> " that a request of the checksum dialect begins with; 0: it is none. A sum that
+ * no request can have is given as SMSP_SUM_NONE. */
 #define SMSP_SUM_NONE UINT64_MAX
-bool smsp_sum_cut(struct text *request, uint64_t *sum);
+size_t smsp_sum_read(struct text request, uint64_t *sum);
 
 /* Bytes add up, in any number of steps from 0; the remainders are taken at the end. */
 uint64_t smsp_sum_add(uint64_t total, const char *bytes, size_t length);

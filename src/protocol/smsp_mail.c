@@ -4,19 +4,17 @@
 #include "smsp.h"
 
 #include "clock.h"
-#include "number.h"
 #include "queue.h"
 
 #include <string.h>
 
-static void reply_number(struct smsp *smsp, struct text word, uint64_t number)
-{
-    char *room = buffer_reserve(&smsp->reply, word.length + NUMBER_TEXT);
+static const struct smsp_word ok = {"OK ", 3, true};
+static const struct smsp_word counted = {"COUNTED ", 8, true};
 
-    if (room != NULL) {
-        memcpy(room, word.bytes, word.length);
-        smsp->reply.length += word.length + number_print(number, room + word.length);
-    }
+static void reply_number(struct smsp *smsp, const struct smsp_word *word, uint64_t number)
+{
+    smsp->word = word;
+    smsp->number = number;
 }
 
 static enum status write_draft(struct smsp *smsp)
@@ -116,7 +114,7 @@ enum status smsp_send(void *context)
 
     enum status status = deliver_to_recipient(context, send_draft, &id);
     if (status == STATUS_OK) {
-        reply_number(context, TEXT("OK "), id);
+        reply_number(context, &ok, id);
     }
     return status;
 }
@@ -125,7 +123,7 @@ enum status smsp_count(void *context)
 {
     struct smsp *smsp = context;
 
-    reply_number(smsp, TEXT("COUNTED "), mailbox_count(smsp->store, smsp->session.account));
+    reply_number(smsp, &counted, mailbox_count(smsp->store, smsp->session.account));
     return STATUS_OK;
 }
 
@@ -163,8 +161,7 @@ enum status smsp_fetch(void *context)
     }
     if (status == STATUS_OK) {
         smsp->payload = PAYLOAD_EXACT;
-        reply_number(smsp, TEXT("OK "), smsp_message_bytes(&smsp->message));
-        (void)buffer_append_byte(&smsp->reply, smsp->frame.terminator);
+        reply_number(smsp, &ok, smsp_message_bytes(&smsp->message));
     }
     return status;
 }
@@ -202,7 +199,7 @@ enum status smsp_wait(void *context)
         return STATUS_NO_SESSION; /* as it was not idle while it waited, somebody has ended it */
     }
     if (status == STATUS_OK) {
-        reply_number(smsp, TEXT("COUNTED "), held);
+        reply_number(smsp, &counted, held);
     }
     return status;
 }

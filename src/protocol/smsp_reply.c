@@ -3,7 +3,11 @@
  * stream. It knows no verb and decides nothing. */
 #include "smsp.h"
 
+#include "number.h"
+
 #include <string.h>
+
+enum { LINE_ROOM = sizeof(struct smsp_word) + NUMBER_TEXT + 1 };
 
 /* Where one is in the parts of a message: subject, line break, the runs of the body. */
 struct walk {
@@ -86,7 +90,36 @@ static bool has_line_break(const struct smsp *smsp)
     return false;
 }
 
-static uint64_t sum_of_reply(const struct smsp *smsp)
+static void put_sum(struct smsp *smsp, uint64_t total)
+{
+    stream_put_number(smsp->stream, smsp_sum_end(total));
+    stream_put(smsp->stream, " ", 1);
+}
+
+/* It is written where it leaves from: a copy of what was written byte by byte just before waits until the
+ * processor has done with that. */
+static void put_word(struct smsp *smsp)
+{
+    const struct smsp_word *word = smsp->word;
+    char own[LINE_ROOM], *room = smsp->dialect ? NULL : stream_room(smsp->stream, sizeof own);
+    size_t length = word->length;
+
+    if (room == NULL) {
+        room = own;
+    }
+    memcpy(room, word->bytes, sizeof word->bytes);
+    if (word->numbered) {
+        length += number_print(smsp->number, room + length);
+    }
+    if (smsp->dialect) {
+        put_sum(smsp, smsp_sum_add(0, room, length));
+    }
+    room[length++] = smsp->frame.terminator;
+    stream_put(smsp->stream, room, length);
+    smsp->word = NULL;
+}
+
+static uint64_t sum_of_rest(const struct smsp *smsp)
 {
     uint64_t total = smsp_sum_add(0, smsp->reply.bytes, smsp->reply.length);
     struct walk walk = {0};
@@ -95,24 +128,22 @@ static uint64_t sum_of_reply(const struct smsp *smsp)
     while (smsp->payload != PAYLOAD_NONE && next_part(smsp, &walk, &part)) {
         total = smsp_sum_add(total, part.bytes, part.length);
     }
-    return smsp_sum_end(total);
+    return total;
 }
 
 void smsp_reply(struct smsp *smsp)
 {
     struct stream *stream = smsp->stream;
 
-    if (smsp->dialect) {
-        stream_put_number(stream, sum_of_reply(smsp));
-        stream_put(stream, " ", 1);
+    if (smsp->word != NULL) {
+        put_word(smsp);
+        if (smsp->payload == PAYLOAD_NONE) {
+            return;
+        }
+    } else if (smsp->dialect) {
+        put_sum(smsp, sum_of_rest(smsp));
     }
-    bool whole = smsp->payload == PAYLOAD_NONE && smsp->lines.length == 0 &&
-                 buffer_append_byte(&smsp->reply, smsp->frame.terminator);
     stream_put(stream, smsp->reply.bytes, smsp->reply.length);
-    if (whole) {
-        buffer_clear(&smsp->reply);
-        return;
-    }
     stream_put(stream, smsp->lines.bytes, smsp->lines.length);
     if (smsp->payload == PAYLOAD_FRAME && smsp->frame.terminator == '\n' && has_line_break(smsp)) {
         put_folded(smsp);

@@ -60,9 +60,10 @@ struct verb_table {
 };
 
 /* Finds the first row with all of the wanted flags that the request fits, and splits its arguments:
- * arguments[kind] is each one's text. cookie_label: a word that may stand before a cookie, or an empty text.
- * *first: the first row of the name that was asked for before, as a guess; then that of this name.
- * NULL: no row fits; *named is then a row of that name, or NULL where there is no such verb. */
+ * arguments[kind] is each one's text; what the row does not name is left as it was. cookie_label: a word that
+ * may stand before a cookie, or an empty text. *first: the first row of the name that was asked for before,
+ * as a guess; then that of this name. NULL: no row fits; *named is then a row of that name, or NULL where
+ * there is no such verb. */
 const struct verb *verb_match(const struct verb_table *, unsigned wanted, struct text cookie_label,
                               struct text request, struct text arguments[static ARGUMENT_KINDS],
                               size_t *first, const struct verb **named);

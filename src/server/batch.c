@@ -47,6 +47,11 @@ bool batch_refer(struct batch *batch, const void *bytes, size_t length)
     return true;
 }
 
+char *batch_room(struct batch *batch, size_t length)
+{
+    return length <= BATCH_BYTES - batch->copied ? batch->bytes + batch->copied : NULL;
+}
+
 bool batch_copy(struct batch *batch, const void *bytes, size_t length)
 {
     char *place = batch->bytes + batch->copied;
@@ -61,7 +66,9 @@ bool batch_copy(struct batch *batch, const void *bytes, size_t length)
     } else {
         return false;
     }
-    memcpy(place, bytes, length);
+    if (bytes != place) {
+        memcpy(place, bytes, length);
+    }
     batch->copied += length;
     return true;
 }

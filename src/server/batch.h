@@ -36,6 +36,9 @@ bool batch_is_empty(const struct batch *);
 
 /* False: no room for a copy, or no run left; nothing has changed. */
 bool batch_copy(struct batch *, const void *bytes, size_t length);
+/* Where a copy of up to length bytes would go: what is written there and given to batch_copy next is not
+ * copied. NULL: there is no such room. */
+char *batch_room(struct batch *, size_t length);
 bool batch_refer(struct batch *, const void *bytes, size_t length);
 
 /* Sends what one call that does not block can: for a file or socket as much as it takes, for others (which

@@ -427,6 +427,11 @@ void stream_put(struct stream *s, const void *bytes, size_t length)
     send_all(s);
 }
 
+char *stream_room(struct stream *s, size_t length)
+{
+    return batch_room(&s->batch, length);
+}
+
 void stream_put_text(struct stream *s, const char *text)
 {
     stream_put(s, text, strlen(text));
