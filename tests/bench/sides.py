@@ -9,6 +9,9 @@ import json
 import processes
 import servers
 
+# Processes of the load generator, where there are connections to share: one alone is at its end with eight million
+# requests a second, and then its own speed is measured. Of connections that are made anew it is never.
+GENERATORS = 2
 LINE = 60  # bytes of an echoed line: what COUNT with a cookie has
 
 
@@ -45,6 +48,8 @@ class Load:
             command = [place.program("tests/bench/bench-peers"), "--json", "--protocol", self.protocol,
                        "--mix", self.verb, "--size", str(self.size), "--connections", str(work.connections),
                        "--depth", str(work.depth)]
+            if work.connections > 1 and not self.once:
+                command += ["--processes", str(GENERATORS)]
             if work.accounts:
                 command += ["--accounts", str(work.accounts)]
             if self.once:
