@@ -110,6 +110,29 @@ static void the_dialect_has_its_variants(void)
     EXPECT_EQ(disconnect(&peer), 0);
 }
 
+/* What a request does not name is still that of the one before. */
+static void each_request_has_its_own_arguments(void)
+{
+    struct peer peer;
+    char cookie[COOKIE_TEXT + 1], expected[32];
+
+    connect_peer(open_store(), &peer, '\0');
+    keep_cookie(ask_with_sum(&peer, "REGISTER alice secret "), cookie);
+    for (int i = 1; i <= 3; i++) {
+        EXPECT_STR(ask_with_sum(&peer, "MESSAGE |letter %d| Cookie: %s ", i, cookie), "OK");
+        EXPECT_STR(ask_with_sum(&peer, "MESSAGE || Cookie: %s ", cookie), "KO");
+        EXPECT_STR(ask_with_sum(&peer, "STORE alice Cookie: %s ", cookie), "OK");
+        EXPECT_STR(ask_with_sum(&peer, "STORE Cookie: %s ", cookie), "KO");
+    }
+    for (int i = 1; i <= 3; i++) {
+        snprintf(expected, sizeof expected, "letter %d", i);
+        EXPECT_STR(ask_with_sum(&peer, "GETMSG alice Cookie: %s ", cookie), expected);
+        EXPECT_STR(ask_with_sum(&peer, "DELMSG alice Cookie: %s ", cookie), "OK");
+    }
+    EXPECT_STR(ask_with_sum(&peer, "GETMSG alice Cookie: %s ", cookie), "KO");
+    EXPECT_EQ(disconnect(&peer), 0);
+}
+
 static void the_extensions_are_not_part_of_the_dialect(void)
 {
     static const char *const extensions[] = {
@@ -165,6 +188,7 @@ static void a_wrong_sum_changes_nothing(void)
 static const struct harness_test tests[] = {
     {"the published client's dialogue works", the_published_clients_dialogue_works},
     {"the dialect has its variants", the_dialect_has_its_variants},
+    {"each request has its own arguments", each_request_has_its_own_arguments},
     {"the extensions are not part of the dialect", the_extensions_are_not_part_of_the_dialect},
     {"a wrong sum changes nothing", a_wrong_sum_changes_nothing},
 };

@@ -105,6 +105,38 @@ static void runs_and_copies_by_hundreds_leave_together(void)
     free(bytes);
 }
 
+/* One copied reply into a batch whose runs are all used up. */
+static void what_is_written_in_place_leaves_when_no_run_is_left(void)
+{
+    enum { RUNS = 256, RUN = 300, SHORT = 9 };
+    struct pair pair = open_pair(SOCK_SEQPACKET, 0);
+    char *bytes = make_pattern(RUNS * RUN + 2 * SHORT);
+    char *heard = malloc(RUNS * RUN + 2 * SHORT);
+    size_t place = 0;
+
+    EXPECT(heard != NULL);
+    EXPECT(setsockopt(pair.own, SOL_SOCKET, SO_SNDBUF, &(int){1 << 20}, sizeof(int)) == 0);
+    for (size_t i = 0; i < RUNS; i++, place += RUN) {
+        stream_refer(pair.stream, bytes + place, RUN);
+    }
+    for (size_t i = 0; i < 2; i++, place += SHORT) {
+        char *room = stream_room(pair.stream, SHORT);
+        EXPECT(room != NULL);
+        memcpy(room, bytes + place, SHORT);
+        stream_put(pair.stream, room, SHORT);
+    }
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+    for (size_t have = 0; have < place;) {
+        ssize_t got = recv(pair.peer, heard + have, place - have, MSG_DONTWAIT);
+        EXPECT(got > 0);
+        have += (size_t)got;
+    }
+    EXPECT(memcmp(heard, bytes, place) == 0);
+    stream_close(pair.stream);
+    free(heard);
+    free(bytes);
+}
+
 static void a_socket_that_takes_little_at_once_gets_everything(void)
 {
     struct pair pair = open_pair(SOCK_STREAM, 0);
@@ -242,6 +274,8 @@ static const struct harness_test tests[] = {
     {"replies leave together when the input is used up", replies_leave_together_when_the_input_is_used_up},
     {"copied and referred bytes keep their order", copied_and_referred_bytes_keep_their_order},
     {"runs and copies by hundreds leave together", runs_and_copies_by_hundreds_leave_together},
+    {"what is written in place leaves when no run is left",
+     what_is_written_in_place_leaves_when_no_run_is_left},
     {"a socket that takes little at once gets everything",
      a_socket_that_takes_little_at_once_gets_everything},
     {"pipes carry both ways and keep their flags", pipes_carry_both_ways_and_keep_their_flags},
