@@ -12,7 +12,7 @@ bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *valu
 
 enum { NUMBER_TEXT = 20 }; /* digits of UINT64_MAX */
 
-/* Writes the value's digits, without a NUL; returns how many. What is behind them in out is overwritten. */
+/* Writes the value's digits, without a NUL, and nothing else; returns how many. */
 size_t number_print(uint64_t value, char out[static NUMBER_TEXT]);
 
 #endif

@@ -2,8 +2,6 @@
  * base. */
 #include "number.h"
 
-#include <string.h>
-
 bool number_parse(const char *bytes, size_t length, uint64_t max, uint64_t *value)
 {
     uint64_t number = 0;

@@ -1,6 +1,6 @@
 /* smsp_mail.c: the SMSP verbs on mail, but for the listing: MESSAGE, STORE, SEND, COUNT, GETMSG, DELMSG,
  * FETCH, REMOVE, WAIT. In come arguments of the right form, a live session and, where it is one's own
- * mailbox, the right one. It knows no framing but the terminator that stands inside FETCH's reply. */
+ * mailbox, the right one. It knows no framing. */
 #include "smsp.h"
 
 #include "clock.h"
