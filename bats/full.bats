@@ -104,6 +104,10 @@ END
         run ask NOOP
         refute_output OK
     done
+    run ask_nul "1 MESSAGE |x| Cookie: cookie "
+    assert_output "11 KO"
+    run ask "1 NOOP"
+    assert_output KO
     printf -v long '%5000s' '' # more than is held of such a request
     run ask "MESSAGE ${long// /x} cookie"
     assert_output KO
