@@ -1,7 +1,6 @@
-/* segment.c: creates, checks and maps the segment, and reserves memory behind it.
+/* segment.c: begins and maps the segment in a shared memory object, and reserves memory behind it.
  *
- * Of the tables it knows only where they lie. A creator that dies leaves a segment without its magic, which
- * the next one begins again. */
+ * Of the tables it knows only where they lie, and of names only what to say of what they stand for. */
 #include "segment.h"
 
 #include "clock.h"
@@ -17,28 +16,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { ACCOUNTS_DEFAULT = 1000000, SLOTS_DEFAULT = 1024 };
 enum { GATHER_LEAST = 64 << 20 }; /* bytes that are free where 2 MiB may be taken for speed */
-
-static const char segment_prefix[] = "/shmail-";
-
-/* Only what a repair makes for itself starts with a dot. */
-bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
-{
-    size_t length = strlen(name);
-    if (length > 0 && length <= most &&
-        (name[0] != '.' || strncmp(name, SEGMENT_REPAIR_PREFIX, sizeof(SEGMENT_REPAIR_PREFIX) - 1) == 0) &&
-        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length)
-        return true;
-    snprintf(why, why_size,
-             "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
-             POST_OFFICE_MAX);
-    return false;
-}
 
 static uint64_t round_up(uint64_t value, uint64_t step)
 {
@@ -236,17 +218,6 @@ void store_gather(struct store *store)
         (void)huge_gather(store->base, HUGE_BYTES);
 }
 
-/* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
-static bool creation_lock(int fd, short type)
-{
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
-    int result;
-    do
-        result = fcntl(fd, F_SETLKW, &lock);
-    while (result != 0 && errno == EINTR);
-    return result == 0;
-}
-
 static void read_boot_id(char out[40])
 {
     memset(out, 0, 40);
@@ -293,8 +264,8 @@ static enum status map(struct store *store, uint64_t bytes, char *why, size_t wh
     return STATUS_OK;
 }
 
-static enum status create(struct store *store, const struct store_options *options, char *why,
-                          size_t why_size)
+enum status segment_create(struct store *store, const struct store_options *options, char *why,
+                           size_t why_size)
 {
     struct header sizes;
     sizes_from_options(&sizes, options);
@@ -354,8 +325,8 @@ static enum status refuse_damaged(const char *name, const char *what, char *why,
     return STATUS_MISMATCH;
 }
 
-static enum status attach(struct store *store, uint64_t bytes, const struct store_options *options, char *why,
-                          size_t why_size)
+enum status segment_attach(struct store *store, uint64_t bytes, const struct store_options *options,
+                           char *why, size_t why_size)
 {
     enum status status = map(store, bytes, why, why_size);
     if (status != STATUS_OK)
@@ -398,117 +369,4 @@ static enum status attach(struct store *store, uint64_t bytes, const struct stor
     }
     lay_out(store, &sizes);
     return journal_attach(store, options, why, why_size);
-}
-
-/* 0: the object was begun but never finished. Needs the creation lock. False: it cannot be read, which must
- * not be taken for that. */
-static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
-{
-    *magic = 0;
-    return bytes < sizeof(struct header) ||
-           pread(fd, magic, sizeof(*magic), offsetof(struct header, magic)) == (ssize_t)sizeof(*magic);
-}
-
-static enum status open_named(struct store *store, const struct store_options *options, char *why,
-                              size_t why_size)
-{
-    char path[sizeof(segment_prefix) + OBJECT_MAX];
-    snprintf(path, sizeof(path), "%s%s", segment_prefix, options->name);
-    store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
-    struct stat about;
-    if (store->fd < 0 || fstat(store->fd, &about) != 0) {
-        snprintf(why, why_size, "cannot open the shared memory of post office %s: %s", options->name,
-                 strerror(errno));
-        return STATUS_SYSTEM;
-    }
-    if (about.st_uid != geteuid() || (about.st_mode & 077) != 0) {
-        snprintf(
-            why, why_size,
-            "the shared memory of post office %s belongs to user %u, mode %o: be that user, and let nobody else in",
-            options->name, (unsigned)about.st_uid, (unsigned)about.st_mode & 0777);
-        return STATUS_MISMATCH;
-    }
-    if (!creation_lock(store->fd, F_WRLCK) || fstat(store->fd, &about) != 0) {
-        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
-                 strerror(errno));
-        return STATUS_SYSTEM;
-    }
-    if (about.st_nlink == 0) { /* somebody has removed it since it was opened */
-        close(store->fd);
-        return open_named(store, options, why, why_size);
-    }
-    uint64_t bytes = (uint64_t)about.st_size;
-    uint64_t magic;
-    enum status status;
-    if (!read_magic(store->fd, bytes, &magic)) {
-        snprintf(why, why_size, "cannot read the shared memory of post office %s: %s", options->name,
-                 strerror(errno));
-        return STATUS_SYSTEM;
-    }
-    if (magic) {
-        status = attach(store, bytes, options, why, why_size);
-    } else if (options->must_exist) {
-        snprintf(why, why_size, "post office %s was never finished: start shmaild on it", options->name);
-        status = STATUS_MISMATCH;
-    } else {
-        status = create(store, options, why, why_size);
-        if (status != STATUS_OK)
-            shm_unlink(path);
-    }
-    creation_lock(store->fd, F_UNLCK);
-    return status;
-}
-
-enum status segment_open(struct store *store, const struct store_options *options, char *why, size_t why_size)
-{
-    if (options->name)
-        return open_named(store, options, why, why_size);
-    store->fd = memfd_create("shmail", MFD_CLOEXEC);
-    if (store->fd < 0) {
-        snprintf(why, why_size, "cannot create private shared memory: %s", strerror(errno));
-        return STATUS_SYSTEM;
-    }
-    return create(store, options, why, why_size);
-}
-
-enum status store_remove(const char *name, char *why, size_t why_size)
-{
-    char path[sizeof(segment_prefix) + OBJECT_MAX];
-    if (!segment_is_name(name, OBJECT_MAX, why, why_size))
-        return STATUS_MALFORMED;
-    snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
-    int fd = shm_open(path, O_RDWR, 0);
-    struct stat about;
-    /* Until the descriptor is closed nobody creates it anew, and, by the bytes that are taken below, nobody
-     * serves it or attaches. */
-    if (fd < 0) {
-        if (errno == ENOENT)
-            snprintf(why, why_size, "there is no post office %s", name);
-        else
-            snprintf(why, why_size, "cannot open the shared memory of post office %s: %s", name,
-                     strerror(errno));
-        return STATUS_SYSTEM;
-    }
-    if (!creation_lock(fd, F_WRLCK) || fstat(fd, &about) != 0) {
-        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", name, strerror(errno));
-        close(fd);
-        return STATUS_SYSTEM;
-    }
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = about.st_size + BYTE_SERVER,
-                         .l_len = 1 + SLOTS_LIMIT * BYTES_OF_SLOT};
-    enum status status = STATUS_OK;
-    if (fcntl(fd, F_SETLK, &lock) != 0) {
-        lock.l_pid = 0;
-        (void)fcntl(fd, F_GETLK, &lock);
-        snprintf(why, why_size, "process %ld %s post office %s: end it first", (long)lock.l_pid,
-                 lock.l_start == about.st_size + BYTE_SERVER ? "serves" : "is attached to", name);
-        status = STATUS_IN_USE;
-    } else if (about.st_nlink > 0 && shm_unlink(path) != 0) {
-        snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
-        status = STATUS_SYSTEM;
-    }
-    close(fd);
-    return status;
 }

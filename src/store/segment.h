@@ -1,12 +1,9 @@
-/* segment.h: the shared memory object: created or attached, its memory reserved before use. Private to
- * src/store. */
+/* segment.h: the segment in a shared memory object: created or attached, its memory reserved before use.
+ * Private to src/store. */
 #ifndef SHMAIL_SEGMENT_H
 #define SHMAIL_SEGMENT_H
 
 #include "layout.h"
-
-/* How the names start that a repair gives to what it makes, until it has its place: no other may start so. */
-#define SEGMENT_REPAIR_PREFIX ".repair-"
 
 /* fcntl bytes beyond the segment's end: from BYTE_SLOTS on the two of each slot, which are freed together. */
 enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
@@ -30,10 +27,6 @@ static inline bool segment_has(const struct store *store, uint64_t offset)
     uint64_t unit = offset / PAGE;
     return load64(&store->reserved[unit / 64]) >> (unit % 64) & 1;
 }
-
-/* Whether an object of that name may be a post office; most: POST_OFFICE_MAX, or OBJECT_MAX for one that may
- * have been set aside. False: why says what names are. */
-bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
 
 /* What the header's crc should be. */
 uint32_t segment_header_crc(const struct header *);
@@ -62,6 +55,14 @@ bool segment_byte_is_held(const struct store *, uint64_t which); /* by another p
 pid_t segment_byte_holder(const struct store *, uint64_t which); /* 0: nobody, or this process */
 void segment_free_slot(const struct store *, uint32_t index);    /* both bytes, in one */
 
-enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
+/* Begins a segment in the object behind store->fd, whatever is in it, and maps it. A named one: with the
+ * creation lock (segment_name.c). On failure what it has mapped and opened stays in the store.
+ * STATUS_MALFORMED: the sizes do not go together; STATUS_SYSTEM, and what a journal's recovery ends with. */
+enum status segment_create(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* Maps the segment that is there, of so many bytes; else the same. STATUS_MISMATCH: it is damaged, of another
+ * version, or not what the options ask for. */
+enum status segment_attach(struct store *, uint64_t bytes, const struct store_options *, char *why,
+                           size_t why_size);
 
 #endif

@@ -6,8 +6,8 @@
 
 #include "journal_load.h"
 #include "journal_rewrite.h"
-#include "segment.h"
 #include "segment_copy.h"
+#include "segment_name.h"
 #include "segment_salvage.h"
 
 #include <dirent.h>

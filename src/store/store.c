@@ -4,6 +4,7 @@
 #include "export.h"
 #include "layout.h"
 #include "segment.h"
+#include "segment_name.h"
 
 #include <errno.h>
 #include <fcntl.h>

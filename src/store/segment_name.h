@@ -1,0 +1,20 @@
+/* segment_name.h: post offices by name: what names are, and the shared memory object behind one. Private to
+ * src/store. */
+#ifndef SHMAIL_SEGMENT_NAME_H
+#define SHMAIL_SEGMENT_NAME_H
+
+#include "layout.h"
+
+/* How the names start that a repair gives to what it makes, until it has its place: no other may start so. */
+#define SEGMENT_REPAIR_PREFIX ".repair-"
+
+/* Whether an object of that name may be a post office; most: POST_OFFICE_MAX, or OBJECT_MAX for one that may
+ * have been set aside. False: why says what names are. */
+bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
+
+/* Opens the segment of the name that the options have, or a private one, and begins it where there is none.
+ * What it has opened stays in the store, also where it fails. STATUS_SYSTEM, STATUS_MISMATCH,
+ * STATUS_MALFORMED, and what a journal's recovery may end with. */
+enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
+
+#endif
