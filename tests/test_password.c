@@ -106,6 +106,18 @@ static void nothing_matches_where_there_is_no_hash(void)
     }
 }
 
+/* Else who hashes would wait for ever, or take a word behind them for one. */
+static void how_many_tokens_there_are_is_what_was_verified(void)
+{
+    char hash[HASH_MAX + 1];
+    store = private_store();
+    store->header->tokens = 0; /* a scribble */
+    alarm(20);
+    EXPECT_EQ(password_hash(store, "secret", 6, hash), STATUS_OK);
+    alarm(0);
+    EXPECT_EQ(store->header->token[0], 0);
+}
+
 static int compare_times(const void *left, const void *right)
 {
     int64_t a = *(const int64_t *)left;
@@ -235,6 +247,7 @@ static void a_hash_waits_for_a_token(void)
 }
 
 static const struct harness_test tests[] = {
+    {"how many tokens there are is what was verified", how_many_tokens_there_are_is_what_was_verified},
     {"a hash matches its own password only", a_hash_matches_its_own_password_only},
     {"two hashes of one password differ", two_hashes_of_one_password_differ},
     {"passwords have limits", passwords_have_limits},

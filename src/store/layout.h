@@ -274,7 +274,7 @@ struct store {
     struct header *header;
     /* The header's, as they were when it was found sound: what bounds a table must not lie where another
      * process can write. */
-    uint32_t accounts_most, sessions_most, slots_most, throttle_most;
+    uint32_t accounts_most, sessions_most, slots_most, throttle_most, tokens;
     struct throttle_record *throttles[THROTTLES];
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */

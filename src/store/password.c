@@ -23,7 +23,7 @@ static uint64_t *try_tokens(struct store *store, bool look_for_dead)
 {
     struct header *header = store->header;
     bool from_dead;
-    for (uint32_t i = 0; i < header->tokens; i++)
+    for (uint32_t i = 0; i < store->tokens; i++)
         if (role_take(store, &header->token[i], look_for_dead, &from_dead))
             return &header->token[i];
     return NULL;
@@ -45,7 +45,7 @@ static void give_token(struct store *store, uint64_t *token)
     __atomic_store_n(token, 0, __ATOMIC_RELEASE);
     /* More posts than tokens would only make the next waiter spin. */
     int posts;
-    if (sem_getvalue(&store->header->token_sleepers, &posts) != 0 || posts < (int)store->header->tokens)
+    if (sem_getvalue(&store->header->token_sleepers, &posts) != 0 || posts < (int)store->tokens)
         sem_post(&store->header->token_sleepers);
 }
 

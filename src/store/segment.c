@@ -145,6 +145,7 @@ static void lay_out(struct store *store, const struct header *sizes)
     store->sessions_most = sizes->sessions_most;
     store->slots_most = sizes->slots_most;
     store->throttle_most = sizes->throttle_most;
+    store->tokens = sizes->tokens;
     store->reserved = table(store, at.reserved);
     store->waits = table(store, at.waits);
     store->ring = table(store, at.ring);
