@@ -292,6 +292,28 @@ static void what_is_longer_than_its_place_is_cut(void)
         EXPECT_EQ(place.behind[i], 'x');
 }
 
+static bool count_account(void *context, account_t account, const char *name)
+{
+    size_t *count = context;
+    (void)account;
+    (void)name;
+    ++*count;
+    return true;
+}
+
+/* What lies behind the table of accounts is none, and behind the last table nothing is. */
+static void accounts_beyond_the_table_are_not_listed(void)
+{
+    size_t count = 0;
+    store = attached_store(&(struct store_options){.segment_bytes = 64 << 20, .accounts = 10});
+    new_account(store, "alice");
+    store->header->accounts_used = UINT32_MAX - 1;
+    alarm(20);
+    account_each(store, count_account, &count);
+    alarm(0);
+    EXPECT_EQ(count, 1);
+}
+
 static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
 {
     uint64_t before[2] = {1, 1};
@@ -326,6 +348,7 @@ static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
 }
 
 static const struct harness_test tests[] = {
+    {"accounts beyond the table are not listed", accounts_beyond_the_table_are_not_listed},
     {"what is longer than its place is cut", what_is_longer_than_its_place_is_cut},
     {"a record that leads out of the segment is passed over",
      a_record_that_leads_out_of_the_segment_is_passed_over},
