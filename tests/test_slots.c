@@ -76,6 +76,11 @@ static void who_holds_a_slot_keeps_it_whatever_the_map_says(void)
     EXPECT_EQ(status, 0);
 }
 
+static void expect_to_stay_in_slot_2(void)
+{
+    EXPECT_EQ(attached_slot(), 2);
+}
+
 static void expect_slot_1(void)
 {
     EXPECT_EQ(attached_slot(), 1);
@@ -165,6 +170,23 @@ static void without_memory_for_a_slot_one_of_a_dead_does(void)
     EXPECT_EQ(end_unattached(find_none), 0);
     close(input[1]);
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
+}
+
+/* Until it has ended nobody would have it. */
+static void a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim(void)
+{
+    int input[2], status;
+    open_post_office(8);
+    fault.kinds = CALL_LOCK;
+    fault.at = 2; /* behind that of the claim */
+    fault.error = ENOLCK;
+    pid_t pid = fork_staying(input, expect_to_stay_in_slot_2);
+    fault.kinds = 0;
+    EXPECT_EQ(end_of(expect_slot_1), 0);
+    close(input[1]);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    EXPECT_CLEAN(store);
 }
 
 static void suspect_and_die(void)
@@ -356,6 +378,8 @@ static const struct harness_test tests[] = {
      the_debts_of_who_detached_from_a_doubted_store_are_found_before_its_end},
     {"a slot that nobody ever had costs nothing", a_slot_that_nobody_ever_had_costs_nothing},
     {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},
+    {"a slot whose own byte cannot be locked is another's to claim",
+     a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim},
     {"a slot of the dead is not settled while the store is doubted",
      a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted},
     {"the list tells the living from the dead", the_list_tells_the_living_from_the_dead},
