@@ -189,6 +189,24 @@ static void a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim(void)
     EXPECT_CLEAN(store);
 }
 
+static void find_no_semaphore(void)
+{
+    fault.kinds = CALL_SEMAPHORE;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = EINVAL;
+    EXPECT_EQ(store_attach(store, "without"), STATUS_SYSTEM);
+    fault.kinds = 0;
+    EXPECT_EQ(end_of(expect_slot_1), 0); /* while this one lives */
+}
+
+static void who_cannot_be_attached_keeps_no_slot(void)
+{
+    open_post_office(8);
+    EXPECT_EQ(end_unattached(find_no_semaphore), 0);
+    EXPECT_CLEAN(store);
+}
+
 static void suspect_and_die(void)
 {
     store_suspect(store);
@@ -380,6 +398,7 @@ static const struct harness_test tests[] = {
     {"without memory for a slot, one of a dead process does", without_memory_for_a_slot_one_of_a_dead_does},
     {"a slot whose own byte cannot be locked is another's to claim",
      a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim},
+    {"who cannot be attached keeps no slot", who_cannot_be_attached_keeps_no_slot},
     {"a slot of the dead is not settled while the store is doubted",
      a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted},
     {"the list tells the living from the dead", the_list_tells_the_living_from_the_dead},

@@ -155,8 +155,10 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
         return STATUS_FULL_SLOTS; /* what is suspect is not worked on */
     if (!take_over(store, index, &before))
         return STATUS_FULL_SLOTS;
-    if (!slot->has_wake && sem_init(&slot->wake, 1, 0) != 0)
+    if (!slot->has_wake && sem_init(&slot->wake, 1, 0) != 0) {
+        segment_free_slot(store, index);
         return STATUS_SYSTEM;
+    }
     slot->has_wake = 1;
     slot->pid = getpid();
     slot->account = ACCOUNT_NONE;
