@@ -3,6 +3,10 @@
 #include "mapping.h"
 #include "sanitized.h"
 
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 enum { ROOM = 1 << 20 };
@@ -53,6 +57,38 @@ static void variables_move_and_keep_their_values(void)
     EXPECT_STR(mapping_at(&settled).rights, "r--p");
 }
 
+static int moves = -1; /* that were refused; -1: none is */
+
+/* In place of the C library's. */
+void *mremap(void *old, size_t old_length, size_t length, int flags, ...)
+{
+    void *(*real)(void *, size_t, size_t, int, ...);
+    va_list arguments;
+    va_start(arguments, flags);
+    void *to = va_arg(arguments, void *);
+    va_end(arguments);
+    if (moves >= 0) {
+        moves++;
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "mremap");
+    return real(old, old_length, length, flags, to);
+}
+
+static void what_cannot_be_moved_stays_and_its_copy_is_given_back(void)
+{
+    want_to_move();
+    with_value = 43;
+    size_t before = mapped_bytes();
+    moves = 0;
+    data_renew();
+    EXPECT_EQ(moves, 1);
+    EXPECT_EQ(mapped_bytes(), before);
+    EXPECT(mapping_at(address(&with_value)).path[0] == '/');
+    EXPECT_EQ(with_value, 43);
+}
+
 static void what_was_never_written_to_gets_no_memory(void)
 {
     want_to_move();
@@ -79,6 +115,8 @@ static const struct harness_test tests[] = {
     {"variables move, and keep their values", variables_move_and_keep_their_values},
     {"what was never written to gets no memory", what_was_never_written_to_gets_no_memory},
     {"without memory they stay", without_memory_they_stay},
+    {"what cannot be moved stays, and its copy is given back",
+     what_cannot_be_moved_stays_and_its_copy_is_given_back},
 };
 
 HARNESS_MAIN(tests)
