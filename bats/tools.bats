@@ -99,6 +99,16 @@ has_mail() {
     assert_output --partial "no memory"
 }
 
+# Of a post office that somebody has scribbled over a path may be anything.
+@test "what is refused is said in a way that does nothing to a terminal" {
+    run -69 shmailctl -d $'no\e[2J' check
+    assert_output --partial 'journal directory no\x1b[2J: it cannot be opened'
+    start_server --crypt-cost 1 -d journal
+    "$SHMAIL_BUILD/tests/tool_scribble" "$SHMAIL_NAME" directory
+    run -69 ctl account list
+    assert_output --partial 'has its journal in \x1b[2J'
+}
+
 @test "rm removes no post office that somebody is in" {
     start_inetd
     run -69 shmailctl rm "$SHMAIL_NAME"

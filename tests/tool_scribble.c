@@ -1,6 +1,6 @@
 /* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
  * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME
- * mailbox|index|header|since|nothing. */
+ * mailbox|index|header|since|directory|nothing. */
 #include "layout.h"
 #include "store.h"
 
@@ -24,6 +24,8 @@ int main(int argc, char **argv)
         store->header->hash_key[0] ^= 1;
     else if (strcmp(argv[2], "since") == 0)
         store->slot->since = INT64_MAX;
+    else if (strcmp(argv[2], "directory") == 0)
+        strcpy(store->header->journal.directory, "\033[2J");
     store_suspect(store);
     puts("scribbled");
     return 0;

@@ -72,9 +72,23 @@ static int unknown_option(const char *word)
     return usage("there is no option ", is_letter ? letter : word);
 }
 
+static void put_escaped(const char *text, FILE *out)
+{
+    char escaped[ESCAPE_MAX];
+    for (size_t left = strlen(text); left > 0;)
+        fwrite(escaped, 1, escape_next(&text, &left, escaped), out);
+}
+
+void print_escaped(const char *text)
+{
+    put_escaped(text, stdout);
+}
+
 int refuse(enum status status, const char *why)
 {
-    fprintf(stderr, "shmailctl: %s\n", why);
+    fputs("shmailctl: ", stderr);
+    put_escaped(why, stderr);
+    fputc('\n', stderr);
     switch (status) {
     case STATUS_MALFORMED:
         return EX_USAGE;
@@ -90,13 +104,6 @@ int refuse(enum status status, const char *why)
     default:
         return EX_UNAVAILABLE;
     }
-}
-
-void print_escaped(const char *text)
-{
-    char escaped[ESCAPE_MAX];
-    for (size_t left = strlen(text); left > 0;)
-        fwrite(escaped, 1, escape_next(&text, &left, escaped), stdout);
 }
 
 static void print_line(const char *kind, const char *text)

@@ -31,7 +31,7 @@ int verb_repair_journal(const struct request *);
 int verb_print_journal(const struct request *);
 
 /* main.c: for all of them. */
-int refuse(enum status, const char *why); /* says why on standard error */
+int refuse(enum status, const char *why); /* says why on standard error, escaped as below */
 int usage(const char *what, const char *word);
 
 /* Names and texts of others stand in a line: nothing in it may act on a terminal. */
