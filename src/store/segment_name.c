@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char segment_prefix[] = "/shmail-";
+static const char prefix[] = "/" SEGMENT_PREFIX;
 
 /* Only what a repair makes for itself starts with a dot. */
 bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
@@ -53,8 +53,8 @@ static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
 static enum status open_named(struct store *store, const struct store_options *options, char *why,
                               size_t why_size)
 {
-    char path[sizeof(segment_prefix) + OBJECT_MAX];
-    snprintf(path, sizeof(path), "%s%s", segment_prefix, options->name);
+    char path[sizeof(prefix) + OBJECT_MAX];
+    snprintf(path, sizeof(path), "%s%s", prefix, options->name);
     store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
     struct stat about;
     if (store->fd < 0 || fstat(store->fd, &about) != 0) {
@@ -114,10 +114,10 @@ enum status segment_open(struct store *store, const struct store_options *option
 
 enum status store_remove(const char *name, char *why, size_t why_size)
 {
-    char path[sizeof(segment_prefix) + OBJECT_MAX];
+    char path[sizeof(prefix) + OBJECT_MAX];
     if (!segment_is_name(name, OBJECT_MAX, why, why_size))
         return STATUS_MALFORMED;
-    snprintf(path, sizeof(path), "%s%s", segment_prefix, name);
+    snprintf(path, sizeof(path), "%s%s", prefix, name);
     int fd = shm_open(path, O_RDWR, 0);
     struct stat about;
     /* Until the descriptor is closed nobody creates it anew, and, by the bytes that are taken below, nobody

@@ -5,6 +5,10 @@
 
 #include "layout.h"
 
+/* Where the system shows shared memory objects, and how the names of those start that are post offices. */
+#define SEGMENT_FOLDER "/dev/shm"
+#define SEGMENT_PREFIX "shmail-"
+
 /* How the names start that a repair gives to what it makes, until it has its place: no other may start so. */
 #define SEGMENT_REPAIR_PREFIX ".repair-"
 

@@ -23,7 +23,7 @@
 enum {
     MARK_SIZE = MOMENT_SIZE + 12,
     TRIES = 1000,
-    PATH_SIZE = sizeof("/dev/shm/shmail-.damaged-") + OBJECT_MAX + MARK_SIZE,
+    PATH_SIZE = sizeof(SEGMENT_FOLDER "/" SEGMENT_PREFIX ".damaged-") + OBJECT_MAX + MARK_SIZE,
     OFFICE_SIZE = 64
 };
 
@@ -48,7 +48,8 @@ struct repair {
 
 static void object_path(char path[static PATH_SIZE], const char *name, const char *mark)
 {
-    snprintf(path, PATH_SIZE, "/dev/shm/shmail-%s%s%s", name, mark ? ".damaged-" : "", mark ? mark : "");
+    snprintf(path, PATH_SIZE, SEGMENT_FOLDER "/" SEGMENT_PREFIX "%s%s%s", name, mark ? ".damaged-" : "",
+             mark ? mark : "");
 }
 
 static enum status refuse(struct repair *repair, enum status status, const char *what)
@@ -75,9 +76,10 @@ static bool is_left_behind(int folder, const char *entry)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     char *end;
-    if (strncmp(entry, "shmail-" SEGMENT_REPAIR_PREFIX, sizeof("shmail-" SEGMENT_REPAIR_PREFIX) - 1) != 0)
+    if (strncmp(entry, SEGMENT_PREFIX SEGMENT_REPAIR_PREFIX,
+                sizeof(SEGMENT_PREFIX SEGMENT_REPAIR_PREFIX) - 1) != 0)
         return false;
-    long pid = strtol(entry + sizeof("shmail-" SEGMENT_REPAIR_PREFIX) - 1, &end, 10);
+    long pid = strtol(entry + sizeof(SEGMENT_PREFIX SEGMENT_REPAIR_PREFIX) - 1, &end, 10);
     if (*end != '-' || pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
         return false;
     int object = openat(folder, entry, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -90,7 +92,7 @@ static bool is_left_behind(int folder, const char *entry)
 /* What repairs that were killed have left: nothing refers to it, and it takes memory. */
 static void remove_leavings(void)
 {
-    DIR *folder = opendir("/dev/shm");
+    DIR *folder = opendir(SEGMENT_FOLDER);
     for (struct dirent *entry; folder && (entry = readdir(folder));)
         if (is_left_behind(dirfd(folder), entry->d_name))
             (void)unlinkat(dirfd(folder), entry->d_name, 0);

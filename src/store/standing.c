@@ -2,6 +2,7 @@
 #include "standing.h"
 
 #include "layout.h"
+#include "segment_name.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -9,8 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char folder[] = "/dev/shm";
-static const char prefix[] = "shmail-";
+static const char prefix[] = SEGMENT_PREFIX;
 
 static bool has_journal(int object, const uint8_t id[16])
 {
@@ -35,7 +35,7 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
     if (place->lock < 0 || pread(place->lock, id, sizeof(id), 0) != (ssize_t)sizeof(id) ||
         memcmp(id, nobody, sizeof(id)) == 0)
         return false;
-    DIR *objects = opendir(folder);
+    DIR *objects = opendir(SEGMENT_FOLDER);
     for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
         size_t length = strlen(entry->d_name);
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||

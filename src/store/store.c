@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char folder[] = "/dev/shm/shmail-";
+static const char folder[] = SEGMENT_FOLDER "/" SEGMENT_PREFIX;
 enum { SET_ASIDE_MOST = 1000 }; /* in one second */
 
 static_assert(sizeof(struct store) <= STORE_BYTES, "it lies where a caller has so much room");
