@@ -5,8 +5,9 @@
 
 #include "layout.h"
 
-/* fcntl bytes beyond the segment's end: from BYTE_SLOTS on the two of each slot, which are freed together. */
-enum { BYTE_CREATION, BYTE_SERVER, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
+/* fcntl bytes beyond the segment's end: from BYTE_SLOTS on the two of each slot, which are freed together.
+ * All programs of one layout must agree on them. */
+enum { BYTE_SERVER = 1, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
 
 /* Who has this may begin a life of the slot and take its other byte. */
 static inline uint64_t claim_byte(uint32_t index)
