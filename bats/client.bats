@@ -278,6 +278,21 @@ rest_of_terminal() {
     assert_failure 64
 }
 
+@test "an unknown option is named by its letter wherever it stands in its word" {
+    run shmail -Zh
+    assert_failure 64
+    assert_output "shmail: unknown option: -Z (shmail --help tells more)"
+    run shmail -t 5 --help=x
+    assert_failure 64
+    assert_output "shmail: unknown option: --help=x (shmail --help tells more)"
+    run shmail-bench -kZj
+    assert_failure 64
+    assert_output "shmail-bench: unknown option: -Z (shmail-bench --help tells more)"
+    run shmail-bench --keep=x
+    assert_failure 64
+    assert_output "shmail-bench: unknown option: --keep=x (shmail-bench --help tells more)"
+}
+
 @test "a command without a session says what to set and exits 64" {
     run shmail count </dev/null
     assert_failure 64

@@ -78,6 +78,16 @@ static const struct dialect *find_dialect(const char *name)
     return NULL;
 }
 
+/* A letter may stand among others in its word; those that there are get here as the long form with a value.
+ */
+static int complain_of_option(struct terminal *terminal, const char *word)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    bool is_letter = optopt != 0 && optopt != 'h' && optopt != 'V';
+
+    return complain_of_usage(terminal, "unknown option", is_letter ? letter : word);
+}
+
 /* Returns -1 to go on, or the exit code. */
 static int read_options(struct terminal *terminal, struct invocation *invocation, int argc, char **argv)
 {
@@ -113,7 +123,7 @@ static int read_options(struct terminal *terminal, struct invocation *invocation
         case ':':
             return complain_of_usage(terminal, "an argument is missing behind", argv[optind - 1]);
         default:
-            return complain_of_usage(terminal, "unknown option", argv[optind - 1]);
+            return complain_of_option(terminal, argv[optind - 1]);
         }
     }
     return -1;

@@ -53,6 +53,8 @@ static const char options_help[] =
     "The server is ADDRESS (inet:HOST:PORT or unix:PATH), HOST PORT, what SHMAIL_SERVER says, or\n"
     "127.0.0.1 8887. SHMAIL_PASSWORD is the accounts' password.\n";
 
+static const char letters[] = ":P:m:c:d:r:s:a:f:D:n:w:p:t:S:u:ekjhV";
+
 static const struct option option_names[] = {{"protocol", required_argument, NULL, 'P'},
                                              {"mix", required_argument, NULL, 'm'},
                                              {"connections", required_argument, NULL, 'c'},
@@ -292,14 +294,23 @@ static bool read_option(struct plan *plan, struct wishes *wishes, int option, co
     }
 }
 
+/* A letter may stand among others in its word; those that there are get here as the long form with a value.
+ */
+static int complain_of_option(const struct plan *plan, const char *word)
+{
+    const char letter[] = {'-', (char)optopt, '\0'};
+    bool is_letter = optopt != 0 && strchr(letters, optopt) == NULL;
+
+    return complain_of_usage(plan, "unknown option", is_letter ? letter : word);
+}
+
 static int read_options(struct plan *plan, struct wishes *wishes, const struct speech *const *speeches,
                         size_t count, int argc, char **argv)
 {
     int option;
 
     opterr = 0; /* complaints are ours, escaped */
-    while ((option = getopt_long(argc, argv, ":P:m:c:d:r:s:a:f:D:n:w:p:t:S:u:ekjhV", option_names, NULL)) !=
-           -1) {
+    while ((option = getopt_long(argc, argv, letters, option_names, NULL)) != -1) {
         switch (option) {
         case 'h':
             print_help(plan, speeches, count);
@@ -310,7 +321,7 @@ static int read_options(struct plan *plan, struct wishes *wishes, const struct s
         case ':':
             return complain_of_usage(plan, "an argument is missing behind", argv[optind - 1]);
         case '?':
-            return complain_of_usage(plan, "unknown option", argv[optind - 1]);
+            return complain_of_option(plan, argv[optind - 1]);
         case 'P':
             if (!read_speech(optarg, speeches, count, plan)) {
                 return complain_of_usage(plan, "unknown protocol", optarg);
