@@ -571,6 +571,29 @@ exit 0"
     assert_failure 1
 }
 
+@test "a password that SMSP cannot carry is refused with the reason, and not sent" {
+    become_user
+    local why="the password is empty or holds a space, which SMSP cannot carry"
+    start_terminal env -u SHMAIL_PASSWORD shmail register "new$user"
+    answer "New password: " "two words"
+    run rest_of_terminal
+    refute_output --partial "Once more"
+    assert_line "shmail: $why"
+    assert_line "exit 64"
+    start_terminal env -u SHMAIL_PASSWORD shmail login "$user"
+    answer "Password: " ""
+    run rest_of_terminal
+    assert_line "shmail: $why"
+    SHMAIL_PASSWORD="two words" run shmail count
+    assert_failure 64
+    assert_output "shmail: $why"
+    SHMAIL_USER="two words" run shmail login
+    assert_failure 64
+    assert_output "shmail: ${why/password/user}"
+    SHMAIL_USER=$user@mail.localhost SHMAIL_PASSWORD="two words" run message mailbox
+    refute_output --partial SMSP
+}
+
 @test "a mail cannot control the reader's terminal" {
     become_user
     printf 'a\033[2Jb\302\233c\342\200\256d\377\n' | shmail send "$user" -

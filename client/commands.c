@@ -110,6 +110,21 @@ bool client_keep(struct client *client, char **field, const char *value)
     return true;
 }
 
+static bool is_single(const char *word)
+{
+    return word[0] != '\0' && strpbrk(word, " \n") == NULL;
+}
+
+/* The value, or NULL where the protocol cannot carry it as one word. It is not shown: it may be secret. */
+static const char *as_word(struct client *client, const char *what, const char *value)
+{
+    if (value == NULL || !client->dialect->single_words || is_single(value)) {
+        return value;
+    }
+    terminal_complain(&client->terminal, "the %s is empty or holds a space, which SMSP cannot carry", what);
+    return NULL;
+}
+
 /* Turns what was read into a C string. */
 static const char *close_answer(struct client *client, struct buffer *answer)
 {
@@ -126,14 +141,14 @@ const char *client_ask_user(struct client *client, const char *word)
     const char *known = word != NULL ? word : client->user != NULL ? client->user : client->given_user;
 
     if (known != NULL) {
-        return known;
+        return as_word(client, "user", known);
     }
     if (!client->terminal.input_is_terminal) {
         terminal_complain(&client->terminal, "no user: give one, or set SHMAIL_USER");
         return NULL;
     }
     return terminal_read_line(&client->terminal, "User: ", -1, answer) == LINE_READ
-               ? close_answer(client, answer)
+               ? as_word(client, "user", close_answer(client, answer))
                : NULL;
 }
 
@@ -143,7 +158,7 @@ static const char *read_secret(struct client *client, const char *prompt, struct
         terminal_complain(&client->terminal, "no password was given");
         return NULL;
     }
-    return close_answer(client, answer);
+    return as_word(client, "password", close_answer(client, answer));
 }
 
 /* What needs no question; NULL: *ask says whether one is due. */
@@ -156,7 +171,7 @@ static const char *known_secret(struct client *client, const char *word, const c
         return word;
     }
     if (word == NULL && fallback != NULL) {
-        return fallback;
+        return as_word(client, "password", fallback);
     }
     *ask = from_input || client->terminal.input_is_terminal;
     if (!*ask) {
@@ -233,7 +248,7 @@ static bool words_fit(struct client *client, const struct command *command, char
     }
     int single = command->content && count == command->most ? count - 1 : count;
     for (int i = 0; i < single; i++) {
-        if (words[i][0] == '\0' || strpbrk(words[i], " \n") != NULL) {
+        if (!is_single(words[i])) {
             terminal_complain(&client->terminal, "%s: an argument is empty or holds a space: '%s'",
                               command->name, words[i]);
             return false;
