@@ -303,6 +303,25 @@ rest_of_terminal() {
     assert_failure 64
 }
 
+@test "content without a session is left where it is" {
+    local command
+    for command in "send $user -" "message -" "-P message send $user@mail.ru header -"; do
+        run bash -c "echo kept | { shmail $command; echo \$?; cat; }"
+        assert_line --index 0 --partial "set SHMAIL_USER"
+        assert_line --index 1 64
+        assert_line --index 2 kept
+    done
+    start_terminal shmail
+    answer "shmail> " "send $user -"
+    answer "KO: log in first" noop
+    answer "shmail> " quit
+    run rest_of_terminal
+    assert_line "exit 0"
+    run shmail <<<"send $user -"$'\n'noop
+    assert_failure 1
+    assert_output "KO: log in first (login or register)"
+}
+
 @test "the server comes from the line, else from SHMAIL_SERVER, over inet and unix" {
     SHMAIL_SERVER=inet:127.0.0.1:1 run shmail "$HOST" "$PORT" noop
     assert_success

@@ -285,6 +285,13 @@ static int run(struct client *client, const struct command *command, char **word
     }
     bool from_input =
         command->content && count > 0 && count == command->most && strcmp(words[count - 1], "-") == 0;
+    /* Before content is read, which would be lost; but in a script what follows must not become commands. */
+    if (from_input && (!client->interactive || client->terminal.input_is_terminal)) {
+        int may = client->dialect->may_ask(client);
+        if (may != EX_OK) {
+            return may;
+        }
+    }
     if (!from_input || read_content(client, &words[count - 1], &content)) {
         code = command->run(client, command, words, count);
     }

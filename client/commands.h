@@ -59,6 +59,8 @@ struct dialect {
     const char *name; /* for -P */
     const struct command *commands;
     size_t count;
+    /* EX_OK where there is a session, or what starts one; or the exit code (said). Asks nobody. */
+    int (*may_ask)(struct client *);
     bool single_words;              /* a space or line break inside a word would shift the words behind it */
     void (*leave)(struct client *); /* says good-bye on a connection that is still open; may be NULL */
 };

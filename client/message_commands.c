@@ -145,14 +145,24 @@ static int enter(struct client *client, const char *name, const char *password)
     return code;
 }
 
-/* Enters under the name that the environment gives, once; without one the server says what is missing. */
-static int need_entry(struct client *client)
+/* In a session without a name the server says what is missing, as in the seed. */
+static int may_ask(struct client *client)
 {
     if (client->given_user == NULL && !client->entered && !client->interactive) {
         terminal_complain(&client->terminal, "no user: set SHMAIL_USER");
         return EX_USAGE;
     }
-    if (client->entered || client->given_user == NULL) { /* then the server says it, as in the seed */
+    return EX_OK;
+}
+
+/* Enters under the name that the environment gives, once. */
+static int need_entry(struct client *client)
+{
+    int may = may_ask(client);
+    if (may != EX_OK) {
+        return may;
+    }
+    if (client->entered || client->given_user == NULL) {
         return EX_OK;
     }
     return enter(client, client->given_user, client->given_password);
@@ -403,4 +413,5 @@ const struct dialect message_dialect = {
     .commands = commands,
     .count = sizeof commands / sizeof commands[0],
     .leave = message_leave,
+    .may_ask = may_ask,
 };

@@ -311,5 +311,6 @@ const struct dialect smsp_dialect = {
     .name = "smsp",
     .commands = commands,
     .count = sizeof commands / sizeof commands[0],
+    .may_ask = exchange_may_ask,
     .single_words = true,
 };

@@ -46,6 +46,21 @@ int exchange_end_session(struct client *client)
     return gone ? EX_OK : EXIT_REFUSED;
 }
 
+int exchange_may_ask(struct client *client)
+{
+    bool has_secret = client->given_password != NULL || client->terminal.input_is_terminal;
+
+    if (client->cookie != NULL || client->given_cookie != NULL ||
+        (client->given_user != NULL && has_secret)) {
+        return EX_OK;
+    }
+    if (client->interactive) {
+        return client_refused(client, "KO: log in first (login or register)");
+    }
+    terminal_complain(&client->terminal, "no session: set SHMAIL_USER, and SHMAIL_PASSWORD or SHMAIL_COOKIE");
+    return EX_USAGE;
+}
+
 /* This connection's cookie, the environment's, or a new one by logging in. */
 static int need_cookie(struct client *client)
 {
@@ -55,14 +70,9 @@ static int need_cookie(struct client *client)
     if (client->given_cookie != NULL) {
         return client_keep(client, &client->cookie, client->given_cookie) ? EX_OK : EXIT_REFUSED;
     }
-    bool can_ask = client->terminal.input_is_terminal;
-    if (client->given_user == NULL || (client->given_password == NULL && !can_ask)) {
-        if (client->interactive) {
-            return client_refused(client, "KO: log in first (login or register)");
-        }
-        terminal_complain(&client->terminal,
-                          "no session: set SHMAIL_USER, and SHMAIL_PASSWORD or SHMAIL_COOKIE");
-        return EX_USAGE;
+    int may = exchange_may_ask(client);
+    if (may != EX_OK) {
+        return may;
     }
 
     const char *password = client_ask_secret(client, NULL, client->given_password, "Password: ");

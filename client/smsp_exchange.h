@@ -12,6 +12,9 @@
  * there is none. */
 int exchange_ask(struct client *, const char *template, const char *const *words);
 
+/* EX_OK where there is a session or what starts one; or the exit code (said). */
+int exchange_may_ask(struct client *);
+
 /* What stands behind a word at the start of the reply; NULL: it starts otherwise. */
 const char *exchange_reply_after(const struct client *, const char *word);
 bool exchange_reply_is(const struct client *, const char *text);
