@@ -54,10 +54,14 @@ start_inetd() {
         assert_output --partial "cannot write"
         run -74 bash -c "shmail-bench $option >/dev/full"
         assert_output --partial "cannot write"
-        run -71 bash -c "$SHMAIL_BUILD/shmaild $option >/dev/full"
+        run -74 bash -c "$SHMAIL_BUILD/shmaild $option >/dev/full"
         assert_output --partial "cannot write"
-        run -71 bash -c "$SHMAIL_BUILD/shmaild $option >&-"
+        run -74 bash -c "$SHMAIL_BUILD/shmaild $option >&-"
         assert_output --partial "cannot write"
+        run -74 bash -c "shmail $option >/dev/full"
+        assert_output "shmail: standard output: No space left on device"
+        run -74 bash -c "shmail $option >&-"
+        assert_output "shmail: standard output: Bad file descriptor"
     done
 }
 

@@ -250,6 +250,7 @@ int main(int argc, char **argv)
     }
     terminal_open(&client.terminal);
     int code = read_options(&client.terminal, &invocation, argc, argv);
+    bool printed = code == EX_OK; /* the help or the version */
     if (code < 0) {
         code = read_words(&client.terminal, &invocation, argc - optind, argv + optind);
     }
@@ -257,7 +258,7 @@ int main(int argc, char **argv)
         code = serve(&client, &invocation);
     }
     if (!terminal_flush(&client.terminal) && code == EX_OK) {
-        code = EXIT_REFUSED;
+        code = printed ? EX_IOERR : EXIT_REFUSED;
     }
     terminal_free(&client.terminal);
     return code;

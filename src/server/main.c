@@ -40,7 +40,7 @@ static int print(const char *text, bool output_was_open)
     if (output_was_open && fputs(text, stdout) >= 0 && fflush(stdout) == 0) {
         return EX_OK;
     }
-    die(EX_OSERR, "cannot write: %s", strerror(errno));
+    die(EX_IOERR, "cannot write: %s", strerror(errno));
 }
 
 static int exit_code(enum status status)
