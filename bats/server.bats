@@ -535,3 +535,8 @@ PYTHON
     run ask "COUNT alice $cookie"
     assert_output "COUNTED 200"
 }
+
+@test "a reply that standard output does not take is logged with the reason" {
+    run bash -c "echo NOOP | $SHMAIL_BUILD/shmaild -i -e >/dev/full"
+    assert_output --partial "warning: stdin: closed: a system call failed: No space left on device"
+}

@@ -11,6 +11,7 @@
 #include "scheduling.h"
 #include "signals.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +70,7 @@ static int serve(struct store *store, const struct settings *settings, struct st
         enum status sent = stream_flush(stream);
         status = sent != STATUS_OK ? sent : status;
     }
+    const char *reason = status == STATUS_SYSTEM ? strerror(errno) : NULL;
     bool lingers = status != STATUS_HANGUP && status != STATUS_TIMED_OUT; /* there may be unread input */
     if (lingers || SANITIZED) { /* at whose end leaks are looked for */
         store_detach(store);
@@ -76,7 +78,8 @@ static int serve(struct store *store, const struct settings *settings, struct st
         store_detach_with_end(store);
     }
     if (status == STATUS_SYSTEM || status == STATUS_NO_MEMORY) {
-        log_warning("%s: closed: %s", peer->name, end_text(status, stream));
+        log_warning("%s: closed: %s%s%s", peer->name, end_text(status, stream), reason != NULL ? ": " : "",
+                    reason != NULL ? reason : "");
     } else {
         log_debug("%s: closed: %s", peer->name, end_text(status, stream));
     }
