@@ -63,4 +63,10 @@ offers() {
     assert_equal "$(offers shmailctl -d jour)" "journal"
     assert_equal "$(offers shmailctl -d journal rep)" "repair"
     assert_equal "$(offers shmailctl journal journal/j)" "journal/journal.0"
+    assert_equal "$(offers shmailctl journal --t)" "--texts"
+    assert_equal "$(offers shmailctl -d journal journal -)" "--texts"
+    assert_equal "$(offers shmailctl journal --texts journal/j)" "journal/journal.0"
+    assert_equal "$(offers shmailctl -D "")" ""
+    assert_equal "$(offers shmailctl -D mail.localhost acc)" "account"
+    assert_equal "$(offers shmailctl -D journal st)" "stat"
 }

@@ -81,13 +81,15 @@ _shmailctl() {
     *' account') _shmail_offer "$2" <<<'add passwd list rm' && return ;;
     account\ *) return ;; # its name
     *' -n' | *' rm') _shmail_offer "$2" < <(_shmail_post_offices) && return ;;
+    *' -D') return ;;
     *' -d') mapfile -t COMPREPLY < <(compgen -d -- "$2") && return ;;
-    -[nd]\ *) ;;
+    -[ndD]\ *) ;;
+    *' journal') [[ $2 != -* ]] || { _shmail_offer "$2" <<<'--texts' && return; } ;;&
     *' journal' | *' --texts') mapfile -t COMPREPLY < <(compgen -f -- "$2") && return ;;
     esac
     if [[ $2 == -* ]]; then
         _shmail_offer "$2" < <(_shmail_options "$1")
-    elif [ "$COMP_CWORD" -eq 1 ] || [[ $before == -[nd] ]]; then
+    elif [ "$COMP_CWORD" -eq 1 ] || [[ $before == -[ndD] ]]; then
         _shmail_offer "$2" < <(_shmail_help "$1" | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p')
     fi
 }
