@@ -540,3 +540,15 @@ PYTHON
     run bash -c "echo NOOP | $SHMAIL_BUILD/shmaild -i -e >/dev/full"
     assert_output --partial "warning: stdin: closed: a system call failed: No space left on device"
 }
+
+@test "the manual page has the range of every option that is a number" {
+    local page option most
+    page=$(mandoc -T utf8 "$BATS_TEST_DIRNAME/../src/server/shmaild.8" | col -b | tr -d ,)
+    for option in -c -t --accounts --slots --sessions --crypt-cost --per-source --spare --cookie-idle --cookie-age \
+        --quota-messages --registrations --entries --request-timeout --write-timeout --session-timeout; do
+        run shmaild $option 99999999999999
+        assert_failure 64
+        most=$(sed -n 's/.* to \([0-9]*\) .*/\1/p' <<<"$output")
+        grep -qw "$most" <<<"$page" || fail "$option: no $most"
+    done
+}
