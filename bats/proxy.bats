@@ -58,6 +58,10 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     run through ''
     assert_output ""
     grep -c 'closed: no PROXY header' "$log" | grep -qx 4
+    grep -c 'no PROXY header: it was malformed$' "$log" | grep -qx 3
+    grep -q 'no PROXY header: the connection ended before it was whole$' "$log"
+    run bash -c "echo NOOP | $SHMAIL_BUILD/shmaild -i -e --proxy"
+    assert_output --partial "no PROXY header: Socket operation on non-socket"
     run ask "NOOP"
     assert_output OK
     run ask $'PROXY TCP4 192.0.2.9 192.0.2.1 4711 25\r' NOOP

@@ -100,6 +100,20 @@ static int turn_away(struct stream *stream, const char *peer, enum status why)
     return EX_UNAVAILABLE;
 }
 
+static const char *header_text(enum status status)
+{
+    switch (status) {
+    case STATUS_MALFORMED:
+        return "it was malformed";
+    case STATUS_TIMED_OUT:
+        return "it was late";
+    case STATUS_HANGUP:
+        return "the connection ended before it was whole";
+    default:
+        return status == STATUS_SYSTEM ? strerror(errno) : status_text(status);
+    }
+}
+
 /* The connection is that of a proxy until it has said whose it is. Nothing answers who does not say, nor a
  * source that has its share already. */
 static bool identify(struct store *store, int in, size_t per_source, struct peer *peer)
@@ -107,8 +121,7 @@ static bool identify(struct store *store, int in, size_t per_source, struct peer
     enum status status = peer_take_proxy(in, peer);
 
     if (status != STATUS_OK) {
-        log_warning("%s: closed: no PROXY header: %s", peer->name,
-                    status == STATUS_TIMED_OUT ? "it was late" : status_text(status));
+        log_warning("%s: closed: no PROXY header: %s", peer->name, header_text(status));
         return false;
     }
     store_name_peer(store, peer->name, &peer->source);

@@ -103,7 +103,7 @@ static enum status take_part(int descriptor, char *bytes, size_t *held, struct p
     *step = PROXY_PART;
     if (got < 0) {
         return errno == EAGAIN || errno == EINTR ? STATUS_OK
-               : errno == ENOTSOCK               ? STATUS_MALFORMED
+               : errno == ENOTSOCK               ? STATUS_SYSTEM
                                                  : STATUS_HANGUP;
     }
     if (got == 0) {
