@@ -198,3 +198,16 @@ status_field() { # pid, name
     expect_deserted
     run ! grep signal "$log"
 }
+
+@test "a part of the sandbox that is left out for want of descriptors is named with that reason" {
+    local limit found=
+    echo NOOP >request
+    run bash -c "$SHMAIL_BUILD/shmaild -i -e -v --run-as-root <request"
+    [[ $output != *"no Landlock"* ]] || skip "no Landlock here"
+    for limit in 4 5 6 7 8 9 10; do
+        run bash -c "exec prlimit --nofile=$limit $SHMAIL_BUILD/shmaild -i -e -v --run-as-root <request 3>&- 4>&-"
+        refute_output --partial "kernel"
+        [[ $output != *"no Landlock (Too many open files)"* ]] || found=$limit
+    done
+    [ -n "$found" ]
+}

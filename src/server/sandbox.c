@@ -125,16 +125,20 @@ static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
 }
 
 /* What is left out, in one line, or that nothing is. */
-static void report(const struct sandbox *sandbox, int abi)
+static void report(const struct sandbox *sandbox, int abi, int root_error, int rules_error)
 {
     enum log_level level = sandbox->options.lone ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO;
     char missing[256] = "";
     size_t length = 0;
 
     if (sandbox->root < 0) {
-        length += (size_t)snprintf(missing + length, sizeof missing - length, ", no empty root (needs root)");
+        length += (size_t)snprintf(missing + length, sizeof missing - length, ", no empty root (%s)",
+                                   root_error != 0 ? strerror(root_error) : "needs root");
     }
-    if (sandbox->rules < 0) {
+    if (sandbox->rules < 0 && abi > 0) {
+        length += (size_t)snprintf(missing + length, sizeof missing - length, ", no Landlock (%s)",
+                                   strerror(rules_error));
+    } else if (sandbox->rules < 0) {
         length += (size_t)snprintf(missing + length, sizeof missing - length, ", no Landlock in this kernel");
     }
     if (!sandbox->filters) {
@@ -151,7 +155,7 @@ static void report(const struct sandbox *sandbox, int abi)
 bool sandbox_prepare(struct sandbox *sandbox, const struct sandbox_options *options, char *why,
                      size_t why_size)
 {
-    int abi = 0;
+    int abi = 0, root_error = 0;
 
     *sandbox = (struct sandbox){.options = *options, .root = -1, .rules = -1};
     if (sanitized) {
@@ -172,12 +176,14 @@ bool sandbox_prepare(struct sandbox *sandbox, const struct sandbox_options *opti
     }
     if (has_capability(CAP_SYS_CHROOT)) {
         sandbox->root = make_empty_directory();
+        root_error = errno;
     }
     sandbox->rules = landlock_prepare(&abi);
+    int rules_error = errno;
     sandbox->filters = filter_is_possible();
     sandbox->is_root = geteuid() == 0 && !sandbox->changes_user;
     sandbox->breach = options->debug || options->lone ? SECCOMP_RET_TRAP : SECCOMP_RET_KILL_PROCESS;
-    report(sandbox, abi);
+    report(sandbox, abi, root_error, rules_error);
     return true;
 }
 
