@@ -81,6 +81,7 @@ static const struct option option_names[] = {{"protocol", required_argument, NUL
 struct wishes {
     const char *mix;
     bool fill_given;
+    char range[64]; /* of the value that was read last; empty where it has none */
 };
 
 static int complain_of_usage(const struct plan *plan, const char *what, const char *which)
@@ -112,16 +113,19 @@ static int was_printed(const struct plan *plan)
 
 /* ---- values ---- */
 
-static bool read_number(const char *text, uint64_t least, uint64_t most, uint64_t *number)
+static bool read_number(struct wishes *wishes, const char *text, uint64_t least, uint64_t most,
+                        uint64_t *number)
 {
+    (void)snprintf(wishes->range, sizeof wishes->range, "a number from %" PRIu64 " to %" PRIu64, least, most);
     return number_parse(text, strlen(text), most, number) && *number >= least;
 }
 
-static bool read_unsigned(const char *text, uint64_t least, uint64_t most, unsigned *number)
+static bool read_unsigned(struct wishes *wishes, const char *text, uint64_t least, uint64_t most,
+                          unsigned *number)
 {
     uint64_t value;
 
-    if (!read_number(text, least, most, &value)) {
+    if (!read_number(wishes, text, least, most, &value)) {
         return false;
     }
     *number = (unsigned)value;
@@ -129,12 +133,14 @@ static bool read_unsigned(const char *text, uint64_t least, uint64_t most, unsig
 }
 
 /* "5" or "0.25": whole seconds, and up to three digits of what is beyond. */
-static bool read_seconds(const char *text, int64_t *nanoseconds)
+static bool read_seconds(struct wishes *wishes, const char *text, int64_t least, int64_t *nanoseconds)
 {
     const char *dot = strchr(text, '.');
     size_t whole_length = dot != NULL ? (size_t)(dot - text) : strlen(text);
     uint64_t whole = 0, thousandths = 0;
 
+    (void)snprintf(wishes->range, sizeof wishes->range, "seconds from %s to %d, as 5 or 0.25",
+                   least > 0 ? "0.001" : "0", WAIT_SECONDS_MAX);
     if (!number_parse(text, whole_length, WAIT_SECONDS_MAX, &whole)) {
         return false;
     }
@@ -148,7 +154,7 @@ static bool read_seconds(const char *text, int64_t *nanoseconds)
         }
     }
     *nanoseconds = (int64_t)whole * NANOSECONDS_PER_SECOND + (int64_t)thousandths * MILLISECOND;
-    return true;
+    return *nanoseconds >= least;
 }
 
 static bool read_prefix(const char *text, char prefix[static PREFIX_MAX + 1])
@@ -259,31 +265,31 @@ static bool read_option(struct plan *plan, struct wishes *wishes, int option, co
         wishes->mix = value;
         return true;
     case 'c':
-        return read_unsigned(value, 1, CONNECTIONS_MOST, &plan->connections);
+        return read_unsigned(wishes, value, 1, CONNECTIONS_MOST, &plan->connections);
     case 'd':
-        return read_unsigned(value, 1, DEPTH_MOST, &plan->depth);
+        return read_unsigned(wishes, value, 1, DEPTH_MOST, &plan->depth);
     case 'r':
-        return read_number(value, 0, UINT64_MAX, &plan->per_connection);
+        return read_number(wishes, value, 0, UINT64_MAX, &plan->per_connection);
     case 's':
-        plan->size = read_unsigned(value, 1, SIZE_MOST, &size) ? size : 0;
+        plan->size = read_unsigned(wishes, value, 1, SIZE_MOST, &size) ? size : 0;
         return plan->size > 0;
     case 'a':
-        return read_unsigned(value, 1, MAILBOXES_MOST, &plan->mailboxes);
+        return read_unsigned(wishes, value, 1, MAILBOXES_MOST, &plan->mailboxes);
     case 'f':
         wishes->fill_given = true;
-        return read_unsigned(value, 0, UINT32_MAX, &plan->fill);
+        return read_unsigned(wishes, value, 0, UINT32_MAX, &plan->fill);
     case 'D':
-        return read_seconds(value, &plan->duration) && plan->duration > 0;
+        return read_seconds(wishes, value, 1, &plan->duration);
     case 'n':
-        return read_number(value, 1, UINT64_MAX - 1, &plan->requests);
+        return read_number(wishes, value, 1, UINT64_MAX - 1, &plan->requests);
     case 'w':
-        return read_seconds(value, &plan->warm_up);
+        return read_seconds(wishes, value, 0, &plan->warm_up);
     case 'p':
-        return read_unsigned(value, 1, PROCESSES_MOST, &plan->processes);
+        return read_unsigned(wishes, value, 1, PROCESSES_MOST, &plan->processes);
     case 't':
-        return read_seconds(value, &plan->timeout) && plan->timeout > 0;
+        return read_seconds(wishes, value, 1, &plan->timeout);
     case 'S':
-        return read_number(value, 0, UINT64_MAX, &plan->seed);
+        return read_number(wishes, value, 0, UINT64_MAX, &plan->seed);
     case 'u':
         return read_prefix(value, plan->prefix);
     default:
@@ -328,10 +334,12 @@ static int read_options(struct plan *plan, struct wishes *wishes, const struct s
             }
             break;
         default:
+            wishes->range[0] = '\0';
             if (!read_option(plan, wishes, option, optarg)) {
                 char name[] = {'-', (char)option, '\0'};
-                complain(plan, "%s %s: no possible value (%s --help tells more)", name, optarg,
-                         plan->program);
+                bool has_range = wishes->range[0] != '\0';
+                complain(plan, "%s %s: %s%s (%s --help tells more)", name, optarg, has_range ? "not " : "",
+                         has_range ? wishes->range : "no possible value", plan->program);
                 return EX_USAGE;
             }
         }
