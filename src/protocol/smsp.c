@@ -20,7 +20,7 @@ enum {
 
 enum {
     WHY_MAX = 256,    /* the longest reason, a verb's usage, takes less than half of it */
-    REPLY_ROOM = 512, /* any reply's text fits, so that KO can be said when memory has run out */
+    REPLY_ROOM = 512, /* any reply's text fits, so none asks for memory */
 };
 
 static enum status why(void *smsp);
