@@ -314,6 +314,39 @@ static void accounts_beyond_the_table_are_not_listed(void)
     EXPECT_EQ(count, 1);
 }
 
+/* Whoever allocates, shmailctl too, ends instead of writing there. */
+static void expect_end_of_allocating(uint32_t roomy, uint64_t word)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        account_t account;
+        store =
+            attached_store(&(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 8});
+        size_t behind = 4 << 20;
+        (void)mmap(store->base + store->mapped, behind, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        for (int class = 0; class < CLASSES; class ++)
+            store->header->roomy[class] = roomy > 0 ? roomy : store->pages_most;
+        if (roomy == 0)
+            store->pages[store->pages_most - 1].word = word;
+        alarm(20);
+        (void)account_create(store, "alice", 5, "hash", &account, NULL);
+        _exit(0);
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static void no_block_is_handed_out_outside_the_arena(void)
+{
+    enum { FRESH = 24, FIRST_FREE = 40 };
+    expect_end_of_allocating(0, UINT64_C(0xffff) << FRESH);
+    expect_end_of_allocating(0, UINT64_C(0xffff) << FIRST_FREE);
+    expect_end_of_allocating(UINT32_MAX, 0);
+    expect_end_of_allocating(1025, 0); /* of 64 MiB none */
+}
+
 static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
 {
     uint64_t before[2] = {1, 1};
@@ -350,6 +383,7 @@ static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
 static const struct harness_test tests[] = {
     {"accounts beyond the table are not listed", accounts_beyond_the_table_are_not_listed},
     {"what is longer than its place is cut", what_is_longer_than_its_place_is_cut},
+    {"no block is handed out outside the arena", no_block_is_handed_out_outside_the_arena},
     {"a record that leads out of the segment is passed over",
      a_record_that_leads_out_of_the_segment_is_passed_over},
     {"a segment whose sizes cannot be is refused, and kept", sizes_that_do_not_fit_are_refused},

@@ -64,8 +64,8 @@ struct smsp {
     uint64_t id, count, seconds;
 
     /* Its reply: a line of a word and perhaps a number (NULL: none), or a text; lines each with a terminator
-     * before it; a pinned message. If there is nothing at all, it is "OK". A word has nothing behind it in the
-     * dialect, whose sum would have to hold that, too. */
+     * before it; a pinned message. If there is nothing at all, it is "OK". A word has nothing behind it in
+     * the dialect, whose sum would have to hold that, too. */
     const struct smsp_word *word;
     uint64_t number;
     struct buffer reply;

@@ -186,6 +186,15 @@ void block_fetch(const struct store *store, block_t block, size_t bytes)
         __builtin_prefetch(first + line, 1);
 }
 
+/* Of a page that the class has room in. Whatever somebody has written over the lists of pages, nothing is
+ * handed out, and so written to, that lies outside the arena. */
+static struct page_state state_of_roomy(struct store *store, uint32_t page)
+{
+    if (page >= store->pages_most)
+        bug("a class has room in what is no page");
+    return unpack(get64(store, &store->pages[page].word));
+}
+
 enum status block_allocate_chain(struct store *store, size_t bytes, uint32_t most, block_t *first)
 {
     uint32_t class = class_of(bytes);
@@ -201,11 +210,13 @@ enum status block_allocate_chain(struct store *store, size_t bytes, uint32_t mos
         if (status != STATUS_OK)
             return status;
     }
-    struct page_state state = unpack(get64(store, &store->pages[page].word));
+    struct page_state state = state_of_roomy(store, page);
     block_t chain = 0;
     for (; most > 0 && state.used < blocks; most--) {
         bool was_freed = state.first_free != 0;
         uint32_t index = was_freed ? state.first_free - 1 : state.fresh++;
+        if (index >= blocks)
+            bug("a page's room lies behind it");
         uint32_t *link = free_link(store, page, index, size);
         if (was_freed) {
             state.first_free = get32(store, link);
@@ -246,8 +257,8 @@ bool block_take_run(struct store *store, size_t bytes, block_t *first)
         page--;
     else if (take_page(store, class, &page) != STATUS_OK)
         return false;
-    struct page_state state = unpack(get64(store, &store->pages[page].word));
-    if (state.first_free)
+    struct page_state state = state_of_roomy(store, page);
+    if (state.first_free || state.fresh >= PAGE / size)
         return false;
     const uint32_t *word = free_link(store, page, state.fresh, size);
     (void)load32(word); /* maps all of the page, as above */
