@@ -121,6 +121,66 @@ static void hints_for_slots_that_cannot_be_are_passed_over(void)
     EXPECT_CLEAN(store);
 }
 
+static size_t reports;
+
+static void count_report(void *context, const char *text)
+{
+    (void)context;
+    EXPECT(*text != '\0');
+    reports++;
+}
+
+static void expect_left(const struct slot *slot, uint64_t life)
+{
+    EXPECT(store->slot != slot);
+    EXPECT(store_is_suspect(store));
+    EXPECT(slot->life > life); /* it was taken, */
+    EXPECT(slot->life % 2);    /* and left in use */
+    EXPECT_EQ(store_acquit(store, count_report, NULL), STATUS_DAMAGED);
+}
+
+/* One who dies leaves a field so; it is seen by whoever claims its slot, and by whoever reclaims it. */
+static void expect_debt_to_be_left(uint32_t *field, uint32_t value)
+{
+    struct slot *slot = store->slot;
+    uint64_t life = slot->life;
+    uint32_t right = *field;
+    *field = value;
+    segment_free_slot(store, slot_index(store, slot));
+    EXPECT_EQ(store_attach(store, "reclaims"), STATUS_OK);
+    expect_left(slot, life);
+    *field = right;
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    *field = value;
+    life = slot->life;
+    store_detach(store);
+    store->header->slot_map[0] = 0;
+    EXPECT_EQ(store_attach(store, "claims"), STATUS_OK);
+    expect_left(slot, life);
+    *field = right;
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    store_detach(store);
+    store->header->slot_map[0] = 0;
+    EXPECT_EQ(store_attach(store, "settles"), STATUS_OK);
+    EXPECT(store->slot == slot);
+    EXPECT_EQ(slot->draft, 0);
+    EXPECT_CLEAN(store);
+}
+
+static void debts_that_cannot_be_are_left(void)
+{
+    struct letter letter = {.sender = "bob", .sender_length = 3, .body = "body", .body_length = 4};
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    struct slot *slot = store->slot;
+    uint32_t *const fields[] = {&slot->entered.index, &slot->pins, &slot->run, &slot->draft};
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        expect_debt_to_be_left(fields[i], UINT32_MAX);
+    slot->pinned[0] = UINT32_MAX;
+    expect_debt_to_be_left(&slot->pins, 1);
+    EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+    expect_debt_to_be_left(at(store, slot->draft), slot->draft); /* again and again the same */
+}
+
 /* Its accounts may be anything. */
 static void a_suspect_post_office_names_no_account(void)
 {
@@ -170,15 +230,6 @@ static void a_scribbled_record_of_a_transaction_is_dropped(void)
     store = attached_store(&options);
     EXPECT_EQ(store->header->accounts_live, 2);
     EXPECT_CLEAN(store);
-}
-
-static size_t reports;
-
-static void count_report(void *context, const char *text)
-{
-    (void)context;
-    EXPECT(*text != '\0');
-    reports++;
 }
 
 /* What it owes may be anything as well; where a check acquits it all, it is given back. */
@@ -391,6 +442,7 @@ static const struct harness_test tests[] = {
     {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
     {"a repair drops a transaction that was scribbled over", a_scribbled_record_of_a_transaction_is_dropped},
+    {"what a dead process owes, and cannot be, is left to a check", debts_that_cannot_be_are_left},
     {"a suspect post office names no account", a_suspect_post_office_names_no_account},
     {"who leaves a suspect post office touches nothing", who_leaves_a_suspect_post_office_touches_nothing},
     {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},

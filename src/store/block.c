@@ -275,17 +275,34 @@ block_t block_run_next(const struct store *store, block_t block, size_t bytes)
     return offset + 2 * bytes <= PAGE ? block + (block_t)(bytes / UNIT) : 0;
 }
 
-/* The page that the block lies in, and its place there. */
-static uint32_t page_of(struct store *store, block_t block, struct page_state *state, uint32_t *index)
+/* The page that the block lies in, and its place there; false: it is none that is in use. */
+static bool find(const struct store *store, block_t block, uint32_t *page, struct page_state *state,
+                 uint32_t *index)
 {
     uint64_t offset = (uint64_t)block * UNIT - store->arena; /* immense where it lies before the arena */
     if (offset / PAGE >= store->pages_most)
-        bug("what is freed is no block");
-    uint32_t page = (uint32_t)(offset / PAGE);
-    *state = unpack(get64(store, &store->pages[page].word));
+        return false;
+    *page = (uint32_t)(offset / PAGE);
+    *state = unpack(get64(store, &store->pages[*page].word));
+    if (state->class >= CLASSES || state->used == 0)
+        return false;
     uint32_t size = class_size(state->class);
     *index = (uint32_t)(offset % PAGE) / size;
-    if (offset % PAGE % size != 0 || state->used == 0)
+    return offset % PAGE % size == 0;
+}
+
+bool block_is_one(const struct store *store, block_t block)
+{
+    uint32_t page, index;
+    struct page_state state;
+    uint64_t offset = (uint64_t)block * UNIT;
+    return offset < store->mapped && segment_has(store, offset) && find(store, block, &page, &state, &index);
+}
+
+static uint32_t page_of(const struct store *store, block_t block, struct page_state *state, uint32_t *index)
+{
+    uint32_t page;
+    if (!find(store, block, &page, state, index))
         bug("what is freed is no block");
     return page;
 }

@@ -31,6 +31,10 @@ void block_fetch(const struct store *, block_t, size_t bytes);
 
 void block_free(struct store *, block_t);
 
+/* False: it is none that could be freed, and must not be looked into. For what another process may have
+ * scribbled over. */
+bool block_is_one(const struct store *, block_t);
+
 /* Frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none does. For
  * transaction_finish. */
 enum status block_free_kept(struct store *);

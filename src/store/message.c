@@ -17,7 +17,8 @@ enum {
     DRAFTS_AHEAD_BYTES = 8 << 10, /* at most, and of at most so many bytes, */
     DRAFTS_RUN = 16,              /* until so many were alike: then it keeps the rest of a page */
     HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
-    PIECE_TEXT = sizeof(((struct piece *)0)->text)
+    PIECE_TEXT = sizeof(((struct piece *)0)->text),
+    OWED_MOST = MESSAGE_LIMIT_MAX / PIECE_TEXT + 2 + DRAFTS_AHEAD /* blocks, beside a run */
 };
 
 size_t message_head_text(size_t fixed, size_t body)
@@ -210,6 +211,20 @@ bool draft_drop_step(struct store *store, struct slot *slot)
         block_free_run(store, slot->run);
         set32(store, &slot->run, 0);
     }
+    return true;
+}
+
+bool message_owed_can_be(const struct store *store, const struct slot *slot)
+{
+    if (slot->pins > PINS_MAX || (slot->run && !block_is_one(store, slot->run)))
+        return false;
+    for (uint32_t i = 0; i < slot->pins; i++)
+        if (!block_is_one(store, slot->pinned[i]))
+            return false;
+    int owed = 0;
+    for (block_t block = slot->draft; block; block = load32(at(store, block)))
+        if (++owed > OWED_MOST || !block_is_one(store, block))
+            return false;
     return true;
 }
 

@@ -71,6 +71,10 @@ void draft_let_go(struct store *);
 /* Gives back up to STEP_BLOCKS of the slot's draft, and with the last one its run; true when none is left. */
 bool draft_drop_step(struct store *, struct slot *);
 
+/* False: somebody has scribbled over the blocks that the slot of a dead process owes, or its pins, and to
+ * give them back would lead astray. */
+bool message_owed_can_be(const struct store *, const struct slot *);
+
 /* Gives back the run of some process, which does without one then. STATUS_FULL_SEGMENT: nobody has one. For
  * transaction_finish, like block_free_kept. */
 enum status draft_recall_run(struct store *);

@@ -124,6 +124,20 @@ static void settle(struct store *store, struct slot *slot)
     message_sweep(store);
 }
 
+/* The same for the slot of a dead process. False: it has been scribbled over, and is left until a check has
+ * found that out. */
+static bool settle_dead(struct store *store, struct slot *slot)
+{
+    transaction_begin(store);
+    bool can_be = slot->entered.index <= store->accounts_most && message_owed_can_be(store, slot);
+    transaction_end(store, STATUS_OK);
+    if (can_be)
+        settle(store, slot);
+    else
+        store_suspect(store);
+    return can_be;
+}
+
 /* Cut to what there is room for. Not by printf or strnlen(3), which touch pages that each connection would
  * pay for. */
 static void set_text(char *field, size_t size, const char *text)
@@ -171,8 +185,10 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     store->me = owner_word(index, load64(&slot->life));
     clear_idle(store, index);
     set_map(store, index);
-    if (before & IN_USE)
-        settle(store, slot);
+    if (before & IN_USE && !settle_dead(store, slot)) {
+        store_detach(store);
+        return STATUS_FULL_SLOTS;
+    }
     return STATUS_OK;
 }
 
@@ -283,10 +299,10 @@ static void reclaim_slot(struct store *store, uint32_t index)
     uint64_t before;
     if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
         return;
-    if (before & IN_USE)
-        settle(store, slot);
-    __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
-    clear_map(store, index);
+    if (!(before & IN_USE) || settle_dead(store, slot)) {
+        __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
+        clear_map(store, index);
+    }
     segment_free_slot(store, index);
 }
 
@@ -297,6 +313,8 @@ void store_reclaim(struct store *store)
     uint64_t deaths = load64(&header->deaths);
     for (uint32_t i = 0; process_next(store, &i); i++)
         reclaim_slot(store, i);
+    if (store_is_suspect(store))
+        return;
     message_sweep(store);
     account_sweep(store);
     __atomic_store_n(&header->deaths_seen, deaths, __ATOMIC_RELAXED);
