@@ -52,3 +52,30 @@ chat() {
     run -0 chrt -p "$child"
     assert_output --partial SCHED_OTHER
 }
+
+@test "a process follows its client to the processor, while more serve than there are processors" {
+    local last first descriptor child
+    [ "$(nproc)" -gt 1 ] || skip "there is one processor"
+    command -v strace >/dev/null || skip "strace is not installed"
+    strace -o /dev/null true 2>/dev/null || skip "strace may trace nobody here"
+    start_server
+    dial first
+    read -r child <<<"$(children)"
+    for ((i = 0; i < $(nproc); i++)); do
+        dial descriptor
+    done
+    strace -p "$child" -o trace -e trace=sched_setaffinity,sendmsg 2>said &
+    local tracer=$!
+    eventually grep -q attached said
+    last=$(taskset -cp "$BASHPID" | grep -o "[0-9]*$")
+    taskset -cp "$last" "$BASHPID" >/dev/null
+    chat "$first"
+    chat "$first"
+    chat "$first"
+    kill "$tracer"
+    wait "$tracer" || true
+    run -0 grep -c sched_setaffinity trace
+    assert_output 4 # there, and free to go: after 64 replies and after 128, not after 192
+    run -0 grep -m 1 sched_setaffinity trace
+    assert_output --partial "[$last]"
+}

@@ -173,6 +173,8 @@ static void every_other_argument(void)
         {"a limit of memory", {SYS_prlimit64, 0, RLIMIT_DATA, (long)place, 0}},
         {"a limit of another process", {SYS_prlimit64, 1, RLIMIT_NPROC, (long)place, 0}},
         {"the scheduling of another process", {SYS_sched_setscheduler, 1, SCHED_BATCH, (long)place}},
+        {"the processors of another process", {SYS_sched_setaffinity, 1, sizeof(cpu_set_t), (long)place}},
+        {"a look at those", {SYS_sched_getaffinity, 1, sizeof(cpu_set_t), (long)place}},
         {"a scheduling in real time", {SYS_sched_setscheduler, 0, SCHED_FIFO, (long)place}},
         {"a futex that moves waiters", {SYS_futex, (long)place, FUTEX_CMP_REQUEUE, 1, 1, (long)place, 0}},
         {"a futex that lends priority", {SYS_futex, (long)place, FUTEX_LOCK_PI}},
@@ -217,6 +219,9 @@ static void work(const struct scene *scene, const long *numbers)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
     const struct sched_param usual = {0};
+    cpu_set_t usable;
+    int processor;
+    socklen_t size = sizeof processor;
     char byte = 1;
     void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -227,7 +232,10 @@ static void work(const struct scene *scene, const long *numbers)
         pwrite(scene->journal, &byte, 1, 0) == 1 && posix_fallocate(scene->journal, 0, 4096) == 0 &&
         pread(scene->journal, &byte, 1, 0) == 1 && fdatasync(scene->journal) == 0 &&
         fcntl(scene->channel, F_GETFL) >= 0 && fcntl(scene->channel, F_GETOWN) == 0 && clock_now() > 0 &&
-        sched_setscheduler(0, SCHED_BATCH, &usual) == 0 && sched_setscheduler(0, SCHED_OTHER, &usual) == 0;
+        sched_setscheduler(0, SCHED_BATCH, &usual) == 0 && sched_setscheduler(0, SCHED_OTHER, &usual) == 0 &&
+        getsockopt(scene->channel, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) == 0 &&
+        sched_getaffinity(0, sizeof usable, &usable) == 0 &&
+        sched_setaffinity(0, sizeof usable, &usable) == 0;
     if (!works) {
         _exit(1);
     }

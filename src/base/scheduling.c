@@ -1,9 +1,10 @@
-/* scheduling.c: two policies of the kernel's ordinary scheduler. */
+/* scheduling.c: two policies of the kernel's ordinary scheduler, and a move by an affinity for a moment. */
 #include "scheduling.h"
 
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 static size_t processors = SIZE_MAX;
 static bool waits_its_turn;
@@ -30,6 +31,28 @@ void scheduling_share(size_t processes)
 
     if (should_wait != waits_its_turn && set(should_wait ? SCHED_BATCH : SCHED_OTHER)) {
         waits_its_turn = should_wait;
+    }
+}
+
+static bool may_use(const cpu_set_t *usable, int processor)
+{
+    return processor >= 0 && processor < CPU_SETSIZE && CPU_ISSET((size_t)processor, usable);
+}
+
+void scheduling_follow(int socket)
+{
+    int processor = -1; /* where nothing has come in, or the socket's kind does not say */
+    socklen_t size = sizeof processor;
+    cpu_set_t usable, one;
+
+    if (!waits_its_turn || getsockopt(socket, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) != 0 ||
+        sched_getaffinity(0, sizeof usable, &usable) != 0 || !may_use(&usable, processor)) {
+        return;
+    }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)processor, &one);
+    if (sched_setaffinity(0, sizeof one, &one) == 0) {
+        (void)sched_setaffinity(0, sizeof usable, &usable);
     }
 }
 

@@ -44,8 +44,22 @@ static const char *end_text(enum status status, const struct stream *stream)
 /* For settle, on the stack: static, it would be one more page for a new process to copy. */
 struct answering {
     struct store *store;
+    int out;
     unsigned replies;
 };
+
+/* The client may come to another processor, and so may this process; but to run after it each time would cost
+ * more than it gains where the kernel wants them apart. So it follows at the first look, the second, the
+ * fourth, and so on. */
+static void look(const struct answering *answering)
+{
+    unsigned looks = answering->replies / LOOK_ROUND;
+
+    scheduling_share(store_processes(answering->store));
+    if ((looks & (looks - 1)) == 0) {
+        scheduling_follow(answering->out);
+    }
+}
 
 /* Before replies leave. */
 static enum status settle(void *context)
@@ -53,7 +67,7 @@ static enum status settle(void *context)
     struct answering *answering = context;
 
     if (++answering->replies % LOOK_ROUND == 0) {
-        scheduling_share(store_processes(answering->store));
+        look(answering);
     }
     return store_settle(answering->store);
 }
@@ -170,7 +184,7 @@ int connection_serve(struct store *store, const struct settings *settings,
         store_detach(store);
         return turn_away(stream, peer.name, status);
     }
-    struct answering answering = {.store = store};
+    struct answering answering = {.store = store, .out = out};
     stream_before_send(stream, settle, &answering);
     int code = EX_OK;
     if (proxied == 0 || identify(store, in, proxied, &peer)) {

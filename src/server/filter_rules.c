@@ -44,7 +44,7 @@ static const struct filter_rule wide[] = {
     {SYS_shutdown, {{0}}},
     {SYS_close, {{0}}},
     {SYS_getpeername, {{0}}},
-    {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED)}},
+    {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED, SO_INCOMING_CPU)}},
     {SYS_setsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_RCVTIMEO)}},
     {SYS_recvmsg, {{0}}},                  /* a connection, from the parent: the limit allows no more */
     {SYS_prctl, {ONE_OF(0, PR_SET_NAME)}}, /* which then has its process */
@@ -82,6 +82,8 @@ static const struct filter_rule wide[] = {
        .ignored = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME}}},
     {SYS_sched_yield, {{0}}},
     {SYS_sched_setscheduler, {IS(FILTER_NULL, 0), ONE_OF(1, SCHED_OTHER, SCHED_BATCH)}},
+    {SYS_sched_getaffinity, {IS(FILTER_NULL, 0)}},
+    {SYS_sched_setaffinity, {IS(FILTER_NULL, 0)}},
     {SYS_getpid, {{0}}},
     {SYS_gettid, {{0}}},
     {SYS_tgkill, {IS(FILTER_SIGNAL, 0)}}, /* abort(3), whose handler then goes on by a timer */
