@@ -1,6 +1,7 @@
 /* test_segment_scribbled.c: a segment whose fields say what cannot be, as the fuzzer found them: whoever
  * opens, locks, lists or checks it comes to no harm. */
 #include "account.h"
+#include "block.h"
 #include "journal_load.h"
 #include "layout.h"
 #include "lock.h"
@@ -170,13 +171,23 @@ static void expect_debt_to_be_left(uint32_t *field, uint32_t value)
 static void debts_that_cannot_be_are_left(void)
 {
     struct letter letter = {.sender = "bob", .sender_length = 3, .body = "body", .body_length = 4};
-    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    store = attached_store(
+        &(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 4, .crypt_cost = 1});
     struct slot *slot = store->slot;
     uint32_t *const fields[] = {&slot->entered.index, &slot->pins, &slot->run, &slot->draft};
+    block_t unused = (block_t)((store->arena + PAGE) / UNIT);
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         expect_debt_to_be_left(fields[i], UINT32_MAX);
     slot->pinned[0] = UINT32_MAX;
     expect_debt_to_be_left(&slot->pins, 1);
+    /* In a page that was never taken, whatever its word. */
+    const uint64_t words[] = {0, 1, UINT64_MAX};
+    EXPECT_EQ(segment_reserve(store, (uint64_t)unused * UNIT, 1), STATUS_OK);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        store->pages[1].word = words[i];
+        expect_debt_to_be_left(&slot->run, unused);
+    }
+    store->pages[1].word = 0;
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     expect_debt_to_be_left(at(store, slot->draft), slot->draft); /* again and again the same */
 }
@@ -389,6 +400,20 @@ static void expect_end_of_allocating(uint32_t roomy, uint64_t word)
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 
+static void expect_no_run(uint64_t word)
+{
+    block_t first;
+    store = attached_store(&(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 8});
+    for (int class = 0; class < CLASSES; class ++)
+        store->header->roomy[class] = store->pages_most;
+    EXPECT_EQ(segment_reserve(store, segment_offset(store, &store->pages[store->pages_most - 1]), 1),
+              STATUS_OK);
+    store->pages[store->pages_most - 1].word = word;
+    transaction_begin(store);
+    EXPECT(!block_take_run(store, 64, &first));
+    transaction_end(store, STATUS_OK);
+}
+
 static void no_block_is_handed_out_outside_the_arena(void)
 {
     enum { FRESH = 24, FIRST_FREE = 40 };
@@ -396,6 +421,7 @@ static void no_block_is_handed_out_outside_the_arena(void)
     expect_end_of_allocating(0, UINT64_C(0xffff) << FIRST_FREE);
     expect_end_of_allocating(UINT32_MAX, 0);
     expect_end_of_allocating(1025, 0); /* of 64 MiB none */
+    expect_no_run(UINT64_C(0xffff) << FRESH);
 }
 
 static void a_record_that_leads_out_of_the_segment_is_passed_over(void)
