@@ -425,6 +425,23 @@ static void a_free_slot_keeps_nothing(void)
     EXPECT(is_exported(&exports, "is mail!", 8));
 }
 
+/* Or acknowledged mail would not be on disk. */
+static void where_nobody_knows_when_to_sync_it_is_always(void)
+{
+    static const uint32_t wrong = STORE_SYNC_TIMED + 1;
+    make_wreck(true);
+    const struct store_options options = office();
+    write_object(&store->header->journal.sync, &wrong, sizeof(wrong));
+    repair();
+    EXPECT(strstr(outcome->said, "when the journal is synced"));
+    EXPECT(!strstr(outcome->said, "start shmaild")); /* it is made, and not left to a server */
+    expect_served(true);
+    EXPECT_EQ(expect_accounted_for(true), 0);
+    static struct store *volatile mended; /* a leak checker finds it here */
+    mended = attached_store(&options);
+    EXPECT_EQ(mended->header->journal.sync, STORE_SYNC_ALWAYS);
+}
+
 static const struct harness_test tests[] = {
     {"whatever field is wrong, nothing is dropped unsaid or misplaced", any_field_without_a_journal, 300},
     {"whatever field is wrong, a journal has it all", any_field_with_a_journal, 300},
@@ -433,6 +450,7 @@ static const struct harness_test tests[] = {
     {"a segment whose journal has gone on without it is refused", a_segment_that_is_out_of_date_is_refused},
     {"what is kept for drafts is nobody's mail", what_is_kept_for_drafts_is_nobodys_mail},
     {"a free slot keeps nothing", a_free_slot_keeps_nothing},
+    {"where nobody knows when to sync, it is always", where_nobody_knows_when_to_sync_it_is_always},
     {"what a dead process had committed is completed first", a_committed_transaction_is_completed},
 };
 

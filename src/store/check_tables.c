@@ -335,6 +335,8 @@ static void check_ring(struct check *check)
         finding(check, "the mark that there is a journal, %u, makes no sense", journal->on);
     if (!journal->on)
         return;
+    if (journal->sync > STORE_SYNC_TIMED)
+        finding(check, "when the journal is synced, %u, makes no sense", journal->sync);
     uint64_t written = load64(&journal->written);
     uint64_t assigned = load64(&journal->assigned);
     if (written > assigned || assigned - written > RING || journal->tail > journal->end) {

@@ -211,11 +211,17 @@ static enum status load_journal(struct repair *repair, bool segment_is_damaged)
 
 /* ---- the new state ---- */
 
+/* Of one that was scribbled over nobody knows which it was: the strictest. */
+static enum store_sync sync_of(const struct journal_segment *journal)
+{
+    return journal->sync <= STORE_SYNC_TIMED ? (enum store_sync)journal->sync : STORE_SYNC_ALWAYS;
+}
+
 static enum status open_fresh(struct repair *repair, const char *directory)
 {
     const struct store *old = repair->old;
     const struct store_options options = {.directory = directory,
-                                          .sync = (enum store_sync)old->header->journal.sync,
+                                          .sync = sync_of(&old->header->journal),
                                           .journal_bytes = repair->journal_bytes,
                                           .name = directory || !repair->place.path ? repair->office : NULL,
                                           .segment_bytes = old->mapped,
