@@ -79,3 +79,29 @@ chat() {
     run -0 grep -m 1 sched_setaffinity trace
     assert_output --partial "[$last]"
 }
+
+policy_of() {
+    chrt -p "$1" | sed -n "s/.*policy: //p"
+}
+
+@test "the parent waits its turn, and nobody whom it has forked" {
+    start_server -d "$PWD/journal"
+    local connection process
+    dial connection
+    eventually has_children 2 # with the keeper
+    [ "$(policy_of "$SHMAIL_PID")" = SCHED_BATCH ]
+    for process in $(maker) $(children); do
+        [ "$(policy_of "$process")" = SCHED_OTHER ]
+    done
+}
+
+@test "a server that was given a policy keeps it" {
+    chrt -i 0 shmaild -e -1 -l inet:127.0.0.1:0 >address 2>log &
+    SHMAIL_PID=$!
+    eventually test -s address
+    eventually has_maker
+    [ "$(policy_of "$SHMAIL_PID")" = SCHED_IDLE ]
+    [ "$(policy_of "$(maker)")" = SCHED_IDLE ]
+    kill "$SHMAIL_PID"
+    wait "$SHMAIL_PID"
+}

@@ -16,8 +16,8 @@
  * than the usual one, that stays. */
 void scheduling_prepare(void);
 
-/* This process is one of so many now: it waits its turn, or no longer. Where the system refuses that, all
- * goes on as before. Costs a system call where something is to change. */
+/* This process is one of so many now: it waits its turn, or no longer. SIZE_MAX: in any case. Where the
+ * system refuses that, all goes on as before. Costs a system call where something is to change. */
 void scheduling_share(size_t processes);
 
 /* One of many goes to the processor on which the kernel takes in what comes for it on a connected socket:

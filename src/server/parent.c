@@ -10,12 +10,14 @@
 #include "log.h"
 #include "maker.h"
 #include "pause.h"
+#include "scheduling.h"
 #include "signals.h"
 #include "spare.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <sysexits.h>
@@ -61,9 +63,10 @@ static void back_off(struct parent *p, const char *what, int error)
     pause_begin(&p->pause, PAUSE);
 }
 
-/* For a process that has just been forked: closes what is the parent's. */
+/* For a process that has just been forked: closes what is the parent's, and has a turn of its own again. */
 static void close_all(struct parent *p)
 {
+    scheduling_share(0);
     for (size_t i = 0; i < p->waiting_count; i++) {
         (void)close(p->waiting[i].connection);
     }
@@ -425,6 +428,9 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         die(EX_OSERR, "no memory to remember what is made");
     }
     signals_interrupt(store); /* as its children want it */
+    /* Else it would mostly push out the client that has just connected and is about to ask: the child would
+     * have to wait for that. */
+    scheduling_share(SIZE_MAX);
     for (;;) {
         pause_look(&parent.pause);
         pause_look(&parent.helpers.pause);
