@@ -211,6 +211,23 @@ has_keeper() {
     expect_kept 0
 }
 
+@test "out of processes under inetd: what is asked is answered, and that there is no keeper is said" {
+    [ "$EUID" -eq 0 ] || skip "needs root, to be somebody who has no other process"
+    place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
+    chmod 755 "$place"
+    cp "$SHMAIL_BUILD/shmaild" "$place"
+    mkdir "$place/journal"
+    chown 54322 "$place/journal"
+    local as=(setpriv --reuid 54322 --regid 54322 --clear-groups)
+    "${as[@]}" "$place/shmaild" -V || skip "that user may not run what is below ${TMPDIR:-/tmp}"
+    # Itself, and the one between it and the keeper.
+    run -0 --separate-stderr "${as[@]}" prlimit --nproc=2 "$place/shmaild" -i -n "$SHMAIL_NAME" \
+        -d "$place/journal" <<<"REGISTER alice secret"
+    assert_output --regexp "^OK [A-Za-z0-9_-]+$"
+    # shellcheck disable=SC2154 # stderr is run's
+    [[ $stderr == *"the journal has no keeper: "* ]]
+}
+
 @test "out of the segment" {
     local cookie body count
     serve --slots 16 --segment-size 2M

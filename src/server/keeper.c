@@ -6,6 +6,7 @@
 #include "log.h"
 #include "signals.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -59,19 +60,28 @@ void keeper_run(struct store *store, struct sandbox *sandbox, int sync_seconds, 
     keep(store, sandbox, sync_seconds, parent);
 }
 
-pid_t keeper_start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
+/* By a process in between, whose end makes the keeper nobody's child. */
+static _Noreturn void start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
 {
-    pid_t pid = fork();
-
-    if (pid > 0) {
-        (void)waitpid(pid, NULL, 0);
-    }
-    if (pid != 0) {
-        return pid;
-    }
     go_alone();
-    if (fork() != 0) {
-        _exit(0);
+    pid_t pid = fork();
+    if (pid != 0) {
+        _exit(pid > 0 ? 0 : errno);
     }
     keep(store, sandbox, sync_seconds, 0);
+}
+
+pid_t keeper_start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
+{
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        start_alone(store, sandbox, sync_seconds);
+    }
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
+        errno = WEXITSTATUS(status);
+        return -1;
+    }
+    return pid;
 }

@@ -10,8 +10,7 @@
 _Noreturn void keeper_run(struct store *, struct sandbox *, int sync_seconds, pid_t parent);
 
 /* Forks one that belongs to no parent and ends some seconds after the last other process has gone. -1: there
- * is no process to be had; errno tells. Where there is none for the second fork, by which it belongs to
- * nobody, there is no keeper either, and nobody is told. */
+ * is no process to be had for it, or for the fork by which it belongs to nobody; errno tells. */
 pid_t keeper_start_alone(struct store *, struct sandbox *, int sync_seconds);
 
 #endif
