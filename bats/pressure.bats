@@ -215,14 +215,13 @@ has_keeper() {
     [ "$EUID" -eq 0 ] || skip "needs root, to be somebody who has no other process"
     place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
     chmod 755 "$place"
-    cp "$SHMAIL_BUILD/shmaild" "$place"
     mkdir "$place/journal"
+    cp "$SHMAIL_BUILD/shmaild" "$place"
     chown 54322 "$place/journal"
-    local as=(setpriv --reuid 54322 --regid 54322 --clear-groups)
-    "${as[@]}" "$place/shmaild" -V || skip "that user may not run what is below ${TMPDIR:-/tmp}"
+    cd "$place" # which that user could perhaps not come to
     # Itself, and the one between it and the keeper.
-    run -0 --separate-stderr "${as[@]}" prlimit --nproc=2 "$place/shmaild" -i -n "$SHMAIL_NAME" \
-        -d "$place/journal" <<<"REGISTER alice secret"
+    run -0 --separate-stderr setpriv --reuid 54322 --regid 54322 --clear-groups prlimit --nproc=2 \
+        ./shmaild -i -n "$SHMAIL_NAME" -d journal <<<"REGISTER alice secret"
     assert_output --regexp "^OK [A-Za-z0-9_-]+$"
     # shellcheck disable=SC2154 # stderr is run's
     [[ $stderr == *"the journal has no keeper: "* ]]
