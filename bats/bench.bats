@@ -20,9 +20,9 @@ setup() {
 fake_server() { # script
     fake=fake$((++fakes))
     echo "$1" >"$fake.script"
-    socat "UNIX-LISTEN:$fake,fork" "EXEC:bash $fake.script" 2>/dev/null 3>&- &
+    socat -d -d "UNIX-LISTEN:$fake,fork" "EXEC:bash $fake.script" 2>"$fake.said" 3>&- &
     fake_processes+=($!)
-    eventually test -S "$fake"
+    eventually grep -q "listening on" "$fake.said" # its path is there before
 }
 
 # The real server behind a connection that changes the replies.
