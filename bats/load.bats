@@ -93,6 +93,7 @@ policy_of() {
     for process in $(maker) $(children); do
         [ "$(policy_of "$process")" = SCHED_OTHER ]
     done
+    exec {connection}>&-
 }
 
 @test "a server that was given a policy keeps it" {
