@@ -249,6 +249,41 @@ has_no_children() {
     exec {reader}>&-
 }
 
+# Without room for a whole line a terminal still says that it is ready.
+@test "a terminal that nobody reads holds up neither the server nor DUMP" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" 3>&- <<'PYTHON'
+import os, pty, signal, socket, subprocess, sys, time
+reader, terminal = pty.openpty()
+server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", "-v"],
+                          stdout=subprocess.PIPE, stderr=terminal)
+port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
+
+def ask(*requests):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        replies = connection.makefile("rb")
+        for request in requests:
+            connection.sendall(request.encode() + b"\n")
+            reply = replies.readline().decode().split()
+            assert reply[0] == "OK", request
+        return reply[-1]
+
+try:
+    began = time.monotonic()
+    while time.monotonic() - began < 0.1:  # until lines are lost, which are waited for so long
+        began = time.monotonic()
+        ask("NOOP")
+    os.read(reader, 1000)
+    cookie = ask("REGISTER alice secret")
+    ask(*[f"SEND alice {'y' * 200} {cookie}"] * 300)
+    ask("DUMP", "NOOP")
+    os.kill(server.pid, signal.SIGTERM)
+    assert server.wait(5) == 0
+finally:
+    server.kill()
+PYTHON
+}
+
 @test "a request under way is finished before the server ends" {
     local reply
     start_server --crypt-cost 6

@@ -140,7 +140,8 @@ static void write_line(const struct line *line)
     do {
         written = write(STDERR_FILENO, line->bytes, line->length);
     } while (written < 0 && errno == EINTR);
-    if (written < 0 && errno == EAGAIN) { /* another process was faster; else nobody is there to be told */
+    /* Another process was faster, or a terminal has taken a part; else nobody is there to be told. */
+    if (written < 0 ? errno == EAGAIN : (size_t)written < line->length) {
         sink.lost++;
     }
 }

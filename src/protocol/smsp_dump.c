@@ -16,6 +16,7 @@
 enum {
     WRITE_BYTES = 32 << 10, /* gathered before each write */
     WRITE_PATIENCE = 1000,  /* milliseconds that a full pipe may keep a client waiting */
+    RETRY_PAUSE = 10,       /* milliseconds, after it was ready and yet took nothing */
 };
 
 struct dump {
@@ -36,11 +37,22 @@ static size_t next_part(const char *bytes, size_t length)
     return end != NULL ? (size_t)(end + 1 - bytes) : PIPE_BUF;
 }
 
+/* Another process was faster, or a terminal has room, but not for both bytes of a line's end. */
+static bool may_retry(int error, int *patience)
+{
+    if (error == EAGAIN) {
+        *patience -= RETRY_PAUSE;
+        (void)poll(NULL, 0, RETRY_PAUSE);
+    }
+    return (error == EAGAIN || error == EINTR) && *patience > 0;
+}
+
 /* Standard error may be shared with others, so it is asked and not made non-blocking. */
 static void write_out(struct dump *dump)
 {
     struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
     size_t done = 0;
+    int patience = WRITE_PATIENCE;
 
     while (!dump->broken && done < dump->out.length) {
         const char *bytes = dump->out.bytes + done;
@@ -48,8 +60,9 @@ static void write_out(struct dump *dump)
         ssize_t written = poll(&error, 1, WRITE_PATIENCE) > 0 ? write(STDERR_FILENO, bytes, part) : 0;
         if (written > 0) {
             done += (size_t)written;
+            patience = WRITE_PATIENCE;
         } else {
-            dump->broken = written == 0 || (errno != EINTR && errno != EAGAIN);
+            dump->broken = written == 0 || !may_retry(errno, &patience);
         }
     }
     buffer_clear(&dump->out);

@@ -101,10 +101,10 @@ void descriptors_unblock_error(void)
 {
     struct stat status;
 
-    if (fstat(STDERR_FILENO, &status) != 0 || !S_ISFIFO(status.st_mode)) {
+    if (fstat(STDERR_FILENO, &status) != 0 || !(S_ISFIFO(status.st_mode) || isatty(STDERR_FILENO))) {
         return;
     }
-    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own >= 0) {
         (void)dup2(own, STDERR_FILENO);
         (void)close(own);
