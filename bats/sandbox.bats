@@ -113,6 +113,16 @@ status_field() { # pid, name
     exec {connection}>&-
 }
 
+@test "root who may not end the processes of another user is told so at the start" {
+    [ "$EUID" -eq 0 ] || skip "needs root"
+    local as=(setpriv "--bounding-set=-kill" "--inh-caps=-kill")
+    run -77 "${as[@]}" shmaild -e -u nobody -l unix:socket
+    assert_output --partial "cannot end processes of user nobody: root has lost CAP_KILL"
+    [ ! -e socket ]
+    run -0 "${as[@]}" shmaild -i -e -u nobody <<<NOOP
+    assert_output OK
+}
+
 @test "connections are never served as root without --run-as-root, and then without its rights" {
     local child
     [ "$(id -u)" -eq 0 ] || skip "not root"

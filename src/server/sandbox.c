@@ -120,6 +120,11 @@ static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
             name, strerror(error));
         return false;
     }
+    if (!sandbox->options.lone && !has_capability(CAP_KILL)) {
+        (void)snprintf(why, why_size,
+                       "cannot end processes of user %s: root has lost CAP_KILL; start as that user", name);
+        return false;
+    }
     sandbox->changes_user = true;
     return true;
 }
