@@ -6,6 +6,7 @@
 #include "number.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -27,6 +28,7 @@ static struct {
     const char *name;
     enum log_level most;
     bool to_syslog, to_journal;
+    int syslog;  /* the C library's descriptor of the system's logger; -1: none yet, or unknown */
     size_t lost; /* lines since one was last written */
 } sink;
 
@@ -111,20 +113,24 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     sink.to_journal = !to_syslog && is_read_by_journal();
     if (to_syslog) {
         tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
+        int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0); /* the number that openlog will get */
+        (void)close(next);
         openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
+        sink.syslog = fcntl(next, F_GETFD) != -1 ? next : -1;
     }
 }
 
 static bool takes_a_line(int patience)
 {
-    struct pollfd error = {.fd = STDERR_FILENO, .events = POLLOUT};
+    struct pollfd end = {.fd = sink.to_syslog ? sink.syslog : STDERR_FILENO, .events = POLLOUT};
 
-    return poll(&error, 1, patience) > 0;
+    return end.fd < 0 || poll(&end, 1, patience) > 0;
 }
 
-/* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking. Only the first
- * line is waited for: many would add up. */
-static void write_line(const struct line *line)
+/* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking; and syslog(3)
+ * waits for a logger that is stuck for as long as that is. Only the first line is waited for: many would add
+ * up. */
+static void write_line(enum log_level level, const struct line *line)
 {
     size_t lost = sink.lost;
 
@@ -134,6 +140,10 @@ static void write_line(const struct line *line)
     }
     if (!takes_a_line(sink.lost > 0 ? 0 : WRITE_PATIENCE)) {
         sink.lost++;
+        return;
+    }
+    if (sink.to_syslog) {
+        syslog(levels[level].priority, "%.*s", (int)line->length - 1, line->bytes);
         return;
     }
     ssize_t written = 0;
@@ -164,11 +174,7 @@ log_arguments(enum log_level level, const char *format, va_list arguments)
     memcpy(line.bytes + line.length, end, strlen(end));
     line.length += strlen(end);
 
-    if (sink.to_syslog) {
-        syslog(levels[level].priority, "%.*s", (int)line.length - 1, line.bytes);
-    } else {
-        write_line(&line);
-    }
+    write_line(level, &line);
     errno = saved;
 }
 
