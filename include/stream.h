@@ -86,8 +86,8 @@ void stream_before_send(struct stream *, enum status (*settle)(void *context), v
  * referred to run by run. */
 void stream_on_flush(struct stream *, void (*done)(void *context), void *context);
 
-/* Sends what is gathered. STATUS_HANGUP, STATUS_TIMED_OUT, STATUS_SYSTEM, STATUS_CLOSING (told to end, and
- * the peer does not read); after one of them nothing more is sent. */
+/* Sends what is gathered. STATUS_HANGUP, STATUS_TIMED_OUT, STATUS_SYSTEM (errno tells, however long ago it
+ * was), STATUS_CLOSING (told to end, and the peer does not read); after one of them nothing more is sent. */
 enum status stream_flush(struct stream *);
 
 /* True when the peer can no longer be answered, or the server was told to end. A peer that has only

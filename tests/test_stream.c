@@ -2,6 +2,7 @@
  * that long input arrives whole. The peer is the test, or a child of it where both ends have to move. */
 #include "stream_pair.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 static void replies_leave_together_when_the_input_is_used_up(void)
@@ -198,6 +199,21 @@ static void files_are_read_to_their_end_and_written_whole(void)
     free(bytes);
 }
 
+/* The rest of the input was worked on in between. */
+static void why_replies_cannot_be_written_is_known_at_the_flush(void)
+{
+    static char text[LONG];
+    int full = open("/dev/full", O_WRONLY);
+    struct stream *s = open_on(full, full, 0);
+
+    stream_put(s, text, sizeof text);
+    errno = 0;
+    stream_put_text(s, "OK\n");
+    EXPECT_EQ(stream_flush(s), STATUS_SYSTEM);
+    EXPECT_EQ(errno, ENOSPC);
+    stream_close(s);
+}
+
 /* Requests of odd lengths, so that each read ends inside one. */
 static void input_stays_in_order_while_it_is_consumed_piece_by_piece(void)
 {
@@ -280,6 +296,8 @@ static const struct harness_test tests[] = {
      a_socket_that_takes_little_at_once_gets_everything},
     {"pipes carry both ways and keep their flags", pipes_carry_both_ways_and_keep_their_flags},
     {"files are read to their end and written whole", files_are_read_to_their_end_and_written_whole},
+    {"why replies cannot be written is known at the flush",
+     why_replies_cannot_be_written_is_known_at_the_flush},
     {"input stays in order while it is consumed piece by piece",
      input_stays_in_order_while_it_is_consumed_piece_by_piece},
     {"a long request arrives whole and a longer one is refused",

@@ -61,6 +61,7 @@ struct stream {
     bool ended;
 
     enum status failure;
+    int error; /* behind a failure of the system */
     enum status (*settle)(void *context);
     void *settle_context;
     void (*done)(void *context);
@@ -398,12 +399,14 @@ static void send_all(struct stream *s)
         if (!ready) {
             s->failure = sleep_for(s, s->options.out, POLLOUT, patience_to_write(&s->patience, clock_now()));
             if (s->failure != STATUS_OK) {
+                s->error = errno;
                 break;
             }
         }
         ssize_t sent = batch_send(&s->batch, s->options.out, s->out_kind);
         if (sent < 0 && !is_passing(errno)) {
             s->failure = failure_of(errno);
+            s->error = errno;
         }
         ready = sent >= 0 && s->out_kind != DESCRIPTOR_OTHER;
     }
@@ -470,6 +473,9 @@ enum status stream_flush(struct stream *s)
     send_all(s);
     if (s->done != NULL) {
         s->done(s->context);
+    }
+    if (s->failure == STATUS_SYSTEM) {
+        errno = s->error;
     }
     return s->failure;
 }
