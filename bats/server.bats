@@ -429,6 +429,11 @@ PYTHON
     tail -n 1 log | grep -qx "shmaild: stopped"
 }
 
+@test "how many connections there are at once has no effect on the one of -i" {
+    run -0 shmaild -i -e -c 65536 --per-source 1 --spare 3 <<<NOOP
+    assert_output OK
+}
+
 @test "options that do not go together end with 64" {
     run -64 shmaild -i 127.0.0.1 0
     run -64 shmaild -i -l inet:127.0.0.1:0

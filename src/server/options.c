@@ -405,7 +405,7 @@ static void check_together(struct options *options, struct complaint *complaint)
         complain(complaint,
                  "--slots 1: the keeper of a journal (-d) takes that one, none is left for connections");
     }
-    if (options->connections > slots) {
+    if (options->connections > slots && !options->inetd) {
         complain(complaint, "-c %u: more connections than process slots (--slots) are left for them, %u",
                  (unsigned)options->connections, (unsigned)slots);
     }
