@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <time.h>
@@ -28,7 +29,7 @@ static struct {
     const char *name;
     enum log_level most;
     bool to_syslog, to_journal;
-    int syslog;  /* the C library's descriptor of the system's logger; -1: none yet, or unknown */
+    int syslog;  /* the C library's descriptor of the system's logger, as long as it is a datagram socket */
     size_t lost; /* lines since one was last written */
 } sink;
 
@@ -116,15 +117,24 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
         int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0); /* the number that openlog will get */
         (void)close(next);
         openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
-        sink.syslog = fcntl(next, F_GETFD) != -1 ? next : -1;
+        sink.syslog = next;
     }
+}
+
+/* The C library tells its descriptor to nobody, and may have closed it and opened another since. */
+static bool knows_syslog(void)
+{
+    int type = 0;
+    socklen_t size = sizeof type;
+
+    return getsockopt(sink.syslog, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
 }
 
 static bool takes_a_line(int patience)
 {
     struct pollfd end = {.fd = sink.to_syslog ? sink.syslog : STDERR_FILENO, .events = POLLOUT};
 
-    return end.fd < 0 || poll(&end, 1, patience) > 0;
+    return (sink.to_syslog && !knows_syslog()) || poll(&end, 1, patience) > 0;
 }
 
 /* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking; and syslog(3)
