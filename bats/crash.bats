@@ -117,6 +117,42 @@ is_kept() {
     ctl ps 2>/dev/null | grep -q '	keeper	alive	'
 }
 
+# Whole blocks, in writes past the page cache: where the file system of this test takes such.
+@test "everything killed: what was acknowledged is read from the disk again" {
+    local connection child cookie i
+    command -v strace >/dev/null || skip "strace is not installed"
+    strace -o /dev/null true 2>/dev/null || skip "strace may trace nobody here"
+    dd if=/dev/zero of=probe bs=4096 count=1 oflag=direct 2>/dev/null || skip "no O_DIRECT here"
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    cookie=$(enrol alice)
+    dial connection
+    child=$(children | tr ' ' '\n' | grep -vx "$(keeper)")
+    strace -p "$child" -o trace -e trace=pwritev,pread64 2>said &
+    local tracer=$!
+    eventually grep -q attached said
+    for i in {1..9}; do
+        tell "$connection" "SEND alice $(printf "%0$((i * 700))d" "$i") $cookie"
+        told "$connection" "OK $i"
+    done
+    kill "$tracer"
+    wait "$tracer" || true
+    run -0 grep -c "^pwritev.*iov_len=[0-9]*\(4096\|8192\|12288\)}], 1, [0-9]*) = " trace
+    assert_output 9
+    run ! grep pread64 trace # each group goes on where the one before has ended
+    kill -KILL "$child"
+    kill_server
+    exec {connection}>&-
+    remove_segment
+    start_server --crypt-cost 1 -d journal
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    for i in {1..9}; do
+        run ask "FETCH alice $i $cookie"
+        assert_output --partial "$(printf "%0$((i * 700))d" "$i")"
+    done
+    expect_sound
+}
+
 @test "the server killed: a new one has its address though the old one's keeper has not ended" {
     local old
     start_server --crypt-cost 1 -d journal -l "unix:$PWD/socket"

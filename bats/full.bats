@@ -126,7 +126,7 @@ END
 
 @test "the arena: what does not fit is refused in either protocol, reading goes on, a removal makes room" {
     local cookie body count
-    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 2M
+    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 3M
     body=$(printf '%010000d' 0)
     cookie=$(enrol alice)
     run frames 0 '{"name": "bob@mail.ru"}'
@@ -160,7 +160,7 @@ END
 
 @test "the arena: full of small messages and accounts it is the same" {
     local cookie body count
-    start_server --crypt-cost 1 --accounts 1000 --slots 16 --segment-size 2M
+    start_server --crypt-cost 1 --accounts 1000 --slots 16 --segment-size 3M
     cookie=$(enrol alice)
     body=$(printf '%0150d' 0)
     run repeat 10000 "SEND alice $body $cookie"
@@ -183,7 +183,7 @@ END
 
 @test "a message larger than the arena is refused and leaves nothing behind" {
     local cookie body
-    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 2M
+    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 3M
     cookie=$(enrol alice)
     body=$(printf '%02000000d' 0)
     run ask "SEND alice $body $cookie" WHY "MESSAGE $body $cookie" WHY

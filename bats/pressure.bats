@@ -229,7 +229,7 @@ has_keeper() {
 
 @test "out of the segment" {
     local cookie body count
-    serve --slots 16 --segment-size 2M
+    serve --slots 16 --segment-size 3M
     body=$(printf '%010000d' 0)
     replies=$(for _ in {1..200}; do echo "SEND alice $body $cookie"; done | timeout 30 nc -N "$HOST" "$PORT")
     count=$(grep -c '^OK' <<<"$replies")

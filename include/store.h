@@ -63,7 +63,7 @@ enum status store_open(struct store **, const struct store_options *, char *why,
 /* All that an attached process still needs of the system: descriptors for its locks and the memory behind the
  * segment, and for the journal (-1 where there is none). They stay what they are until store_set_aside. */
 struct store_descriptors {
-    int segment, journal[2];
+    int segment, journal[4];
 };
 struct store_descriptors store_descriptors(const struct store *);
 

@@ -81,8 +81,11 @@ struct disk {
 static struct disk *disk;             /* NULL: nothing is logged */
 static bool disk_is_quiet;            /* nothing is logged by this process for now */
 static int disk_file_of[1024];        /* by descriptor: 1 or 2: journal.0 or journal.1 */
+static bool disk_is_direct[1024];     /* the same: for whole blocks only, as O_DIRECT asks */
+static bool disk_has_no_direct;       /* such a file can be opened, but not written to */
+static uint64_t disk_directs;         /* writes of this process to such */
 static int disk_memory[2] = {-1, -1}; /* files in memory that every journal.0 and journal.1 stands for */
-enum { BAD_PAGE = 4096 };
+enum { BAD_PAGE = 4096, DISK_BLOCK = 4096 };
 static off_t disk_bad_page = -BAD_PAGE; /* of both files, where reading fails */
 static void (*disk_lock_hook)(void);    /* called before who waits for a lock gets it, once */
 static time_t disk_seconds_a_look;      /* how fast the other clocks run ahead */
@@ -163,6 +166,14 @@ static void run_hook(int file, off_t offset)
     disk_hook = hook;
 }
 
+static bool is_of_blocks(const struct iovec *runs, int count, off_t offset)
+{
+    bool whole = offset % DISK_BLOCK == 0;
+    for (int i = 0; i < count; i++)
+        whole &= (uintptr_t)runs[i].iov_base % DISK_BLOCK == 0 && runs[i].iov_len % DISK_BLOCK == 0;
+    return whole;
+}
+
 ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
 {
     int file = journal_file(fd);
@@ -217,6 +228,14 @@ ssize_t pwritev(int fd, const struct iovec *runs, int count, off_t offset)
     static unsigned char bytes[24 << 20];
     size_t length = 0;
     EXPECT(count <= IOV_MAX);
+    if (fd >= 0 && fd < 1024 && disk_is_direct[fd]) {
+        EXPECT(is_of_blocks(runs, count, offset));
+        disk_directs++;
+        if (disk_has_no_direct) {
+            errno = EINVAL;
+            return -1;
+        }
+    }
     for (int i = 0; i < count; i++) {
         EXPECT(length + runs[i].iov_len <= sizeof(bytes));
         memcpy(bytes + length, runs[i].iov_base, runs[i].iov_len);
@@ -280,10 +299,13 @@ static int open_file(int directory, const char *path, int flags, unsigned mode)
     if (strikes(CALL_OPEN))
         return -1;
     int file = strcmp(path, "journal.0") == 0 ? 0 : strcmp(path, "journal.1") == 0 ? 1 : -1;
-    int fd = file >= 0 && disk_memory[file] >= 0 ? fcntl(disk_memory[file], F_DUPFD_CLOEXEC, 0)
-                                                 : (int)syscall(SYS_openat, directory, path, flags, mode);
-    if (fd >= 0 && fd < 1024)
+    int fd = file >= 0 && disk_memory[file] >= 0
+                 ? fcntl(disk_memory[file], F_DUPFD_CLOEXEC, 0)
+                 : (int)syscall(SYS_openat, directory, path, flags & ~O_DIRECT, mode);
+    if (fd >= 0 && fd < 1024) {
         disk_file_of[fd] = file + 1;
+        disk_is_direct[fd] = flags & O_DIRECT;
+    }
     return fd;
 }
 

@@ -65,6 +65,7 @@ static inline void copy_measure(struct segment_copy *copy)
     copy_add_span(copy, live->cookie_buckets[0], SESSIONS_NEAR * sizeof(uint32_t));
     copy_add_span(copy, account_at(live, 0), (header->accounts_used + 2) * sizeof(struct account_record));
     copy_add_span(copy, session_at(live, 0), (header->sessions_used + 2) * sizeof(struct session_record));
+    copy_add_span(copy, live->stage, PAGE);
     copy_add_span(copy, live->pages, (live->pages_most + 1) * sizeof(struct page_record));
     for (uint32_t page = 0; page < live->pages_most; page++) {
         struct page_shape shape;
@@ -198,6 +199,7 @@ static inline struct store copy_restore(struct segment_copy *copy)
     COPY_MOVE(view, copy, reserved);
     COPY_MOVE(view, copy, waits);
     COPY_MOVE(view, copy, ring);
+    COPY_MOVE(view, copy, stage);
     for (int part = 0; part < 2; part++) {
         COPY_MOVE(view, copy, slots[part]);
         COPY_MOVE(view, copy, cookie_buckets[part]);
@@ -213,6 +215,7 @@ static inline struct store copy_restore(struct segment_copy *copy)
     view.opener = getpid();
     for (int i = 0; i < 2 && journal_is_on(copy->live); i++) {
         view.files[i] = copy->files[i];
+        view.direct[i] = copy->live->direct[i] < 0 ? -1 : copy->files[i];
         EXPECT_EQ(pwrite(copy->files[i], copy->file_bytes[i], copy->file_sizes[i], 0), copy->file_sizes[i]);
         EXPECT_EQ(ftruncate(copy->files[i], (off_t)copy->file_sizes[i]), 0);
     }

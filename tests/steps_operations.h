@@ -3,6 +3,7 @@
 #ifndef SHMAIL_TEST_STEPS_OPERATIONS_H
 #define SHMAIL_TEST_STEPS_OPERATIONS_H
 
+#include "huge.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "password.h"
@@ -401,6 +402,13 @@ static void note_several(void)
     append(alice, BIG);
     read_secret();
     EXPECT_EQ(account_change_hash(office, &secret, other_hash), STATUS_OK);
+}
+
+/* As if the keeper had made so much room. */
+static void note_past_the_cache(void)
+{
+    office->header->journal.capacity += HUGE_BYTES;
+    note_several();
 }
 
 static void lead_and_die(void)

@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ enum { NUMBERS = 500, ALLOWED = 77, X32 = 0x40000000 };
 
 struct scene {
     struct sandbox sandbox;
-    int segment, journal, channel, peer;
+    int segment, journal, direct, channel, peer;
 };
 
 static bool as_root;
@@ -53,11 +54,12 @@ static struct scene make_scene(void)
     need_sandbox();
     scene.segment = memfd_create("segment", MFD_CLOEXEC);
     scene.journal = memfd_create("journal", MFD_CLOEXEC);
+    scene.direct = memfd_create("journal", MFD_CLOEXEC);
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
     scene.channel = ends[0];
     scene.peer = ends[1];
     const struct sandbox_options options = {.message_limit = 1000, .as_root = as_root};
-    const struct store_descriptors descriptors = {scene.segment, {scene.journal, -1}};
+    const struct store_descriptors descriptors = {scene.segment, {scene.journal, -1, -1, scene.direct}};
     EXPECT(sandbox_prepare(&scene.sandbox, &options, why, sizeof why));
     sandbox_admit(&scene.sandbox, &descriptors);
     return scene;
@@ -223,19 +225,21 @@ static void work(const struct scene *scene, const long *numbers)
     int processor;
     socklen_t size = sizeof processor;
     char byte = 1;
+    const struct iovec one = {.iov_base = &byte, .iov_len = 1};
     void *memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     (void)numbers;
-    bool works =
-        memory != MAP_FAILED && munmap(memory, 1 << 20) == 0 && fcntl(scene->segment, F_SETLK, &lock) == 0 &&
-        fcntl(scene->segment, F_GETLK, &lock) == 0 && posix_fallocate(scene->segment, 0, 65536) == 0 &&
-        pwrite(scene->journal, &byte, 1, 0) == 1 && posix_fallocate(scene->journal, 0, 4096) == 0 &&
-        pread(scene->journal, &byte, 1, 0) == 1 && fdatasync(scene->journal) == 0 &&
-        fcntl(scene->channel, F_GETFL) >= 0 && fcntl(scene->channel, F_GETOWN) == 0 && clock_now() > 0 &&
-        sched_setscheduler(0, SCHED_BATCH, &usual) == 0 && sched_setscheduler(0, SCHED_OTHER, &usual) == 0 &&
-        getsockopt(scene->channel, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) == 0 &&
-        sched_getaffinity(0, sizeof usable, &usable) == 0 &&
-        sched_setaffinity(0, sizeof usable, &usable) == 0;
+    bool works = memory != MAP_FAILED && munmap(memory, 1 << 20) == 0 &&
+                 fcntl(scene->segment, F_SETLK, &lock) == 0 && fcntl(scene->segment, F_GETLK, &lock) == 0 &&
+                 posix_fallocate(scene->segment, 0, 65536) == 0 && pwrite(scene->journal, &byte, 1, 0) == 1 &&
+                 posix_fallocate(scene->journal, 0, 4096) == 0 && pread(scene->journal, &byte, 1, 0) == 1 &&
+                 fdatasync(scene->journal) == 0 && pwritev(scene->direct, &one, 1, 0) == 1 &&
+                 fcntl(scene->channel, F_GETFL) >= 0 && fcntl(scene->channel, F_GETOWN) == 0 &&
+                 clock_now() > 0 && sched_setscheduler(0, SCHED_BATCH, &usual) == 0 &&
+                 sched_setscheduler(0, SCHED_OTHER, &usual) == 0 &&
+                 getsockopt(scene->channel, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) == 0 &&
+                 sched_getaffinity(0, sizeof usable, &usable) == 0 &&
+                 sched_setaffinity(0, sizeof usable, &usable) == 0;
     if (!works) {
         _exit(1);
     }

@@ -91,9 +91,10 @@ static size_t expected(const struct assembler *a, const struct filter_test *test
         values[0] = (uint32_t)a->values->store.segment;
         return 1;
     case FILTER_JOURNAL:
-        values[0] = (uint32_t)a->values->store.journal[0];
-        values[1] = (uint32_t)a->values->store.journal[1];
-        return 2;
+        for (size_t i = 0; i < 4; i++) {
+            values[i] = (uint32_t)a->values->store.journal[i];
+        }
+        return 4;
     default:
         memcpy(values, test->values, sizeof test->values);
         return test->count;

@@ -52,7 +52,7 @@ enum filter_kind {
     FILTER_WITH,    /* it has one of them */
     FILTER_NULL,    /* it is 0 in all its 64 bits */
     FILTER_SEGMENT, /* it is the descriptor of the segment */
-    FILTER_JOURNAL, /* it is one of the journal's two */
+    FILTER_JOURNAL, /* it is one of the journal's */
 };
 
 struct filter_test {

@@ -126,6 +126,8 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
     }
+    for (int i = 0; i < 2 && status == STATUS_OK && store->header->journal.sync == STORE_SYNC_ALWAYS; i++)
+        store->direct[i] = openat(store->directory, names[i], O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
     if (status == STATUS_OK && (!sync_parent(store, made) || fsync(store->directory) != 0))
         status = refuse(options, "it cannot be synced", why, why_size);
     close(store->directory); /* a way into the file system, for which a process has no use any more */

@@ -8,6 +8,7 @@
 
 #include "block.h"
 #include "crc32c.h"
+#include "journal_stage.h"
 #include "message.h"
 #include "transaction.h"
 
@@ -171,6 +172,16 @@ static void release(struct store *store, const struct group *group, uint64_t tai
     message_sweep(store);
 }
 
+/* Past the page cache if that can be (journal_stage.h), and else through it. */
+static void write_group(struct store *store, struct group *group)
+{
+    int error = journal_stage_write(store, group->runs, group->run_count, group->offset);
+    if (error == EINVAL)
+        write_runs(group);
+    else
+        group->error = error;
+}
+
 /* With nothing new to write there may still be something to sync. */
 static enum status sync_file(struct store *store, uint64_t written)
 {
@@ -209,7 +220,8 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
         else
             add_record(store, &group, sequence);
     }
-    write_runs(&group);
+    if (group.run_count > 0 && group.error == 0)
+        write_group(store, &group);
     *more = sequence <= assigned;
     store->groups = group.count > 1;
     if (group.error) {

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 8u
+#define LAYOUT_VERSION 9u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -224,6 +224,10 @@ struct journal_segment {
     uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
     sem_t keeper_wake;
     char directory[256]; /* absolute if it fits; for messages and a repair: id tells */
+    /* By the leader, each with one store: what the file has of the block that this tail is in stands in the
+     * stage as well, and has this checksum. */
+    uint64_t staged_generation, staged_tail;
+    uint32_t staged_crc, unused;
 };
 
 /* ---- the header ---- */
@@ -279,6 +283,7 @@ struct store {
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
     struct journal_note *ring; /* [sequence % RING] */
+    char *stage;               /* the leader's (journal_stage.h) */
     /* Tables in two parts, near and far, both as if they began with record 0: see slot_at and so on. */
     struct slot *slots[2];
     struct account_record *accounts[2]; /* 1 to accounts_most */
@@ -296,15 +301,15 @@ struct store {
     int directory; /* descriptor of the journal's directory, or -1; its lock lives as long */
     int lock_file;
     int files[2];
-    uint64_t journal_bytes;
+    int direct[2]; /* the same, for writes past the page cache; -1: there are none */
     enum store_sync sync;
+    uint64_t journal_bytes;
     int64_t ahead;   /* nanoseconds that throttles take the clock to be ahead: tests let hours pass */
     bool recovering; /* nobody else has it: no lock, no quota; free accounts are listed at the end */
     bool has_name;   /* it is no private one */
     bool is_allocated;
 
     struct slot *slot; /* NULL: not attached */
-    bool is_idle;      /* it has nobody to serve yet (store_attach_ahead) */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[64]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
@@ -317,6 +322,7 @@ struct store {
     bool wants_flush;       /* the ring is full */
     bool wants_page;        /* no page is free: perhaps a class keeps one */
     bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
+    bool is_idle;           /* it has nobody to serve yet (store_attach_ahead) */
     bool groups;            /* the last group that this process wrote to the journal was of several records */
     int64_t alone_until;    /* when this process yields to others again, before it writes */
     size_t

@@ -7,6 +7,7 @@
 #include "crc32c.h"
 #include "huge.h"
 #include "journal.h"
+#include "journal_stage.h"
 #include "throttle_table.h"
 
 #include <errno.h>
@@ -63,7 +64,7 @@ struct offsets {
     uint64_t reserved, waits, ring, arena;
     uint64_t cookies[2], sessions[2], accounts[2], slots[2];
     uint64_t arena_end; /* and the beginning of the throttles, which have memory from the start */
-    uint64_t names, pages;
+    uint64_t names, pages, stage;
 };
 
 /* Gives a table its place, and moves *next behind it. */
@@ -117,6 +118,7 @@ static uint64_t place_behind_arena(struct offsets *at, const struct header *size
         place_far(&next, (uint64_t)sizes->accounts_most + 1, ACCOUNTS_NEAR, sizeof(struct account_record));
     at->slots[1] = place_far(&next, sizes->slots_most, SLOTS_NEAR, sizeof(struct slot));
     at->pages = place(&next, sizes->segment_bytes / PAGE, sizeof(struct page_record));
+    at->stage = place(&next, STAGE_BYTES, 1);
     return next;
 }
 
@@ -163,6 +165,7 @@ static void lay_out(struct store *store, const struct header *sizes)
     store->name_buckets = table(store, at.names);
     store->name_mask = buckets_for(sizes->accounts_most) - 1;
     store->pages = table(store, at.pages);
+    store->stage = table(store, at.stage);
     store->arena = at.arena;
     store->pages_most = (uint32_t)((at.arena_end - at.arena) / PAGE);
 }

@@ -22,7 +22,8 @@ static_assert(sizeof(struct store) <= STORE_BYTES, "it lies where a caller has s
 
 static void let_go(struct store *store)
 {
-    const int files[] = {store->fd, store->directory, store->lock_file, store->files[0], store->files[1]};
+    const int files[] = {store->fd,       store->directory, store->lock_file, store->files[0],
+                         store->files[1], store->direct[0], store->direct[1]};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (files[i] >= 0)
             close(files[i]);
@@ -50,7 +51,8 @@ enum status store_open(struct store **result, const struct store_options *option
         snprintf(why, why_size, "no memory");
         return STATUS_NO_MEMORY;
     }
-    store->fd = store->directory = store->lock_file = store->files[0] = store->files[1] = -1;
+    store->fd = store->directory = store->lock_file = -1;
+    store->files[0] = store->files[1] = store->direct[0] = store->direct[1] = -1;
     store->opener = getpid();
     store->has_name = options->name != NULL;
     store->is_allocated = !options->memory;
@@ -74,7 +76,9 @@ enum status store_open(struct store **result, const struct store_options *option
 
 struct store_descriptors store_descriptors(const struct store *store)
 {
-    return (struct store_descriptors){.segment = store->fd, .journal = {store->files[0], store->files[1]}};
+    return (struct store_descriptors){
+        .segment = store->fd,
+        .journal = {store->files[0], store->files[1], store->direct[0], store->direct[1]}};
 }
 
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)

@@ -1,0 +1,293 @@
+/* test_stage.c: groups that are synced at once go to the file past the page cache, in whole blocks, and
+ * through it where that cannot be; either way they are there after a power cut. */
+#include "crc32c.h"
+#include "huge.h"
+#include "journal_stage.h"
+
+#include "power.h"
+
+static const struct store_options large_options = {.directory = "journal",
+                                                   .crypt_cost = 1,
+                                                   .journal_bytes = 5 << 20,
+                                                   .segment_bytes = 32 << 20,
+                                                   .accounts = 16,
+                                                   .slots = 8};
+
+enum { MAILS = 12, ACCOUNTS = 2 }; /* of lengths with which blocks begin, go on and end */
+
+static void begin(void)
+{
+    open_post_office(&large_options);
+    do_and_settle(0, ACCOUNTS);
+}
+
+static struct journal_segment *journal(void)
+{
+    return &store->header->journal;
+}
+
+/* Where the next record will stand, and where what the stage held before would be taken for one. */
+static void expect_zeros_behind_the_tail(void)
+{
+    static const char zeros[STAGE_BLOCK];
+    char rest[STAGE_BLOCK];
+    size_t length = STAGE_BLOCK - journal()->tail % STAGE_BLOCK;
+    EXPECT_EQ(pread(store->files[journal()->file], rest, length, (off_t)journal()->tail), length);
+    EXPECT_EQ(memcmp(rest, zeros, length), 0);
+}
+
+static void send_all(void)
+{
+    for (size_t mail = 0; mail < MAILS; mail++) {
+        send_and_settle(mail % 5 * 1200);
+        expect_zeros_behind_the_tail();
+    }
+}
+
+/* Of the calls in between: how many this process has made, and how many of them past the page cache. */
+static uint64_t count(enum disk_call kind, uint64_t *directs, void (*run)(void))
+{
+    uint64_t before = disk_directs;
+    fault.kinds = kind;
+    fault.at = fault.seen = 0;
+    run();
+    fault.kinds = 0;
+    if (directs)
+        *directs = disk_directs - before;
+    return fault.seen;
+}
+
+static void send_one(void)
+{
+    send_and_settle(700);
+}
+
+static void a_synced_group_is_one_write_past_the_page_cache(void)
+{
+    uint64_t directs;
+    begin();
+    EXPECT_EQ(count(CALL_WRITE, &directs, send_all), MAILS);
+    EXPECT_EQ(directs, MAILS);
+    play_end();
+}
+
+static void what_is_not_synced_at_once_goes_through_the_page_cache(void)
+{
+    struct store_options options = large_options;
+    options.sync = STORE_SYNC_TIMED;
+    open_post_office(&options);
+    do_and_settle(0, ACCOUNTS);
+    EXPECT_EQ(scene_send(store, "alice", "more", 10), STATUS_OK);
+    scene_note(scene, store);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    disk_acknowledged(scene->last);
+    EXPECT_EQ(disk_directs, 0);
+    play_end();
+}
+
+/* ---- the block that a group begins in ---- */
+
+static void the_next_leader_has_the_block_at_hand(void)
+{
+    begin();
+    EXPECT_EQ(count(CALL_READ, NULL, send_one), 0);
+    pid_t pid = fork_attached();
+    if (pid == 0) {
+        EXPECT_EQ(count(CALL_READ, NULL, send_one), 0);
+        _exit(0);
+    }
+    EXPECT(!wait_for(pid));
+    scene_note(scene, store);
+    EXPECT_EQ(count(CALL_READ, NULL, send_one), 0);
+    play_end();
+}
+
+static void scribble(void)
+{
+    store->stage[journal()->tail % STAGE_BLOCK / 2] ^= 1;
+}
+
+static void be_of_the_other_file(void)
+{
+    scribble();
+    journal()->staged_crc = crc32c(0, store->stage, journal()->tail % STAGE_BLOCK);
+    journal()->staged_generation--;
+}
+
+static void be_of_another_tail(void)
+{
+    be_of_the_other_file();
+    journal()->staged_generation++;
+    journal()->staged_tail -= STAGE_BLOCK;
+}
+
+static void (*const doubts[])(void) = {scribble, be_of_the_other_file, be_of_another_tail};
+
+static void a_block_that_is_in_doubt_is_read_from_the_file(void)
+{
+    begin();
+    for (size_t i = 0; i < sizeof(doubts) / sizeof(doubts[0]); i++) {
+        send_and_settle(1000);
+        EXPECT(journal()->tail % STAGE_BLOCK > 1000);
+        doubts[i]();
+        EXPECT_EQ(count(CALL_READ, NULL, send_one), 1);
+    }
+    play_end();
+}
+
+/* ---- where it cannot be ---- */
+
+static void near_the_capacity_it_goes_through_the_page_cache(void)
+{
+    uint64_t directs;
+    begin();
+    EXPECT_EQ(count(CALL_WRITE, &directs, send_one), 1);
+    EXPECT_EQ(directs, 1);
+    journal()->capacity = journal()->tail / STAGE_BLOCK * STAGE_BLOCK + HUGE_BYTES + STAGE_BLOCK - 1;
+    EXPECT_EQ(count(CALL_WRITE, &directs, send_one), 1);
+    EXPECT_EQ(directs, 0);
+    play_end();
+}
+
+static void send_two_megabytes(void)
+{
+    static char body[2 << 20];
+    message_id id;
+    memset(body, 'x', sizeof(body));
+    EXPECT_EQ(deliver(store, scene_account(store, "bob"), "alice", "large", body, sizeof(body), &id),
+              STATUS_OK);
+    scene_note(scene, store);
+    settle();
+}
+
+static void what_is_larger_than_the_stage_goes_through_the_page_cache(void)
+{
+    uint64_t directs;
+    begin();
+    EXPECT_EQ(count(CALL_WRITE, &directs, send_two_megabytes), 1);
+    EXPECT_EQ(directs, 0);
+    EXPECT_EQ(count(CALL_READ, &directs, send_one), 1);
+    EXPECT_EQ(directs, 1);
+    play_end();
+}
+
+static void a_file_system_that_refuses_is_asked_once(void)
+{
+    uint64_t directs;
+    begin();
+    disk_has_no_direct = true;
+    EXPECT_EQ(count(CALL_WRITE, &directs, send_all), MAILS);
+    EXPECT_EQ(directs, 1);
+    play_end();
+}
+
+static void without_memory_for_the_stage_it_goes_through_the_page_cache(void)
+{
+    open_post_office(&large_options);
+    scene_do(scene, store, 0);
+    fault.kinds = CALL_RESERVE;
+    fault.at = 1;
+    fault.seen = 0;
+    fault.lasts = true;
+    fault.error = ENOSPC;
+    settle();
+    fault.kinds = 0;
+    EXPECT_EQ(disk_directs, 0);
+    send_one();
+    EXPECT_EQ(disk_directs, 1);
+    play_end();
+}
+
+static void a_write_cut_short_is_done_again_through_the_page_cache(void)
+{
+    begin();
+    EXPECT_EQ(scene_send(store, "alice", "more", 3000), STATUS_OK);
+    scene_note(scene, store);
+    fault.kinds = CALL_WRITE;
+    fault.at = 1;
+    fault.seen = 0;
+    fault.error = DISK_SHORT;
+    settle();
+    EXPECT_EQ(fault.seen, 2);
+    fault.kinds = 0;
+    send_all();
+    play_end();
+}
+
+static void a_write_that_fails_is_told(void)
+{
+    begin();
+    EXPECT_EQ(scene_send(store, "alice", "more", 3000), STATUS_OK);
+    fault.kinds = CALL_WRITE;
+    fault.at = 1;
+    fault.seen = 0;
+    fault.error = EIO;
+    EXPECT_EQ(store_settle(store), STATUS_READ_ONLY);
+    EXPECT_EQ(fault.seen, 1);
+    EXPECT_EQ(journal()->failure, EIO);
+}
+
+/* ---- power cuts ---- */
+
+static void send_group(size_t mails)
+{
+    for (size_t mail = 0; mail < mails; mail++) {
+        EXPECT_EQ(scene_send(store, "bob", "of a group", mail % 4 * 900), STATUS_OK);
+        scene_note(scene, store);
+    }
+}
+
+static void no_group_is_lost(void)
+{
+    begin();
+    for (size_t group = 0; group < 10; group++) {
+        send_group(1 + group % 4);
+        settle();
+    }
+    play(8);
+}
+
+static void a_dead_leader_s_group_is_written_again(void)
+{
+    static const int ways[][2] = {
+        {CALL_SYNC, DISK_DIES}, {CALL_WRITE, DISK_DIES_HALF_WAY}, {CALL_WRITE, DISK_DIES}};
+    begin();
+    for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+        send_group(3);
+        pid_t pid = fork_attached();
+        if (pid == 0) {
+            fault.kinds = (unsigned)ways[way][0];
+            fault.at = 1;
+            fault.seen = 0;
+            fault.error = ways[way][1];
+            journal_observe_all(store);
+            EXPECT_EQ(store_settle(store), STATUS_OK);
+            _exit(0);
+        }
+        EXPECT(wait_for(pid));
+        send_group(1);
+        settle();
+    }
+    play(8);
+}
+
+static const struct harness_test tests[] = {
+    {"a synced group is one write past the page cache", a_synced_group_is_one_write_past_the_page_cache},
+    {"what is not synced at once goes through the page cache",
+     what_is_not_synced_at_once_goes_through_the_page_cache},
+    {"the next leader has the block at hand", the_next_leader_has_the_block_at_hand},
+    {"a block that is in doubt is read from the file", a_block_that_is_in_doubt_is_read_from_the_file},
+    {"near the capacity it goes through the page cache", near_the_capacity_it_goes_through_the_page_cache},
+    {"what is larger than the stage goes through the page cache",
+     what_is_larger_than_the_stage_goes_through_the_page_cache},
+    {"a file system that refuses is asked once", a_file_system_that_refuses_is_asked_once},
+    {"without memory for the stage it goes through the page cache",
+     without_memory_for_the_stage_it_goes_through_the_page_cache},
+    {"a write cut short is done again through the page cache",
+     a_write_cut_short_is_done_again_through_the_page_cache},
+    {"a write that fails is told", a_write_that_fails_is_told},
+    {"no acknowledged group is lost", no_group_is_lost, 300},
+    {"a dead leader's group is written again", a_dead_leader_s_group_is_written_again, 300},
+};
+
+HARNESS_MAIN(tests)
