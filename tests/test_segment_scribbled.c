@@ -192,6 +192,88 @@ static void debts_that_cannot_be_are_left(void)
     expect_debt_to_be_left(at(store, slot->draft), slot->draft); /* again and again the same */
 }
 
+/* The first block of the page that was never handed out. */
+static block_t fresh_block(block_t in_page)
+{
+    struct page_shape shape;
+    uint64_t page = ((uint64_t)in_page * UNIT - store->arena) / PAGE;
+    EXPECT(block_page_shape(store->pages[page].word, &shape));
+    EXPECT(shape.fresh < shape.blocks);
+    return (block_t)((store->arena + page * PAGE + (uint64_t)shape.fresh * shape.size) / UNIT);
+}
+
+/* A run, a draft and a pin, of the account's first message. */
+static void owe(account_t account)
+{
+    enum { ALIKE = 40 };
+    struct message message;
+    message_id id;
+    for (int i = 0; i < ALIKE; i++)
+        EXPECT_EQ(deliver(store, account, "bob", "", "body", 4, &id), STATUS_OK);
+    EXPECT_EQ(mailbox_first(store, account, &message), STATUS_OK);
+    EXPECT(store->slot->run && store->slot->draft && store->slot->pins == 1);
+}
+
+static void fill_page(account_t account)
+{
+    message_id id;
+    for (size_t i = 0; i < PAGE / sizeof(struct message_record); i++)
+        EXPECT_EQ(deliver(store, account, "bob", "", "body", 4, &id), STATUS_OK);
+}
+
+/* All of these lie in pages that are in use. */
+static void debts_that_are_not_owed_or_owed_twice_are_left(void)
+{
+    store = attached_store(
+        &(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 4, .crypt_cost = 1});
+    struct slot *slot = store->slot;
+    struct message first;
+    account_t alice = new_account(store, "alice");
+    block_t identity = account_at(store, alice.index)->identity;
+    expect_debt_to_be_left(&slot->run, identity); /* behind it others may have blocks */
+    expect_debt_to_be_left(&slot->draft, fresh_block(identity));
+    expect_debt_to_be_left(&slot->draft, identity + 1);
+    owe(alice);
+    EXPECT(!block_in_run(store, slot->run + PAGE / UNIT, slot->run));
+    expect_debt_to_be_left(&slot->pinned[0], slot->run);
+    owe(alice);
+    expect_debt_to_be_left(&slot->draft, slot->run);
+    owe(alice);
+    expect_debt_to_be_left(&slot->draft, slot->pinned[0]);
+    fill_page(alice);
+    EXPECT_EQ(mailbox_first(store, alice, &first), STATUS_OK);
+    block_t in_full_page = (block_t)first.reference;
+    message_release_all(store);
+    EXPECT_EQ(mailbox_delete_first(store, alice), STATUS_OK);
+    expect_debt_to_be_left(&slot->run, in_full_page); /* and free */
+}
+
+static void die_with_draft(void)
+{
+    const struct letter letter = {.sender = "bob", .sender_length = 3, .body = "body", .body_length = 4};
+    EXPECT_EQ(store_attach(store, "dies"), STATUS_OK);
+    EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+}
+
+/* What is suspect is not worked on. */
+static void who_meets_a_debt_that_cannot_be_settles_no_other(void)
+{
+    store = open_store(
+        &(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 4, .crypt_cost = 1});
+    for (int i = 0; i < 2; i++)
+        in_a_process(die_with_draft);
+    EXPECT(slot_at(store, 0)->draft && slot_at(store, 1)->draft);
+    slot_at(store, 0)->run = UINT32_MAX;
+    EXPECT_EQ(store_attach(store, "reclaims"), STATUS_OK);
+    EXPECT(store_is_suspect(store));
+    EXPECT(slot_at(store, 1)->draft);
+    slot_at(store, 0)->run = 0;
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    store_reclaim(store);
+    EXPECT(!slot_at(store, 0)->draft && !slot_at(store, 1)->draft);
+    EXPECT_CLEAN(store);
+}
+
 /* Its accounts may be anything. */
 static void a_suspect_post_office_names_no_account(void)
 {
@@ -469,6 +551,8 @@ static const struct harness_test tests[] = {
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
     {"a repair drops a transaction that was scribbled over", a_scribbled_record_of_a_transaction_is_dropped},
     {"what a dead process owes, and cannot be, is left to a check", debts_that_cannot_be_are_left},
+    {"so are those that are not owed, or owed twice", debts_that_are_not_owed_or_owed_twice_are_left},
+    {"who meets one settles no other", who_meets_a_debt_that_cannot_be_settles_no_other},
     {"a suspect post office names no account", a_suspect_post_office_names_no_account},
     {"who leaves a suspect post office touches nothing", who_leaves_a_suspect_post_office_touches_nothing},
     {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},

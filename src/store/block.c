@@ -275,7 +275,13 @@ block_t block_run_next(const struct store *store, block_t block, size_t bytes)
     return offset + 2 * bytes <= PAGE ? block + (block_t)(bytes / UNIT) : 0;
 }
 
-/* The page that the block lies in, and its place there; false: it is none that is in use. */
+bool block_in_run(const struct store *store, block_t block, block_t first)
+{
+    uint64_t page = ((uint64_t)first * UNIT - store->arena) / PAGE;
+    return first && block >= first && ((uint64_t)block * UNIT - store->arena) / PAGE == page;
+}
+
+/* The page that the block lies in, and its place there; false: it is none that was ever handed out. */
 static bool find(const struct store *store, block_t block, uint32_t *page, struct page_state *state,
                  uint32_t *index)
 {
@@ -288,15 +294,35 @@ static bool find(const struct store *store, block_t block, uint32_t *page, struc
         return false;
     uint32_t size = class_size(state->class);
     *index = (uint32_t)(offset % PAGE) / size;
-    return offset % PAGE % size == 0;
+    return offset % PAGE % size == 0 && *index < state->fresh;
+}
+
+/* Nobody else has a block of the page from there on. */
+static bool begins_run(struct page_state state, uint32_t index)
+{
+    uint32_t blocks = PAGE / class_size(state.class);
+    return state.fresh == blocks && state.used >= blocks - index;
+}
+
+static bool find_safely(const struct store *store, block_t block, struct page_state *state, uint32_t *index)
+{
+    uint32_t page;
+    uint64_t offset = (uint64_t)block * UNIT;
+    return offset < store->mapped && segment_has(store, offset) && find(store, block, &page, state, index);
 }
 
 bool block_is_one(const struct store *store, block_t block)
 {
-    uint32_t page, index;
+    uint32_t index;
     struct page_state state;
-    uint64_t offset = (uint64_t)block * UNIT;
-    return offset < store->mapped && segment_has(store, offset) && find(store, block, &page, &state, &index);
+    return find_safely(store, block, &state, &index);
+}
+
+bool block_is_run(const struct store *store, block_t first)
+{
+    uint32_t index;
+    struct page_state state;
+    return find_safely(store, first, &state, &index) && begins_run(state, index);
 }
 
 static uint32_t page_of(const struct store *store, block_t block, struct page_state *state, uint32_t *index)
@@ -343,7 +369,7 @@ void block_free_run(struct store *store, block_t first)
     uint32_t page = page_of(store, first, &state, &index);
     uint32_t blocks = PAGE / class_size(state.class);
     bool was_full = state.used == blocks;
-    if (state.fresh != blocks || state.used < blocks - index)
+    if (!begins_run(state, index))
         bug("what is freed is no run");
     store->has_freed = true;
     state.used -= blocks - index;

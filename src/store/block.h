@@ -22,6 +22,9 @@ bool block_take_run(struct store *, size_t size, block_t *first);
 /* The one behind it in a run of blocks of just that many bytes; 0: it was the last one. */
 block_t block_run_next(const struct store *, block_t, size_t bytes);
 
+/* Whether the block is one of the run that begins with first; 0: there is none. */
+bool block_in_run(const struct store *, block_t, block_t first);
+
 /* What is left of a run. */
 void block_free_run(struct store *, block_t first);
 
@@ -34,6 +37,9 @@ void block_free(struct store *, block_t);
 /* False: it is none that could be freed, and must not be looked into. For what another process may have
  * scribbled over. */
 bool block_is_one(const struct store *, block_t);
+
+/* The same for what block_free_run could free. */
+bool block_is_run(const struct store *, block_t first);
 
 /* Frees a page without any block in use that a class keeps. STATUS_FULL_SEGMENT: none does. For
  * transaction_finish. */

@@ -214,16 +214,26 @@ bool draft_drop_step(struct store *store, struct slot *slot)
     return true;
 }
 
+static bool is_pinned(const struct slot *slot, block_t block)
+{
+    uint32_t pin = 0;
+    while (pin < slot->pins && slot->pinned[pin] != block)
+        pin++;
+    return pin < slot->pins;
+}
+
+/* What is owed twice would be freed twice. */
 bool message_owed_can_be(const struct store *store, const struct slot *slot)
 {
-    if (slot->pins > PINS_MAX || (slot->run && !block_is_one(store, slot->run)))
+    if (slot->pins > PINS_MAX || (slot->run && !block_is_run(store, slot->run)))
         return false;
     for (uint32_t i = 0; i < slot->pins; i++)
-        if (!block_is_one(store, slot->pinned[i]))
+        if (!block_is_one(store, slot->pinned[i]) || block_in_run(store, slot->pinned[i], slot->run))
             return false;
     int owed = 0;
     for (block_t block = slot->draft; block; block = load32(at(store, block)))
-        if (++owed > OWED_MOST || !block_is_one(store, block))
+        if (++owed > OWED_MOST || !block_is_one(store, block) || block_in_run(store, block, slot->run) ||
+            is_pinned(slot, block))
             return false;
     return true;
 }

@@ -311,7 +311,7 @@ void store_reclaim(struct store *store)
 {
     struct header *header = store->header;
     uint64_t deaths = load64(&header->deaths);
-    for (uint32_t i = 0; process_next(store, &i); i++)
+    for (uint32_t i = 0; !store_is_suspect(store) && process_next(store, &i); i++)
         reclaim_slot(store, i);
     if (store_is_suspect(store))
         return;
