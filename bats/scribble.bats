@@ -122,6 +122,33 @@ teardown() {
     exec {held}>&- {quitter}>&- {message}>&-
 }
 
+switches_of_server() {
+    grep voluntary "/proc/$SHMAIL_PID/status"
+}
+
+is_asleep() { # for longer than who has just accepted
+    local before
+    before=$(switches_of_server)
+    sleep 0.2
+    [ "$(switches_of_server)" = "$before" ]
+}
+
+@test "who is connected is served again after the check, though nobody else comes" {
+    local cookie held line
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
+    exec {held}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$held"
+    read -r -t 10 -u "$held" line
+    eventually is_asleep
+    tool_scribble "$SHMAIL_NAME" nothing # a process that is no child of the server's
+    wait_for_log "the post office is sound"
+    echo "COUNT alice $cookie" >&"$held"
+    read -r -t 10 -u "$held" line
+    [ "$line" = "COUNTED 0" ]
+    exec {held}>&-
+}
+
 @test "a process that is there since a time that cannot be is listed, without it" {
     start_server --crypt-cost 1
     kill -STOP "$SHMAIL_PID" # so that nobody checks

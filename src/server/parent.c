@@ -33,6 +33,7 @@ enum {
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)      /* after a resource ran out */
 #define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
+#define WATCH NANOSECONDS_PER_SECOND            /* who is served waits no longer for a check to begin */
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
 
@@ -196,7 +197,9 @@ static bool can_look_later(const struct parent *p)
     return p->busy && has_enough_spares(p) && known < p->limits->per_source;
 }
 
-/* When the sleep ends by itself. */
+/* When the sleep ends by itself. That the post office has become suspect is no signal where it was none of
+ * the children that crashed, or where it was seen in what somebody had left: so while anybody is served the
+ * parent looks by itself. */
 static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool busy)
 {
     int64_t end = earlier(pause_end(&p->pause), pause_end(&p->helpers.pause));
@@ -206,6 +209,8 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
     }
     if (naps || busy) {
         end = earlier(end, clock_now() + (naps ? QUIET : BUSY));
+    } else if (children_serving(&p->children) > 0) {
+        end = earlier(end, clock_now() + WATCH);
     }
     return end;
 }
