@@ -66,22 +66,63 @@ teardown() {
 }
 
 @test "a crash while all slots are taken is looked after when one is free" {
-    local first second child
-    start_server --crypt-cost 1 --slots 2 -c 2
+    local first second child spare
+    start_server --crypt-cost 1 --slots 2 -c 2 --spare 1
     ask "REGISTER alice secret"
     exec {first}<>"/dev/tcp/$HOST/$PORT"
     echo NOOP >&"$first"
     read -r -t 10 -u "$first"
     child=$(child_of_server)
-    exec {second}<>"/dev/tcp/$HOST/$PORT"
+    mkfifo "$BATS_TEST_TMPDIR/requests"
+    shmaild -i -n "$SHMAIL_NAME" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
+    exec {second}>"$BATS_TEST_TMPDIR/requests"
     echo NOOP >&"$second"
-    read -r -t 10 -u "$second"
-    kill -SEGV "$child"
+    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
+    eventually has_children 2 # with a spare, which has no slot
+    for spare in $(children); do
+        [ "$spare" = "$child" ] || kill -SEGV "$spare"
+    done
     wait_for_log "the post office cannot be checked"
     exec {first}>&- {second}>&-
     wait_for_log "the post office is sound"
     run ask "LOGIN alice secret"
     assert_output --partial "OK "
+}
+
+@test "a crash of all who have a slot is looked after, too" {
+    local first second
+    start_server --crypt-cost 1 --slots 2 -c 2
+    ask "REGISTER alice secret"
+    exec {first}<>"/dev/tcp/$HOST/$PORT" {second}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$first"
+    read -r -t 10 -u "$first"
+    echo NOOP >&"$second"
+    read -r -t 10 -u "$second"
+    # shellcheck disable=SC2046 # words they are
+    kill -SEGV $(children)
+    exec {first}>&- {second}>&-
+    wait_for_log "the post office is sound"
+    run ask "LOGIN alice secret"
+    assert_output --partial "OK "
+}
+
+@test "without a parent: a crash of all who have a slot is looked after by who comes next" {
+    local inetd
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
+    mkfifo "$BATS_TEST_TMPDIR/requests"
+    shmaild -i -n "$SHMAIL_NAME" --slots 1 --crypt-cost 1 <"$BATS_TEST_TMPDIR/requests" \
+        >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
+    inetd=$!
+    exec {held}>"$BATS_TEST_TMPDIR/requests"
+    echo NOOP >&"$held"
+    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
+    kill -SEGV "$inetd"
+    wait "$inetd" || :
+    exec {held}>&-
+    run -0 shmailctl -n "$SHMAIL_NAME" ps
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"REGISTER alice secret"
+    assert_output --partial "OK "
+    [[ $stderr == *"the post office is sound"* ]]
 }
 
 @test "until the check is over each request gets a temporary error, and afterwards its answer" {

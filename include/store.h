@@ -87,6 +87,11 @@ enum status store_attach(struct store *, const char *peer);
  * always finds it attached. */
 enum status store_attach_ahead(struct store *);
 
+/* For who calls store_acquit and until then only looks. Where all slots that are left are dead processes', of
+ * whom nothing is settled while the store is suspect, it takes one with all that it owes, which the acquittal
+ * or else a later one gives back: or nobody could ever check. */
+enum status store_attach_to_check(struct store *, const char *peer);
+
 /* Async-signal-safe. */
 bool store_is_attached(const struct store *);
 

@@ -274,6 +274,29 @@ static void who_meets_a_debt_that_cannot_be_settles_no_other(void)
     EXPECT_CLEAN(store);
 }
 
+static void who_checks_takes_a_slot_of_the_dead_where_there_is_no_other(void)
+{
+    store = open_store(
+        &(struct store_options){.segment_bytes = 64 << 20, .accounts = 10, .slots = 2, .crypt_cost = 1});
+    for (int i = 0; i < 2; i++)
+        in_a_process(die_with_draft);
+    store_suspect(store);
+    EXPECT_EQ(store_attach(store, "serves"), STATUS_FULL_SLOTS);
+    EXPECT_EQ(store_attach_to_check(store, "looks only"), STATUS_OK);
+    struct slot *slot = store->slot;
+    store_detach(store);
+    EXPECT(slot->draft && slot->life % 2); /* as before */
+    EXPECT_EQ(store_attach_to_check(store, "checks"), STATUS_OK);
+    EXPECT(store->slot == slot && slot->draft);
+    EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
+    EXPECT(!slot->draft);
+    store_detach(store);
+    EXPECT_EQ(store_attach(store, "serves"), STATUS_OK);
+    store_reclaim(store);
+    EXPECT(!slot_at(store, 0)->draft && !slot_at(store, 1)->draft);
+    EXPECT_CLEAN(store);
+}
+
 /* Its accounts may be anything. */
 static void a_suspect_post_office_names_no_account(void)
 {
@@ -553,6 +576,8 @@ static const struct harness_test tests[] = {
     {"what a dead process owes, and cannot be, is left to a check", debts_that_cannot_be_are_left},
     {"so are those that are not owed, or owed twice", debts_that_are_not_owed_or_owed_twice_are_left},
     {"who meets one settles no other", who_meets_a_debt_that_cannot_be_settles_no_other},
+    {"who checks takes a slot of the dead where there is no other",
+     who_checks_takes_a_slot_of_the_dead_where_there_is_no_other},
     {"a suspect post office names no account", a_suspect_post_office_names_no_account},
     {"who leaves a suspect post office touches nothing", who_leaves_a_suspect_post_office_touches_nothing},
     {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},

@@ -16,7 +16,7 @@ static int attached(const struct request *request, int (*run)(struct store *))
     enum status status = store_open(&store, &options, why, sizeof(why));
     if (status != STATUS_OK)
         return refuse(status, why);
-    status = store_attach(store, "shmailctl");
+    status = store_attach_to_check(store, "shmailctl");
     if (status != STATUS_OK) {
         snprintf(why, sizeof(why), "cannot attach to post office %s: %s", request->name, status_text(status));
         return refuse(status, why);

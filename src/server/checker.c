@@ -56,7 +56,7 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     sandbox_seal(sandbox);
     sandbox_end_processes(sandbox);
-    enum status status = store_attach(store, "checker");
+    enum status status = store_attach_to_check(store, "checker");
     if (status == STATUS_OK) {
         store_describe(store, "check");
         status = checker_run(store);

@@ -171,7 +171,9 @@ int connection_serve(struct store *store, const struct settings *settings,
         sandbox_seal(sandbox);
         sandbox_end_processes(sandbox);
     }
-    enum status status = store_attach(store, peer.name);
+    /* Under inetd nobody else checks. */
+    enum status status =
+        sandbox != NULL ? store_attach_to_check(store, peer.name) : store_attach(store, peer.name);
     if (status != STATUS_OK) {
         return turn_away(stream, peer.name, status);
     }

@@ -6,6 +6,7 @@
 
 #include "block.h"
 #include "lock.h"
+#include "process.h"
 #include "segment.h"
 #include "throttle_table.h"
 
@@ -283,6 +284,7 @@ enum status store_acquit(struct store *store, void (*report)(void *context, cons
     if (findings > 0)
         return STATUS_DAMAGED;
     __atomic_store_n(&store->header->acquitted, suspected, __ATOMIC_RELEASE);
+    process_settle_inherited(store);
     return STATUS_OK;
 }
 

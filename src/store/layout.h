@@ -323,6 +323,7 @@ struct store {
     bool wants_page;        /* no page is free: perhaps a class keeps one */
     bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
     bool is_idle;           /* it has nobody to serve yet (store_attach_ahead) */
+    bool inherits;          /* its slot owes what a dead process owed (store_attach_to_check) */
     bool groups;            /* the last group that this process wrote to the journal was of several records */
     int64_t alone_until;    /* when this process yields to others again, before it writes */
     size_t

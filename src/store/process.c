@@ -155,8 +155,8 @@ static void name_peer(struct slot *slot, const char *peer)
     set_text(slot->peer, sizeof(slot->peer), peer);
 }
 
-/* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. */
-static enum status claim(struct store *store, uint32_t index, const char *peer)
+/* Takes this slot for this process. STATUS_FULL_SLOTS: it is another's. as_it_is: it owes what it owed. */
+static enum status claim(struct store *store, uint32_t index, const char *peer, bool as_it_is)
 {
     struct slot *slot = slot_at(store, index);
     enum status status = segment_reserve(store, segment_offset(store, slot), sizeof(*slot));
@@ -165,7 +165,7 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     if (status != STATUS_OK)
         return status;
     uint64_t before;
-    if (load64(&slot->life) & IN_USE && store_is_suspect(store))
+    if (load64(&slot->life) & IN_USE && !as_it_is && store_is_suspect(store))
         return STATUS_FULL_SLOTS; /* what is suspect is not worked on */
     if (!take_over(store, index, &before))
         return STATUS_FULL_SLOTS;
@@ -185,7 +185,8 @@ static enum status claim(struct store *store, uint32_t index, const char *peer)
     store->me = owner_word(index, load64(&slot->life));
     clear_idle(store, index);
     set_map(store, index);
-    if (before & IN_USE && !settle_dead(store, slot)) {
+    store->inherits = before & IN_USE && as_it_is;
+    if (before & IN_USE && !as_it_is && !settle_dead(store, slot)) {
         store_detach(store);
         return STATUS_FULL_SLOTS;
     }
@@ -203,7 +204,7 @@ static enum status claim_by_map(struct store *store, const char *peer)
             free = (uint32_t)__builtin_ctzll(~taken);
             if (first + free >= most)
                 break;
-            enum status status = claim(store, first + free, peer);
+            enum status status = claim(store, first + free, peer, false);
             if (status != STATUS_FULL_SLOTS)
                 return status;
         }
@@ -241,7 +242,7 @@ enum status store_attach(struct store *store, const char *peer)
     for (uint32_t index = 0; status != STATUS_OK && index < store->slots_most; index++) {
         if (status == STATUS_FULL_SEGMENT && !process_has_slot(store, index))
             break;
-        enum status again = claim(store, index, peer);
+        enum status again = claim(store, index, peer, false);
         status = again == STATUS_FULL_SLOTS ? status : again;
     }
     if (status != STATUS_OK)
@@ -252,6 +253,23 @@ enum status store_attach(struct store *store, const char *peer)
     if (store->opener == store->slot->pid || load64(&header->deaths) != load64(&header->deaths_seen))
         store_reclaim(store);
     return STATUS_OK;
+}
+
+enum status store_attach_to_check(struct store *store, const char *peer)
+{
+    enum status status = store_attach(store, peer);
+    for (uint32_t i = 0; status != STATUS_OK && store_is_suspect(store) && i < store->slots_most; i++)
+        if (process_has_slot(store, i) && claim(store, i, peer, true) == STATUS_OK)
+            status = STATUS_OK;
+    return status;
+}
+
+void process_settle_inherited(struct store *store)
+{
+    if (!store->inherits || store_is_suspect(store))
+        return;
+    store->inherits = false;
+    settle(store, store->slot);
 }
 
 bool store_is_attached(const struct store *store)
@@ -267,7 +285,7 @@ static void give_up(struct store *store, struct slot *slot)
     if (owes && !is_left)
         settle(store, slot);
     store->slot = NULL;
-    store->is_idle = false;
+    store->is_idle = store->inherits = false;
     store->me = 0;
     if (is_left) {
         segment_free_slot(store, slot_index(store, slot)); /* before who is told of the death looks for it */

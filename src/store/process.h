@@ -25,6 +25,10 @@ static inline uint32_t owner_slot(uint64_t owner)
     return (uint32_t)(owner >> 32 & 0x7fffffffu) - 1;
 }
 
+/* What this process's slot owes from an earlier life (store_attach_to_check), once the store is acquitted.
+ * Without a transaction. */
+void process_settle_inherited(struct store *);
+
 /* True if the life that the word names has ended; the mark LOCK_WAITERS does not matter. A system call: not
  * for the inside of the lock. */
 bool owner_is_dead(const struct store *, uint64_t owner);
