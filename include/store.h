@@ -92,6 +92,9 @@ enum status store_attach_ahead(struct store *);
  * or else a later one gives back: or nobody could ever check. */
 enum status store_attach_to_check(struct store *, const char *peer);
 
+/* It did so, and owes that still: store_acquit is to be called even if somebody else has acquitted the store. */
+bool store_inherits(const struct store *);
+
 /* Async-signal-safe. */
 bool store_is_attached(const struct store *);
 

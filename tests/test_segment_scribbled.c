@@ -288,8 +288,10 @@ static void who_checks_takes_a_slot_of_the_dead_where_there_is_no_other(void)
     EXPECT(slot->draft && slot->life % 2); /* as before */
     EXPECT_EQ(store_attach_to_check(store, "checks"), STATUS_OK);
     EXPECT(store->slot == slot && slot->draft);
+    store->header->acquitted = store->header->suspected; /* by somebody else, who knew nothing of it */
+    EXPECT(store_inherits(store));
     EXPECT_EQ(store_acquit(store, print_finding, NULL), STATUS_OK);
-    EXPECT(!slot->draft);
+    EXPECT(!slot->draft && !store_inherits(store));
     store_detach(store);
     EXPECT_EQ(store_attach(store, "serves"), STATUS_OK);
     store_reclaim(store);

@@ -178,7 +178,8 @@ int connection_serve(struct store *store, const struct settings *settings,
         return turn_away(stream, peer.name, status);
     }
     signals_interrupt(store);
-    status = sandbox != NULL && store_is_suspect(store) ? checker_run(store) : STATUS_OK;
+    bool checks = sandbox != NULL && (store_is_suspect(store) || store_inherits(store));
+    status = checks ? checker_run(store) : STATUS_OK;
     if (status != STATUS_OK) {
         if (status == STATUS_DAMAGED) {
             log_error("save the post office, then mend it with 'shmailctl repair'");

@@ -264,6 +264,11 @@ enum status store_attach_to_check(struct store *store, const char *peer)
     return status;
 }
 
+bool store_inherits(const struct store *store)
+{
+    return store->inherits;
+}
+
 void process_settle_inherited(struct store *store)
 {
     if (!store->inherits || store_is_suspect(store))
