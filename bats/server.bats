@@ -284,37 +284,63 @@ finally:
 PYTHON
 }
 
-# In a /dev of its own.
-@test "a logger of the system that is stuck holds up no reply and no end" {
+# Runs what is on standard input with a server that logs to a system's logger in a /dev of its own: server, logger
+# (the socket), begin_logger() and ask().
+with_logger() {
     command -v python3 >/dev/null || skip "no python3 here"
     unshare -m mount -t tmpfs none /mnt 2>/dev/null || skip "no file systems can be mounted here"
     mkdir dev
-    cat >logger.py <<'PYTHON'
+    { cat - <(sed 's/^/    /') <<'PYTHON'; echo $'finally:\n    server.kill()'; } >logger.py
 import os, signal, socket, subprocess, sys
-logger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-logger.bind("/dev/log")
-os.chmod("/dev/log", 0o666)
+
+def begin_logger():
+    logger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    logger.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    logger.settimeout(5)
+    return logger
+
+def ask():
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(10) == b"OK\n"
+
+logger = begin_logger()
 server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v"],
                           stdout=subprocess.PIPE)
 port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
 try:
-    logger.setblocking(False)
-    full = int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 1
-    for _ in range(full):  # two lines each
-        with socket.create_connection(("127.0.0.1", port), 5) as connection:
-            connection.sendall(b"NOOP\n")
-            assert connection.recv(10) == b"OK\n"
-    while not logger.recv(1000).endswith(b"connected"):
-        pass
-    os.kill(server.pid, signal.SIGTERM)
-    assert server.wait(5) == 0
-finally:
-    server.kill()
 PYTHON
     # shellcheck disable=SC2016
     run -0 timeout 60 unshare -m sh -c 'mount -t tmpfs none dev && mkdir dev/shm &&
         cp -a /dev/null /dev/urandom dev && mount --bind dev /dev && exec python3 logger.py "$1"' \
         sh "$SHMAIL_BUILD/shmaild" 3>&-
+}
+
+@test "a logger of the system that is stuck holds up no reply and no end" {
+    with_logger <<'PYTHON'
+for _ in range(int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 1):  # two lines each
+    ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+os.kill(server.pid, signal.SIGTERM)
+assert server.wait(5) == 0
+PYTHON
+}
+
+@test "HUP: a logger of the system that was started again gets the lines of who connects then" {
+    with_logger <<'PYTHON'
+ask()
+logger.close()
+os.unlink("/dev/log")
+logger = begin_logger()
+os.kill(server.pid, signal.SIGHUP)
+while b"HUP" not in logger.recv(1000):
+    pass
+ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+PYTHON
 }
 
 @test "a request under way is finished before the server ends" {

@@ -18,6 +18,10 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  * descriptor 2. */
 void log_open(const char *name, enum log_level most, bool to_syslog);
 
+/* For a logger of the system that was started again: who is in a sandbox cannot reach it otherwise. False: the
+ * log is standard error, which stays. */
+bool log_open_again(void);
+
 __attribute__((cold, format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);
 
 #define log_error(...) log_line(LOG_LEVEL_ERROR, __VA_ARGS__)

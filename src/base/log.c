@@ -114,11 +114,20 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     sink.to_journal = !to_syslog && is_read_by_journal();
     if (to_syslog) {
         tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
+        closelog();
         int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0); /* the number that openlog will get */
         (void)close(next);
         openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
         sink.syslog = next;
     }
+}
+
+bool log_open_again(void)
+{
+    if (sink.to_syslog) {
+        log_open(sink.name, log_most, true);
+    }
+    return sink.to_syslog;
 }
 
 /* The C library tells its descriptor to nobody, and may have closed it and opened another since. */

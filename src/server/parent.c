@@ -413,6 +413,18 @@ static void end_everybody(struct parent *p)
     let_go(p);
 }
 
+/* What is forked from now on has the log as the parent has it: for that there is another maker and keeper. */
+static void begin_log_again(struct parent *p)
+{
+    if (!log_open_again()) {
+        log_info("HUP: nothing to read again");
+        return;
+    }
+    end_maker(p);
+    helpers_signal(&p->helpers, SIGTERM);
+    log_info("HUP: the log was opened again");
+}
+
 int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
                const struct parent_limits *limits, struct caller *caller)
 {
@@ -452,7 +464,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         keep_spares(&parent);
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
-            log_info("HUP: nothing to read again");
+            begin_log_again(&parent);
         }
         hear_maker(&parent);
         if (!can_look_later(&parent)) {
