@@ -146,7 +146,7 @@ expect_letters() { # how many, [server option]...
     leave_an_office
     start_server
     run -69 shmailctl -n "$SHMAIL_NAME" repair
-    assert_output --regexp "process [0-9]+ is attached to post office $SHMAIL_NAME: end it first"
+    assert_output --regexp "process [0-9]+ (serves|is attached to) post office $SHMAIL_NAME: end it first"
     stop_server
     scribble header
     run -69 shmailctl -n "$SHMAIL_NAME" repair

@@ -88,6 +88,7 @@ static int disk_memory[2] = {-1, -1}; /* files in memory that every journal.0 an
 enum { BAD_PAGE = 4096, DISK_BLOCK = 4096 };
 static off_t disk_bad_page = -BAD_PAGE; /* of both files, where reading fails */
 static void (*disk_lock_hook)(void);    /* called before who waits for a lock gets it, once */
+static void (*disk_holder_hook)(void);  /* called before the system says who has a lock, once */
 static time_t disk_seconds_a_look;      /* how fast the other clocks run ahead */
 static void (*disk_hook)(void);         /* called before each write to a journal file; not while it runs */
 static uint64_t disk_hook_file;         /* for it: which file, and where */
@@ -414,10 +415,11 @@ int fcntl(int fd, int command, ...)
     va_end(arguments);
     if (!locks)
         return (int)syscall(SYS_fcntl, fd, command, number);
-    if (command == F_SETLKW && disk_lock_hook) {
-        void (*hook)(void) = disk_lock_hook;
-        disk_lock_hook = NULL;
-        hook();
+    void (**hook)(void) = command == F_SETLKW ? &disk_lock_hook : &disk_holder_hook;
+    if (command != F_SETLK && *hook) {
+        void (*run)(void) = *hook;
+        *hook = NULL;
+        run();
     }
     return lock_strikes(command == F_SETLKW) ? -1 : (int)syscall(SYS_fcntl, fd, command, lock);
 }

@@ -2,6 +2,7 @@
  * answer says what, nothing is left behind, and what was there is there. */
 #include "call_faults.h"
 #include "scene.h"
+#include "segment_tools.h"
 
 #include "named_segment.h"
 
@@ -226,6 +227,58 @@ static void what_cannot_be_removed_stays(void)
     }
 }
 
+/* ---- who has it, and ends before that can be asked ---- */
+
+static pid_t holder;
+
+static void end_holder(void)
+{
+    EXPECT_EQ(kill(holder, SIGKILL), 0);
+    EXPECT_EQ(waitpid(holder, NULL, 0), holder);
+}
+
+static void start_holder(void)
+{
+    int ready[2];
+    char byte;
+    EXPECT_EQ(pipe(ready), 0);
+    holder = fork();
+    EXPECT(holder >= 0);
+    if (holder == 0) {
+        store = attached_store(&options);
+        EXPECT_EQ(write(ready[1], "r", 1), 1);
+        for (;;)
+            pause();
+    }
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+    disk_holder_hook = end_holder;
+}
+
+static void say_nothing(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    (void)kind;
+    (void)text;
+}
+
+static void who_ends_before_it_is_named_is_in_nobodys_way(void)
+{
+    struct report report = {.say = say_nothing};
+    char why[512] = "";
+    options = named();
+    start_holder();
+    enum status status = segment_repair(options.name, &report, why, sizeof(why));
+    EXPECT_STR(why, "");
+    EXPECT_EQ(status, STATUS_OK);
+    start_holder();
+    status = store_remove(options.name, why, sizeof(why));
+    EXPECT_STR(why, "");
+    EXPECT_EQ(status, STATUS_OK);
+    EXPECT(!object_exists());
+}
+
 static const struct harness_test tests[] = {
     {"whatever fails when a private post office is made, it says so and leaves nothing", without_a_name},
     {"whatever fails when a post office is made or opened, nothing is lost", with_a_name},
@@ -233,6 +286,7 @@ static const struct harness_test tests[] = {
     {"whatever fails when a post office with a journal is made or opened, nothing is lost", with_both},
     {"whatever fails over blank files, they stay blank or become a journal", with_blank_files},
     {"what cannot be removed stays", what_cannot_be_removed_stays},
+    {"who ends before it is named is in nobody's way", who_ends_before_it_is_named_is_in_nobodys_way},
     {"what is removed meanwhile is made anew", what_is_removed_meanwhile_is_made_anew},
     {"there is a token for each processor", there_is_a_token_for_each_processor},
 };

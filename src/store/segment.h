@@ -56,6 +56,11 @@ bool segment_byte_is_held(const struct store *, uint64_t which); /* by another p
 pid_t segment_byte_holder(const struct store *, uint64_t which); /* 0: nobody, or this process */
 void segment_free_slot(const struct store *, uint32_t index);    /* both bytes, in one */
 
+/* Takes the bytes of the server and of all slots of the segment that ends there: until the descriptor is
+ * closed nobody serves it or attaches. For a process that has none of them. STATUS_IN_USE: another one has;
+ * why says which. STATUS_SYSTEM. */
+enum status segment_take_bytes(int fd, uint64_t end, const char *name, char *why, size_t why_size);
+
 /* Begins a segment in the object behind store->fd, whatever is in it, and maps it. A named one: with the
  * creation lock (segment_name.c). On failure what it has mapped and opened stays in the store.
  * STATUS_MALFORMED: the sizes do not go together; STATUS_SYSTEM, and what a journal's recovery ends with. */

@@ -7,30 +7,10 @@
 #include "transaction.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-static_assert(BYTE_SLOTS == BYTE_SERVER + 1, "one lock covers the server and all slots");
-
-/* This process has never attached, so whoever has one of the bytes is another one. */
-static enum status keep_others_out(const struct store *store, const char *name, char *why, size_t why_size)
-{
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = (off_t)(store->mapped + BYTE_SERVER),
-                         .l_len = 1 + (off_t)store->slots_most * BYTES_OF_SLOT};
-    if (fcntl(store->fd, F_SETLK, &lock) == 0)
-        return STATUS_OK;
-    if (fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK)
-        snprintf(why, why_size, "process %ld is attached to post office %s: end it first", (long)lock.l_pid,
-                 name);
-    else
-        snprintf(why, why_size, "post office %s is in use: end its processes first", name);
-    return STATUS_IN_USE;
-}
 
 static bool is_zero(const char *bytes)
 {
@@ -64,7 +44,8 @@ static enum status take_copy(struct store *store, const char *name, uint64_t *un
                              size_t why_size)
 {
     struct header *header = store->header;
-    enum status status = keep_others_out(store, name, why, why_size);
+    /* This process has never attached, so whoever has one of the bytes is another one. */
+    enum status status = segment_take_bytes(store->fd, store->mapped, name, why, why_size);
     if (status != STATUS_OK)
         return status;
     if (mmap(store->base, store->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,

@@ -135,25 +135,10 @@ enum status store_remove(const char *name, char *why, size_t why_size)
         close(fd);
         return STATUS_SYSTEM;
     }
-    struct flock lock = {.l_type = F_WRLCK,
-                         .l_whence = SEEK_SET,
-                         .l_start = about.st_size + BYTE_SERVER,
-                         .l_len = 1 + SLOTS_LIMIT * BYTES_OF_SLOT};
-    enum status status = STATUS_OK;
-    if (fcntl(fd, F_SETLK, &lock) == 0) {
-        if (about.st_nlink > 0 && shm_unlink(path) != 0) {
-            snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
-            status = STATUS_SYSTEM;
-        }
-    } else if (errno != EAGAIN && errno != EACCES) {
-        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", name, strerror(errno));
+    enum status status = segment_take_bytes(fd, (uint64_t)about.st_size, name, why, why_size);
+    if (status == STATUS_OK && about.st_nlink > 0 && shm_unlink(path) != 0) {
+        snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
         status = STATUS_SYSTEM;
-    } else {
-        lock.l_pid = 0;
-        (void)fcntl(fd, F_GETLK, &lock);
-        snprintf(why, why_size, "process %ld %s post office %s: end it first", (long)lock.l_pid,
-                 lock.l_start == about.st_size + BYTE_SERVER ? "serves" : "is attached to", name);
-        status = STATUS_IN_USE;
     }
     close(fd);
     return status;
