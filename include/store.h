@@ -54,10 +54,10 @@ struct store_options {
     void *memory; /* STORE_BYTES of zeros, aligned as malloc's, for what the process keeps; NULL: malloc's */
 };
 
-/* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line.
- * STATUS_MISMATCH: the segment is of another layout, or has other sizes than the options ask for. The
- * descriptor and the mapping live until the process ends: closing them would release the slot of this process
- * (fcntl locks), so there is no close. */
+/* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line, and errno is
+ * that of the call that failed, if one did. STATUS_MISMATCH: the segment is of another layout, or has other
+ * sizes than the options ask for. The descriptor and the mapping live until the process ends: closing them
+ * would release the slot of this process (fcntl locks), so there is no close. */
 enum status store_open(struct store **, const struct store_options *, char *why, size_t why_size);
 
 /* All that an attached process still needs of the system: descriptors for its locks and the memory behind the

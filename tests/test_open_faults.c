@@ -202,6 +202,23 @@ static void with_both(void)
     each_call_fails_when_it_is_opened();
 }
 
+/* Its name has gone by then: there is nothing to take back. */
+static void what_fails_afterwards_does_not_hide_why(void)
+{
+    char why[512] = "";
+    options = scene_options;
+    options.name = harness_name();
+    snprintf(object_path, sizeof(object_path), "/shmail-%s", options.name);
+    disk_hook = remove_object;
+    fault.kinds = CALL_WRITE;
+    fault.error = ENOSPC;
+    fault.at = 1;
+    errno = 0;
+    EXPECT_EQ(store_open(&store, &options, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT_EQ(errno, ENOSPC);
+    EXPECT(strstr(why, strerror(ENOSPC)));
+}
+
 /* Each call of a removal. */
 static void what_cannot_be_removed_stays(void)
 {
@@ -285,6 +302,8 @@ static const struct harness_test tests[] = {
     {"whatever fails when a journal is made or opened, nothing is lost", with_a_journal},
     {"whatever fails when a post office with a journal is made or opened, nothing is lost", with_both},
     {"whatever fails over blank files, they stay blank or become a journal", with_blank_files},
+    {"what fails when a post office is taken back does not hide why",
+     what_fails_afterwards_does_not_hide_why},
     {"what cannot be removed stays", what_cannot_be_removed_stays},
     {"who ends before it is named is in nobody's way", who_ends_before_it_is_named_is_in_nobodys_way},
     {"what is removed meanwhile is made anew", what_is_removed_meanwhile_is_made_anew},

@@ -93,10 +93,12 @@ static enum status open_named(struct store *store, const struct store_options *o
         status = STATUS_MISMATCH;
     } else {
         status = segment_create(store, options, why, why_size);
-        if (status != STATUS_OK)
-            shm_unlink(path);
     }
+    int error = errno;
+    if (status != STATUS_OK && !magic && !options->must_exist)
+        shm_unlink(path);
     creation_lock(store->fd, F_UNLCK);
+    errno = error;
     return status;
 }
 
