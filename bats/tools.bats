@@ -96,6 +96,17 @@ has_mail() {
     [ "$(ask "COUNT alice $cookie")" = "COUNTED 1" ]
 }
 
+@test "a server of another name space of processes is one all the same" {
+    unshare -rpf true 2>/dev/null || skip "no name space may be made here"
+    start_server --crypt-cost 1
+    run ctl stat
+    assert_line "server"$'\t'"process $SHMAIL_PID"
+    run unshare -rpf shmailctl -n "$SHMAIL_NAME" stat
+    assert_line "server"$'\t'"a process of another name space"
+    run -69 unshare -rpf shmailctl rm "$SHMAIL_NAME"
+    assert_output "shmailctl: a process serves post office $SHMAIL_NAME: end it first"
+}
+
 @test "a check that finds no memory says so" {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer does not start with so little"
     start_server --crypt-cost 1 --slots 65536

@@ -171,7 +171,7 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
 struct store_figures {
     uint64_t segment_bytes, pages_used, pages_free; /* pages of 64 KiB */
     uint32_t accounts, accounts_most, sessions, slots, slots_most;
-    pid_t server; /* 0: none */
+    pid_t server; /* 0: none; -1: one whose id is another name space's */
 };
 void store_figures(struct store *, struct store_figures *);
 

@@ -91,7 +91,9 @@ static int print_figures(struct store *store)
     printf("processes\t%u of %u\n", figures.slots, figures.slots_most);
     printf("blocks\t%.1f MiB of %.0f MiB\n", (double)(figures.pages_used - figures.pages_free) / 16,
            (double)figures.segment_bytes / (1 << 20));
-    if (figures.server)
+    if (figures.server < 0)
+        puts("server\ta process of another name space");
+    else if (figures.server)
         printf("server\tprocess %ld\n", (long)figures.server);
     else
         puts("server\tnone");

@@ -53,8 +53,9 @@ static inline bool segment_wants(struct store *store, const void *field)
 /* The fcntl byte locks; which counts from the end of the segment. False: another process holds it. */
 bool segment_try_byte(const struct store *, uint64_t which);
 bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
-pid_t segment_byte_holder(const struct store *, uint64_t which); /* 0: nobody, or this process */
-void segment_free_slot(const struct store *, uint32_t index);    /* both bytes, in one */
+/* 0: nobody, or this process; -1: one whose id is another name space's. */
+pid_t segment_byte_holder(const struct store *, uint64_t which);
+void segment_free_slot(const struct store *, uint32_t index); /* both bytes, in one */
 
 /* Takes the bytes of the server and of all slots of the segment that ends there: until the descriptor is
  * closed nobody serves it or attaches. For a process that has none of them. STATUS_IN_USE: another one has;

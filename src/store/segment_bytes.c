@@ -31,7 +31,9 @@ bool segment_byte_is_held(const struct store *store, uint64_t which)
 pid_t segment_byte_holder(const struct store *store, uint64_t which)
 {
     struct flock lock = byte_lock(store, which, F_WRLCK);
-    return fcntl(store->fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK ? lock.l_pid : 0;
+    if (fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
+        return 0;
+    return lock.l_pid > 0 ? lock.l_pid : -1;
 }
 
 void segment_free_slot(const struct store *store, uint32_t index)
