@@ -11,6 +11,8 @@
 #include "layout.h"
 #include "transaction.h"
 
+#include <string.h>
+
 /* Bytes of a file that only records which free space may take: so many deletes, before a full disk stops them
  * too, that a checkpoint wins what makes room for others. */
 enum { JOURNAL_DELETE_RESERVE = 64 << 10 };
@@ -18,6 +20,19 @@ enum { JOURNAL_DELETE_RESERVE = 64 << 10 };
 static inline bool journal_is_on(const struct store *store)
 {
     return store->header->journal.on != 0;
+}
+
+/* The directory's name for a message: a copy that ends, whoever scribbles over the segment. */
+struct journal_directory_name {
+    char text[sizeof(((struct journal_segment *)0)->directory)];
+};
+
+static inline struct journal_directory_name journal_directory_name(const struct store *store)
+{
+    struct journal_directory_name name;
+    memcpy(name.text, store->header->journal.directory, sizeof(name.text));
+    name.text[sizeof(name.text) - 1] = '\0';
+    return name;
 }
 
 /* Within a transaction, which is dropped if it fails: notes one record. message: a block to write texts from,

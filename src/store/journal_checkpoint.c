@@ -370,7 +370,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     finish(&checkpoint, log, capacity);
     mark_running(store, false);
     if (checkpoint.status != STATUS_OK)
-        log_warning("journal %s: a checkpoint failed: %s", store->header->journal.directory,
+        log_warning("journal %s: a checkpoint failed: %s", journal_directory_name(store).text,
                     status_text(checkpoint.status));
     message_release_all(store);
     buffer_free(&checkpoint.out);

@@ -38,19 +38,20 @@ static bool lock(int file, int how)
 enum status journal_refuse_directory(const struct store *store, const struct store_options *options,
                                      char *why, size_t why_size)
 {
-    const char *recorded = store->header->journal.directory;
+    const struct journal_directory_name recorded = journal_directory_name(store);
     snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
-             recorded, options->directory, recorded);
+             recorded.text, options->directory, recorded.text);
     return STATUS_MISMATCH;
 }
 
 /* Older segments have a path there that held for their maker only. */
 static bool is_recorded_one(const struct store *store)
 {
-    const char *recorded = store->header->journal.directory;
+    const struct journal_directory_name recorded = journal_directory_name(store);
     struct stat given, known;
-    return recorded[0] == '/' && stat(recorded, &known) == 0 && fstat(store->directory, &given) == 0 &&
-           given.st_dev == known.st_dev && given.st_ino == known.st_ino;
+    return recorded.text[0] == '/' && stat(recorded.text, &known) == 0 &&
+           fstat(store->directory, &given) == 0 && given.st_dev == known.st_dev &&
+           given.st_ino == known.st_ino;
 }
 
 /* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes that of the segment that

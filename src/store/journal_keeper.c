@@ -179,7 +179,7 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
             leaves = deadline_after_seconds(LONE_SECONDS);
         enum status status = look_and_tell(store);
         if (status != STATUS_OK && !complained)
-            log_warning("journal %s: no room can be made for it: %s (%s)", journal->directory,
+            log_warning("journal %s: no room can be made for it: %s (%s)", journal_directory_name(store).text,
                         status_text(status), strerror(errno));
         complained = status != STATUS_OK;
         if (journal->sync == STORE_SYNC_TIMED && clock_now() >= due) {

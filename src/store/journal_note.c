@@ -86,7 +86,7 @@ void journal_fail(struct store *store, int error, const char *what)
                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED))
         return;
     log_error("journal %s: %s failed: %s; the store is read-only: mend the disk and restart the server",
-              store->header->journal.directory, what, strerror(error));
+              journal_directory_name(store).text, what, strerror(error));
     for (uint32_t i = 0; i < store->slots_most; i++)
         if (process_has_slot(store, i) && load64(&slot_at(store, i)->settling))
             sem_post(&slot_at(store, i)->wake);

@@ -281,8 +281,9 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     if (journal->on && !options->directory) {
         if (options->must_exist && !options->changes)
             return STATUS_OK; /* who only looks needs no journal */
+        const struct journal_directory_name recorded = journal_directory_name(store);
         snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
-                 journal->directory, journal->directory);
+                 recorded.text, recorded.text);
         return STATUS_MISMATCH;
     }
     if (!journal->on) {
