@@ -1,16 +1,35 @@
-/* test_journal_scribbled.c: a segment that says what cannot be, seen by who names its journal: no text goes
- * on without an end. */
+/* test_journal_scribbled.c: a segment that says what cannot be, seen by who keeps, writes and names its
+ * journal: no walk and no text goes on without an end, and nothing that cannot be read again is written. */
 #include "disk.h"
 #include "scene.h"
 
+#include "message.h"
+
+#include <sys/resource.h>
+
+enum { FILE_MOST = 16 << 20 };
+
 static struct store *store;
+static uint64_t digest;
 
 static void begin(void)
 {
+    const struct rlimit limit = {FILE_MOST, FILE_MOST}; /* where a walk has no end a file has */
+    signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
     store = attached_store(&scene_options);
     for (int which = 0; which < SCENE_FIRST_HALF; which++)
         EXPECT_EQ(scene_operation(store, which), STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
+    digest = scene_digest(store);
+}
+
+static void expect_same_after_reboot(void)
+{
+    scene_close(store);
+    store = attached_store(&scene_options);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(scene_digest(store), digest);
 }
 
 /* ---- its directory's name ---- */
@@ -70,11 +89,90 @@ static void a_directory_whose_name_has_no_end_is_cut_in_the_log(void)
     expect_cut(text);
 }
 
+/* ---- a checkpoint ---- */
+
+/* The file that was active before is so still. */
+static void expect_no_checkpoint(void)
+{
+    EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_DAMAGED);
+    EXPECT(store_is_suspect(store));
+    store->header->acquitted = store->header->suspected; /* it is mended before the next one */
+    EXPECT_EQ(store->header->journal.file, 0);
+    EXPECT_EQ(store->header->journal.checkpoint, 0);
+}
+
+static void no_checkpoint_is_made_of_accounts_beyond_the_table(void)
+{
+    begin();
+    uint32_t used = store->header->accounts_used;
+    store->header->accounts_used = UINT32_MAX - 1;
+    expect_no_checkpoint();
+    store->header->accounts_used = used;
+    expect_same_after_reboot();
+}
+
+/* The newest message of a mailbox or of a queue. */
+static struct message_record *newest_of(bool queued)
+{
+    account_t bob = scene_account(store, "bob");
+    struct message message;
+    size_t count;
+    EXPECT_EQ(queued ? scene_push(store, "bob", "bob", 10) : scene_send(store, "bob", "x", 10), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    if (queued)
+        EXPECT_EQ(queue_list(store, bob, &message, 1, &count), STATUS_OK);
+    else
+        EXPECT_EQ(mailbox_open(store, bob, mailbox_newest(store, bob), &message), STATUS_OK);
+    message_release_all(store);
+    return at(store, message.reference);
+}
+
+/* Each would be written again and again, or be refused by who reads it. */
+static void no_checkpoint_is_made_of_messages_that_cannot_be(void)
+{
+    begin();
+    for (int queued = 0; queued <= 1; queued++) {
+        struct message_record *message = newest_of(queued);
+        struct message_record right = *message;
+        digest = scene_digest(store);
+        message->id = 0;
+        expect_no_checkpoint();
+        message->id = right.id;
+        message->body_length = UINT32_MAX;
+        expect_no_checkpoint();
+        message->body_length = right.body_length;
+        message->shape = message_shape(message_state(right.shape), NAME_MAX_BYTES + 1, 0);
+        expect_no_checkpoint();
+        message->shape = right.shape;
+    }
+    expect_same_after_reboot();
+}
+
+static void no_checkpoint_is_made_of_accounts_that_cannot_be(void)
+{
+    begin();
+    struct account_record *bob = account_at(store, scene_account(store, "bob").index);
+    struct identity *identity = at(store, bob->identity);
+    uint64_t newest = bob->newest;
+    bob->newest = ID_MOST;
+    expect_no_checkpoint();
+    bob->newest = newest;
+    char letter = identity->text[1];
+    identity->text[1] = '\0';
+    expect_no_checkpoint();
+    identity->text[1] = letter;
+    expect_same_after_reboot();
+}
+
 static const struct harness_test tests[] = {
     {"a directory whose name has no end is cut where it is refused",
      a_directory_whose_name_has_no_end_is_cut_where_it_is_refused},
     {"a directory whose name has no end is cut in the log",
      a_directory_whose_name_has_no_end_is_cut_in_the_log},
+    {"no checkpoint is made of accounts beyond the table",
+     no_checkpoint_is_made_of_accounts_beyond_the_table},
+    {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
+    {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
 };
 
 HARNESS_MAIN(tests)

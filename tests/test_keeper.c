@@ -420,6 +420,22 @@ static void of_what_may_be_damaged_there_is_no_checkpoint(void)
     EXPECT_CLEAN(store);
 }
 
+/* Its first look counts what a snapshot would take, and then would make one. */
+static void accounts_beyond_the_table_do_not_lead_it_astray(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    uint32_t used = store->header->accounts_used;
+    store->header->accounts_used = UINT32_MAX - 1;
+    journal()->log_bytes = UINT64_C(1) << 30;
+    journal()->suspect = 0;
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    stop_keeper(pid);
+    store->header->accounts_used = used;
+    EXPECT_CLEAN(store);
+}
+
 /* It tells who opened a file once of what was lost. */
 static void it_has_the_files_open_for_itself(void)
 {
@@ -544,6 +560,7 @@ static const struct harness_test tests[] = {
     {"a log that only grew is not written anew", a_log_that_only_grew_is_not_written_anew},
     {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
+    {"accounts beyond the table do not lead it astray", accounts_beyond_the_table_do_not_lead_it_astray},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
     {"on a full disk a checkpoint that failed is tried again, but not at once",

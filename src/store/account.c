@@ -480,8 +480,8 @@ void account_each(struct store *store, bool (*visit)(void *context, account_t, c
                   void *context)
 {
     char name[NAME_MAX_BYTES + 1];
-    for (uint32_t index = 1; index <= store->accounts_most && index <= load32(&store->header->accounts_used);
-         index++) {
+    for (uint32_t index = 1;
+         index <= load32(&store->header->accounts_used) && account_has_record(store, index); index++) {
         account_t account = {index, load32(&account_at(store, index)->generation)};
         if (account.generation % 2 && account_name(store, account, name) && !visit(context, account, name))
             return;

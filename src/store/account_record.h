@@ -3,7 +3,7 @@
 #ifndef SHMAIL_ACCOUNT_RECORD_H
 #define SHMAIL_ACCOUNT_RECORD_H
 
-#include "layout.h"
+#include "segment.h"
 
 /* The record of a live account, or NULL. Also without a lock, for one load from it that is verified by a
  * second call. */
@@ -13,6 +13,14 @@ struct account_record *account_record(const struct store *, account_t);
  * is gone. The generation is looked at again after the load: the record may have become another account's in
  * between. */
 uint64_t account_number(struct store *, account_t, size_t field);
+
+/* Whether there is a record of that index to be looked at, whoever's. For walks up to accounts_used, which
+ * may say anything: what lies beyond the table is none, and what has no memory behind it was never one. */
+static inline bool account_has_record(const struct store *store, uint32_t index)
+{
+    return index <= store->accounts_most &&
+           segment_has_all(store, account_at(store, index), sizeof(struct account_record));
+}
 
 /* Without a transaction: frees step by step what removed accounts have left. */
 void account_sweep(struct store *);

@@ -143,14 +143,8 @@ static void check_leaks(struct check *check)
     }
 }
 
-/* Records are handed out in order, each with memory behind it. */
-static bool has_memory(const struct check *check, const void *record, size_t size)
-{
-    uint64_t offset = segment_offset(check->store, record);
-    return segment_has(check->store, offset) && segment_has(check->store, offset + size - 1);
-}
-
-/* What bounds every walk: read once here, and verified. */
+/* What bounds every walk: read once here, and verified. Records are handed out in order, each with memory
+ * behind it. */
 static bool check_header(struct check *check)
 {
     const struct store *store = check->store;
@@ -163,10 +157,11 @@ static bool check_header(struct check *check)
     uint32_t accounts = check->accounts_used = load32(&header->accounts_used);
     uint32_t sessions = check->sessions_used = load32(&header->sessions_used);
     if (pages <= store->pages_most && accounts <= store->accounts_most && sessions <= store->sessions_most &&
-        (pages == 0 || (has_memory(check, &store->pages[pages - 1], sizeof(*store->pages)) &&
+        (pages == 0 || (segment_has_all(store, &store->pages[pages - 1], sizeof(*store->pages)) &&
                         segment_has(store, store->arena + (uint64_t)pages * PAGE - 1))) &&
-        (accounts == 0 || has_memory(check, account_at(store, accounts), sizeof(struct account_record))) &&
-        (sessions == 0 || has_memory(check, session_at(store, sessions), sizeof(struct session_record))))
+        (accounts == 0 ||
+         segment_has_all(store, account_at(store, accounts), sizeof(struct account_record))) &&
+        (sessions == 0 || segment_has_all(store, session_at(store, sessions), sizeof(struct session_record))))
         return true;
     finding(check, "%u pages, %u accounts or %u sessions are more than there can be", pages, accounts,
             sessions);

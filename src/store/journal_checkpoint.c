@@ -3,7 +3,10 @@
  *
  * The store serves meanwhile. Each account is captured at a moment of its own, which its record names; its
  * messages follow in chunks, bounded by the newest id of that moment. What changes in between stands in the
- * log, which is copied from the sequence at which the snapshot began. */
+ * log, which is copied from the sequence at which the snapshot began.
+ *
+ * A segment that was scribbled over must not take the place of a log that is sound: what could not be read
+ * again is not written, and ends the checkpoint. */
 #include "journal.h"
 
 #include "account_record.h"
@@ -12,6 +15,7 @@
 #include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
+#include "restore.h"
 #include "transaction.h"
 
 #include <errno.h>
@@ -62,6 +66,12 @@ static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)
         checkpoint->status = STATUS_NO_MEMORY;
 }
 
+static void find_damage(struct checkpoint *checkpoint)
+{
+    store_suspect(checkpoint->store);
+    checkpoint->status = STATUS_DAMAGED;
+}
+
 /* The checksum goes before the texts, so they are read twice; the second time to be written. message may be
  * NULL: then texts are the first and second text. */
 static void put_record(struct checkpoint *checkpoint, struct journal_record *record, const char *texts,
@@ -75,6 +85,10 @@ static void put_record(struct checkpoint *checkpoint, struct journal_record *rec
     record->flags = RECORD_SNAPSHOT;
     record->sequence = ++checkpoint->records;
     record->epoch = checkpoint->store->header->journal.epoch;
+    if (!journal_is_plausible(record)) {
+        find_damage(checkpoint);
+        return;
+    }
     size_t fixed = (size_t)record->sender_length + record->subject_length;
     uint32_t crc = crc32c(journal_crc_begin(record), texts, fixed);
     while (message && message_next(checkpoint->store, message, &cursor, &run, &length))
@@ -147,9 +161,13 @@ static void put_mailbox(struct checkpoint *checkpoint, const struct captured *ca
            mailbox_list(checkpoint->store, captured->account, after, captured->newest, messages, PINS_MAX,
                         &count) == STATUS_OK &&
            count > 0) {
-        for (size_t i = 0; i < count; i++)
-            put_message(checkpoint, RECORD_MESSAGE, captured->account.index, &messages[i]);
-        after = messages[count - 1].id;
+        for (size_t i = 0; i < count && checkpoint->status == STATUS_OK; i++) {
+            if (messages[i].id <= after || messages[i].id > captured->newest)
+                find_damage(checkpoint);
+            else
+                put_message(checkpoint, RECORD_MESSAGE, captured->account.index, &messages[i]);
+            after = messages[i].id;
+        }
         message_release_all(checkpoint->store);
     }
 }
@@ -165,9 +183,13 @@ static void put_queue(struct checkpoint *checkpoint, const struct captured *capt
            queue_list_below(checkpoint->store, captured->account, below, messages, PINS_MAX, &count) ==
                STATUS_OK &&
            count > 0) {
-        for (size_t i = 0; i < count; i++)
-            put_message(checkpoint, RECORD_QUEUE, captured->account.index, &messages[i]);
-        below = messages[count - 1].id;
+        for (size_t i = 0; i < count && checkpoint->status == STATUS_OK; i++) {
+            if (messages[i].id == 0 || messages[i].id >= below)
+                find_damage(checkpoint);
+            else
+                put_message(checkpoint, RECORD_QUEUE, captured->account.index, &messages[i]);
+            below = messages[i].id;
+        }
         message_release_but_last(checkpoint->store);
     }
     message_release_all(checkpoint->store);
@@ -176,6 +198,10 @@ static void put_queue(struct checkpoint *checkpoint, const struct captured *capt
 static void put_account(struct checkpoint *checkpoint, uint32_t index)
 {
     struct captured captured;
+    if (!account_has_record(checkpoint->store, index)) {
+        find_damage(checkpoint);
+        return;
+    }
     bool lives = capture(checkpoint->store, index, checkpoint->start, &captured);
     struct journal_record record = {.type = lives ? RECORD_ACCOUNT : RECORD_REMOVE,
                                     .account = index,
@@ -185,6 +211,11 @@ static void put_account(struct checkpoint *checkpoint, uint32_t index)
         record.other = captured.queue_newest;
         record.sender_length = captured.name_length;
         record.subject_length = captured.hash_length;
+    }
+    if (lives && (!restore_names_account(&record, captured.texts) || record.id >= ID_MOST ||
+                  record.other >= ID_MOST)) {
+        find_damage(checkpoint);
+        return;
     }
     put_record(checkpoint, &record, captured.texts, NULL);
     if (lives) {

@@ -3,6 +3,7 @@
  * file is full. */
 #include "journal.h"
 
+#include "account_record.h"
 #include "clock.h"
 #include "lock.h"
 #include "log.h"
@@ -58,7 +59,7 @@ static uint64_t snapshot_bytes(const struct store *store)
 {
     uint64_t bytes = JOURNAL_HEADER_SIZE;
     uint32_t used = load32(&store->header->accounts_used);
-    for (uint32_t index = 1; index <= used; index++) {
+    for (uint32_t index = 1; index <= used && account_has_record(store, index); index++) {
         const struct account_record *record = account_at(store, index);
         uint64_t messages = load64(&record->count) + load64(&record->queue_count);
         bytes +=

@@ -29,6 +29,13 @@ static inline bool segment_has(const struct store *store, uint64_t offset)
     return load64(&store->reserved[unit / 64]) >> (unit % 64) & 1;
 }
 
+/* The same for all of a field, or of a record that is no larger than that. */
+static inline bool segment_has_all(const struct store *store, const void *field, size_t size)
+{
+    uint64_t offset = segment_offset(store, field);
+    return segment_has(store, offset) && segment_has(store, offset + size - 1);
+}
+
 /* What the header's crc should be. */
 uint32_t segment_header_crc(const struct header *);
 

@@ -14,16 +14,10 @@ enum { HEIGHT_MAX = 11 };
 
 static const struct account_record nobody;
 
-static bool has_memory(const struct store *store, const void *field, size_t size)
-{
-    uint64_t offset = (uint64_t)((const char *)field - store->base);
-    return segment_has(store, offset) && segment_has(store, offset + size - 1);
-}
-
 static const struct account_record *record_of(const struct store *store, uint32_t index)
 {
     const struct account_record *record = account_at(store, index);
-    return has_memory(store, record, sizeof(*record)) ? record : &nobody;
+    return segment_has_all(store, record, sizeof(*record)) ? record : &nobody;
 }
 
 /* ---- lists of messages ---- */
