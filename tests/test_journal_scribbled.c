@@ -10,6 +10,7 @@
 enum { FILE_MOST = 16 << 20 };
 
 static struct store *store;
+static struct store_options options; /* with room in the journal for a message of several pieces */
 static uint64_t digest;
 
 static void begin(void)
@@ -17,7 +18,9 @@ static void begin(void)
     const struct rlimit limit = {FILE_MOST, FILE_MOST}; /* where a walk has no end a file has */
     signal(SIGXFSZ, SIG_IGN);
     EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    store = attached_store(&scene_options);
+    options = scene_options;
+    options.journal_bytes = 1 << 20;
+    store = attached_store(&options);
     for (int which = 0; which < SCENE_FIRST_HALF; which++)
         EXPECT_EQ(scene_operation(store, which), STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
@@ -27,7 +30,7 @@ static void begin(void)
 static void expect_same_after_reboot(void)
 {
     scene_close(store);
-    store = attached_store(&scene_options);
+    store = attached_store(&options);
     EXPECT_CLEAN(store);
     EXPECT_EQ(scene_digest(store), digest);
 }
@@ -52,19 +55,18 @@ static void expect_cut(const char *text)
 
 static void expect_refusal_that_is_cut(const char *directory)
 {
-    struct store_options options = scene_options;
+    struct store_options asked = options;
     struct store *refused;
     char why[2048] = "";
-    options.name = harness_name();
-    options.directory = directory;
-    options.must_exist = options.changes = true;
-    EXPECT_EQ(store_open(&refused, &options, why, sizeof(why)), STATUS_MISMATCH);
+    asked.directory = directory;
+    asked.must_exist = asked.changes = true;
+    EXPECT_EQ(store_open(&refused, &asked, why, sizeof(why)), STATUS_MISMATCH);
     expect_cut(why);
 }
 
 static void a_directory_whose_name_has_no_end_is_cut_where_it_is_refused(void)
 {
-    struct store_options options = scene_options;
+    options = scene_options;
     options.name = harness_name();
     store = attached_store(&options);
     spoil_directory();
@@ -94,7 +96,7 @@ static void a_directory_whose_name_has_no_end_is_cut_in_the_log(void)
 /* The file that was active before is so still. */
 static void expect_no_checkpoint(void)
 {
-    EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_DAMAGED);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_DAMAGED);
     EXPECT(store_is_suspect(store));
     store->header->acquitted = store->header->suspected; /* it is mended before the next one */
     EXPECT_EQ(store->header->journal.file, 0);
@@ -164,6 +166,120 @@ static void no_checkpoint_is_made_of_accounts_that_cannot_be(void)
     expect_same_after_reboot();
 }
 
+/* ---- a leader ---- */
+
+static void lead(void)
+{
+    (void)journal_flush(store, true);
+    _exit(0);
+}
+
+/* The record is the only one that waits. */
+static void expect_end_of_leading(int signal_number)
+{
+    int status;
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        store->slot = NULL;
+        store->me = 0;
+        EXPECT_EQ(store_attach(store, "leader"), STATUS_OK);
+        alarm(20);
+        lead();
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(WIFSIGNALED(status) ? WTERMSIG(status) : 0, signal_number);
+}
+
+static size_t findings;
+
+static void count_finding(void *context, const char *text)
+{
+    (void)context;
+    findings += strstr(text, "cannot be written") || strstr(text, "pieces");
+}
+
+/* Who leads ends before anything is written that is no record, and the check that follows finds why. */
+static void expect_no_record(void)
+{
+    uint64_t written = store->header->journal.written;
+    expect_end_of_leading(SIGABRT);
+    EXPECT_EQ(store->header->journal.written, written);
+    findings = 0;
+    (void)store_check(store, count_finding, NULL);
+    EXPECT(findings > 0);
+}
+
+static struct message_record *send_long(void)
+{
+    struct message message;
+    account_t bob = scene_account(store, "bob");
+    EXPECT_EQ(scene_send(store, "bob", "long", 3 * BLOCK_MAX), STATUS_OK);
+    EXPECT_EQ(mailbox_open(store, bob, mailbox_newest(store, bob), &message), STATUS_OK);
+    message_release_all(store);
+    return at(store, message.reference);
+}
+
+static void a_leader_writes_no_message_with_too_few_pieces(void)
+{
+    begin();
+    struct message_record *message = send_long();
+    struct piece *first = at(store, message->pieces);
+    block_t link = first->link;
+    digest = scene_digest(store);
+    first->link = 0;
+    expect_no_record();
+    first->link = link;
+    EXPECT_EQ(mailbox_delete(store, scene_account(store, "bob"), message->id), STATUS_OK);
+    first->link = 0;
+    expect_no_record(); /* what waits to be written is whole, though it is deleted */
+    first->link = link;
+    digest = scene_digest(store);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    expect_same_after_reboot();
+}
+
+/* It writes what the length says. */
+static void a_leader_follows_pieces_that_go_round_to_their_end(void)
+{
+    begin();
+    struct piece *first = at(store, send_long()->pieces);
+    block_t link = first->link;
+    first->link = (block_t)(segment_offset(store, first) / UNIT);
+    expect_end_of_leading(0);
+    first->link = link;
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    EXPECT_EQ(store->header->journal.written, store->header->journal.assigned);
+}
+
+static void a_leader_writes_no_record_of_impossible_lengths(void)
+{
+    begin();
+    struct message_record *message = send_long();
+    uint32_t shape = message->shape;
+    message->shape = message_shape(message_state(shape), NAME_MAX_BYTES + 1, 0);
+    expect_no_record();
+    message->shape = shape;
+    struct journal_note *note = &store->ring[store->header->journal.assigned % RING];
+    note->body_length = MESSAGE_LIMIT_MAX + 1;
+    expect_no_record();
+    note->body_length = message->body_length;
+    note->type = RECORD_TYPES;
+    expect_no_record();
+    note->type = RECORD_MESSAGE;
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    EXPECT_EQ(scene_create(store, "dave", "$y$dave's hash"), STATUS_OK);
+    note = &store->ring[store->header->journal.assigned % RING];
+    struct identity *identity = at(store, note->text);
+    uint16_t length = identity->name_length;
+    identity->name_length = NAME_MAX_BYTES + 1;
+    expect_no_record();
+    identity->name_length = length;
+    digest = scene_digest(store);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    expect_same_after_reboot();
+}
+
 static const struct harness_test tests[] = {
     {"a directory whose name has no end is cut where it is refused",
      a_directory_whose_name_has_no_end_is_cut_where_it_is_refused},
@@ -173,6 +289,10 @@ static const struct harness_test tests[] = {
      no_checkpoint_is_made_of_accounts_beyond_the_table},
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
+    {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},
+    {"a leader follows pieces that go round to their end",
+     a_leader_follows_pieces_that_go_round_to_their_end},
+    {"a leader writes no record of impossible lengths", a_leader_writes_no_record_of_impossible_lengths},
 };
 
 HARNESS_MAIN(tests)

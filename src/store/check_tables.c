@@ -2,7 +2,7 @@
 #include "check.h"
 
 #include "account_record.h"
-
+#include "journal.h"
 #include "message.h"
 #include "process.h"
 #include "segment.h"
@@ -10,8 +10,8 @@
 
 #include <string.h>
 
-/* Marks head and pieces, which must be as many as the body needs (but what is deleted may be half freed);
- * false if the head cannot be looked into. */
+/* Marks head and pieces, which must be as many as the body needs (but what is deleted may be half freed,
+ * unless somebody has it pinned); false if the head cannot be looked into. */
 static bool check_message(struct check *check, block_t block, const char *where, uint32_t who)
 {
     const struct store *store = check->store;
@@ -30,8 +30,8 @@ static bool check_message(struct check *check, block_t block, const char *where,
     check->pins += message->pins;
     for (; piece && check_block(check, piece, sizeof(struct piece), "piece", who); pieces++)
         piece = ((const struct piece *)at(store, piece))->link;
-    bool is_deleted = message_state(shape) == MESSAGE_DELETED;
-    if (piece || pieces > wanted || (pieces < wanted && !is_deleted) ||
+    bool is_going = message_state(shape) == MESSAGE_DELETED && message->pins == 0;
+    if (piece || pieces > wanted || (pieces < wanted && !is_going) ||
         bytes < sizeof(struct message_record) + head)
         finding(check, "%s of %u: block %u has %zu pieces of %zu, or too small a head", where, who, block,
                 pieces, wanted);
@@ -316,15 +316,30 @@ static void check_pins(struct check *check)
                 check->pinned_count);
 }
 
-static void check_pin(struct check *check, block_t block, const char *where, uint32_t who)
+static bool check_pin(struct check *check, block_t block, const char *where, uint32_t who)
 {
     const struct store *store = check->store;
     uint64_t end = store->arena + (uint64_t)check->pages * PAGE;
-    if (check->pinned_count < check->pinned_most && block >= store->arena / UNIT &&
-        block <= (end - sizeof(struct message_record)) / UNIT)
+    bool can_be = check->pinned_count < check->pinned_most && block >= store->arena / UNIT &&
+                  block <= (end - sizeof(struct message_record)) / UNIT;
+    if (can_be)
         check->pinned[check->pinned_count++] = block;
     else
         finding(check, "%s %u: what it has pinned is no block", where, who);
+    return can_be;
+}
+
+/* Whether the leader can write it, and a reader read it. */
+static bool is_record(const struct store *store, const struct journal_note *note, size_t text)
+{
+    struct journal_record record = {
+        .magic = RECORD_MAGIC, .type = note->type, .body_length = note->body_length};
+    journal_measure(store, note, &record);
+    if (note->text && !note->message)
+        return journal_is_plausible(&record) && record.subject_length <= HASH_MAX &&
+               sizeof(struct identity) + record.sender_length + record.subject_length + 2 <= text;
+    const struct message_record *message = at(store, note->message);
+    return journal_is_plausible(&record) && (!note->message || note->body_length == message->body_length);
 }
 
 /* What the journal has not yet written holds messages and texts. */
@@ -345,10 +360,15 @@ static void check_ring(struct check *check)
     }
     while (written < assigned) {
         const struct journal_note *note = &check->store->ring[++written % RING];
+        size_t text = 0;
         if (note->text)
-            check_block(check, note->text, sizeof(struct identity), "text for the journal", note->account);
-        if (note->message)
-            check_pin(check, note->message, "journal record of account", note->account);
+            text = check_block(check, note->text, sizeof(struct identity), "text for the journal",
+                               note->account);
+        bool found =
+            (!note->text || text > 0) &&
+            (!note->message || check_pin(check, note->message, "journal record of account", note->account));
+        if (found && !is_record(check->store, note, text))
+            finding(check, "journal record %llu cannot be written", (unsigned long long)written);
     }
 }
 

@@ -9,6 +9,7 @@
 #include "block.h"
 #include "crc32c.h"
 #include "journal_stage.h"
+#include "log.h"
 #include "message.h"
 #include "transaction.h"
 
@@ -70,20 +71,23 @@ static void add_run(struct group *group, const void *bytes, size_t length)
     group->runs[group->run_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
 }
 
-static void add_message(const struct store *store, struct group *group, block_t block)
+/* Just the texts that the record speaks of: what lies behind them would be taken for the next record. */
+static void add_message(const struct store *store, struct group *group, const struct journal_record *record,
+                        block_t block)
 {
     const struct message_record *message = at(store, block);
-    size_t left = message->body_length;
-    size_t fixed = message_sender_length(message->shape) + message_subject_length(message->shape);
-    size_t head = message_head_text(fixed, left);
+    size_t fixed = (size_t)record->sender_length + record->subject_length;
+    size_t head = message_head_text(fixed, record->body_length);
+    size_t left = fixed + record->body_length - head;
     add_run(group, message->text, head);
-    left -= head - fixed;
-    for (block_t next = message->pieces; next;) {
+    for (block_t next = load32(&message->pieces); left > 0;) {
+        if (!next)
+            bug("a message has fewer pieces than its length needs");
         const struct piece *piece = at(store, next);
         size_t length = left < sizeof(piece->text) ? left : sizeof(piece->text);
         add_run(group, piece->text, length);
         left -= length;
-        next = piece->link;
+        next = load32(&piece->link);
     }
 }
 
@@ -107,14 +111,16 @@ static void add_record(const struct store *store, struct group *group, uint64_t 
                                       .other = note->other,
                                       .received = note->received};
     journal_measure(store, note, record);
+    if (!journal_is_plausible(record))
+        bug("a record for the journal has impossible lengths");
     add_run(group, record, sizeof(*record));
     group->crc = journal_crc_begin(record);
     if (note->message) {
-        add_message(store, group, note->message);
+        add_message(store, group, record, note->message);
     } else if (note->text) {
         const struct identity *identity = at(store, note->text);
-        add_run(group, identity->text, identity->name_length);
-        add_run(group, identity->text + identity->name_length + 1, identity->hash_length);
+        add_run(group, identity->text, record->sender_length);
+        add_run(group, identity->text + record->sender_length + 1, record->subject_length);
     }
     record->crc = journal_crc_end(record, group->crc);
     add_run(group, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
