@@ -41,13 +41,17 @@ static void sizes_that_do_not_fit_are_refused(void)
     in_a_process(fill_post_office);
     struct header *header = header_on_disk();
     uint32_t *const fields[] = {&header->accounts_most, &header->sessions_most, &header->slots_most,
-                                &header->tokens};
+                                &header->tokens, &header->throttle_most};
+    uint32_t crc = header->crc;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         static const uint32_t values[] = {0, 1 << 20, 1u << 31, UINT32_MAX};
         uint32_t was = *fields[i];
         for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
             *fields[i] = values[j];
             expect_damaged_header();
+            header->crc = segment_header_crc(header); /* so it can be meant */
+            expect_damaged_header();
+            header->crc = crc;
         }
         *fields[i] = was;
     }

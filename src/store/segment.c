@@ -133,6 +133,19 @@ static struct offsets offsets_of(const struct header *sizes, uint64_t *least)
     return at;
 }
 
+/* Whether all tables lie in the segment. A checksum tells of damage, but whoever writes over the sizes can
+ * make it right again. */
+static bool sizes_can_be(const struct header *sizes)
+{
+    uint64_t least;
+    (void)offsets_of(sizes, &least);
+    return sizes->segment_bytes <= SEGMENT_BYTES_MAX && least <= sizes->segment_bytes &&
+           sizes->accounts_most > 0 && sizes->sessions_most > 0 &&
+           sizes->sessions_most <= (uint64_t)sizes->accounts_most * SESSIONS_LIMIT && sizes->slots_most > 0 &&
+           sizes->slots_most <= SLOTS_LIMIT && sizes->tokens > 0 && sizes->tokens <= TOKENS_MAX &&
+           sizes->throttle_most == throttle_records(sizes->accounts_most);
+}
+
 static void *table(const struct store *store, uint64_t offset)
 {
     return store->base + offset;
@@ -358,7 +371,7 @@ enum status segment_attach(struct store *store, uint64_t bytes, const struct sto
                  (unsigned long long)bytes, (unsigned long long)sizes.segment_bytes);
         return refuse_damaged(options->name, what, why, why_size);
     }
-    if (sizes.crc != segment_header_crc(&sizes))
+    if (sizes.crc != segment_header_crc(&sizes) || !sizes_can_be(&sizes))
         return refuse_damaged(options->name, "its header is damaged", why, why_size);
     if ((options->accounts && options->accounts != sizes.accounts_most) ||
         (options->slots && options->slots != sizes.slots_most) ||
