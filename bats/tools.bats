@@ -47,6 +47,18 @@ start_inetd() {
     assert_output clean
 }
 
+@test "a long journal that cannot be printed is an error with a reason, or none that is wrong" {
+    local text cookie
+    start_server --crypt-cost 1 -d journal
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
+    text=$(printf '%9000s' "" | tr ' ' x)
+    for _ in 1 2 3 4 5 6; do ask "SEND alice $text $cookie"; done
+    run -74 bash -c "shmailctl -d journal journal --texts >/dev/full"
+    assert_output --regexp "cannot write: (No space left on device|something is missing)"
+    run -74 bash -c "shmailctl -d journal journal --texts >&-"
+    assert_output --regexp "cannot write: (Bad file descriptor|something is missing)"
+}
+
 @test "help and version that cannot be printed are an error" {
     local option
     for option in --help --version; do

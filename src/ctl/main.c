@@ -150,12 +150,14 @@ int end_repair(const struct report *report)
     return report->counts[REPORT_LOST] + report->counts[REPORT_EXPORTED] > 0 ? FOUND : 0;
 }
 
-/* The result, unless it could not be printed. */
+/* The result, unless it could not be printed. Of a write that failed before the last one nobody knows why any
+ * more. */
 static int finish(int result)
 {
+    errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return result;
-    fprintf(stderr, "shmailctl: cannot write: %s\n", strerror(errno));
+    fprintf(stderr, "shmailctl: cannot write: %s\n", errno ? strerror(errno) : "something is missing");
     return EX_IOERR;
 }
 
