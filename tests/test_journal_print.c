@@ -230,6 +230,15 @@ static void what_cannot_be_read_is_said(void)
     EXPECT_STR(why, "nothing cannot be read: No such file or directory");
     EXPECT_EQ(print(NULL, ".", false), STATUS_SYSTEM);
     EXPECT_STR(why, ". cannot be read: Is a directory");
+    /* Which are empty for who only asks how long they are. */
+    EXPECT_EQ(mkfifo("pipe", 0600), 0);
+    EXPECT_EQ(print(NULL, "pipe", false), STATUS_SYSTEM);
+    EXPECT_STR(why, "pipe cannot be read: Illegal seek");
+    EXPECT_EQ(print(NULL, "/dev/null", false), STATUS_SYSTEM);
+    EXPECT_EQ(mkdir("pipes", 0700), 0);
+    EXPECT_EQ(mkfifo("pipes/journal.0", 0600), 0);
+    EXPECT_EQ(print("pipes", NULL, false), STATUS_SYSTEM);
+    EXPECT_STR(why, "journal directory pipes: journal.0: Illegal seek");
     make_plain();
     fault.kinds = CALL_PEEK | CALL_READ;
     fault.error = EBADF;

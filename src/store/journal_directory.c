@@ -50,7 +50,7 @@ static enum status open_files(struct journal_directory *place, char *why, size_t
 {
     for (int i = 0; i < 2; i++) {
         const char *name = journal_file_name(i);
-        place->files[i] = openat(place->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        place->files[i] = openat(place->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (place->files[i] < 0 && errno != ENOENT)
             return refuse(place->path, name, why, why_size);
     }

@@ -213,7 +213,7 @@ enum status journal_print(const char *directory, const char *file, bool texts,
         if (status == STATUS_OK)
             status = journal_choose(&place, &choice, &report, why, why_size);
     } else {
-        place.files[0] = open(file, O_RDONLY | O_CLOEXEC);
+        place.files[0] = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO may have no writer */
     }
     if (status == STATUS_OK && choice.file >= 0) {
         status = place.files[choice.file] < 0 ? STATUS_SYSTEM

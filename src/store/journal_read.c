@@ -73,6 +73,10 @@ enum journal_found journal_read_open(struct journal_reader *reader, int file)
     *reader = (struct journal_reader){.file = file};
     if (fstat(file, &about) != 0)
         return FOUND_TROUBLE;
+    if (!S_ISREG(about.st_mode)) { /* it would look empty, as what was never begun */
+        errno = S_ISDIR(about.st_mode) ? EISDIR : ESPIPE;
+        return FOUND_TROUBLE;
+    }
     reader->size = (uint64_t)about.st_size;
     const char *bytes = window(reader, 0, sizeof(reader->header));
     if (!bytes)
