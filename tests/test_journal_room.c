@@ -141,22 +141,6 @@ static void make_room(void)
 
 /* ---- tests ---- */
 
-/* A sync of the file brings all that waits there to the disk, whoever has written it. */
-static void nobody_s_sync_waits_for_many_zeros(void)
-{
-    uint64_t reached, unsynced = 0, most = 0;
-    begin();
-    disk_start();
-    EXPECT_EQ(journal_fill(store, journal()->file, journal()->capacity, 8 << 20, &reached), STATUS_OK);
-    for (size_t i = 0; i < disk->count; i++) {
-        unsynced = disk->events[i].kind == EVENT_SYNC ? 0 : unsynced + disk->events[i].length;
-        most = unsynced > most ? unsynced : most;
-    }
-    EXPECT_EQ(reached, 8 << 20);
-    EXPECT(most > 0 && most <= 1 << 20);
-    EXPECT_EQ(unsynced, 0);
-}
-
 static void it_goes_on_when_room_comes(void)
 {
     begin();
@@ -249,7 +233,6 @@ static void it_ends_when_the_journal_fails(void)
 }
 
 static const struct harness_test tests[] = {
-    {"nobody's sync waits for many zeros", nobody_s_sync_waits_for_many_zeros},
     {"it goes on when room comes, and not before", it_goes_on_when_room_comes},
     {"it ends when the keeper finds none", it_ends_when_the_keeper_finds_none},
     {"it gives up after three seconds", it_gives_up_after_three_seconds},

@@ -311,6 +311,21 @@ static void it_makes_room_before_there_is_none(void)
     EXPECT_EQ(journal()->generation, 1);
 }
 
+/* Most bytes of the active file that waited for one sync, behind the last space that was given to the other. */
+static uint64_t most_unsynced(void)
+{
+    uint64_t unsynced = 0, most = 0;
+    for (size_t i = 0; i < disk->count; i++) {
+        const struct disk_event *event = &disk->events[i];
+        bool is_other = event->file != (int)journal()->file;
+        unsynced = event->kind == EVENT_SYNC ? 0 : unsynced + event->length;
+        if (is_other)
+            unsynced = most = 0;
+        most = unsynced > most ? unsynced : most;
+    }
+    return most;
+}
+
 /* Not all at once where much is wanted: what is to be synced would wait for all those zeros. */
 static void it_makes_much_room_in_steps(void)
 {
@@ -324,11 +339,14 @@ static void it_makes_much_room_in_steps(void)
     uint64_t capacity = journal()->capacity;
     while (capacity - journal()->end >= options.journal_bytes / 2)
         EXPECT_EQ(deliver(store, bob, "a", "", large, sizeof(large), &id), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    disk_start();
     pid_t pid = start_keeper(1, false, NULL);
     while (load64(&journal()->capacity) == capacity)
         poll(NULL, 0, 1);
     stop_keeper(pid);
     EXPECT_EQ(journal()->capacity, capacity + STEP);
+    EXPECT_EQ(most_unsynced(), 4 << 20);
 }
 
 static void what_may_have_been_lost_is_written_to_the_other_file(void)

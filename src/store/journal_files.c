@@ -221,8 +221,7 @@ static bool is_written_zero(int file, uint64_t offset, size_t length, char *buff
 }
 
 /* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. But what
- * is zeros already is left alone: reading is quicker. Each step is synced: a group of the same file is synced
- * behind all that waits to be written there. */
+ * is zeros already is left alone: reading is quicker. */
 enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached)
 {
@@ -233,8 +232,6 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
         size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
         bool done = is_written_zero(store->files[file], *reached, length, buffer);
         ssize_t written = done ? (ssize_t)length : pwrite(store->files[file], zeros, length, (off_t)*reached);
-        if (written > 0 && !done && fdatasync(store->files[file]) != 0)
-            return STATUS_SYSTEM;
         if (written > 0)
             *reached += (uint64_t)written;
         else if (written == 0 || errno != EINTR)

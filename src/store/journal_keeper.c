@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-    EXTEND_MOST = 64 << 20,       /* bytes: zeros that are written at once delay what is to be synced */
+    EXTEND_MOST = 64 << 20,       /* bytes in one look */
+    EXTEND_STEP = 4 << 20,        /* and before each sync of them: it is what others wait for meanwhile */
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
     LONE_SECONDS = 5,             /* for the next process of inetd to come */
     FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
@@ -28,28 +29,39 @@ static bool take_office(struct store *store)
     return journal_take_role(store, &store->header->journal.keeper, true);
 }
 
+/* In steps: a group's sync brings all that waits in the file to the disk, these zeros as well. */
+static enum status fill(struct store *store, uint64_t size)
+{
+    struct journal_segment *journal = &store->header->journal;
+    uint64_t reached = journal->capacity;
+    enum status status = STATUS_OK;
+    while (reached < size && status == STATUS_OK) {
+        uint64_t step = size - reached < EXTEND_STEP ? size : reached + EXTEND_STEP;
+        status = journal_fill(store, journal->file, reached, step, &reached);
+        int error = errno;
+        if (status != STATUS_SYSTEM) {
+            transaction_begin(store);
+            set64(store, &journal->capacity, reached);
+            transaction_end(store, STATUS_OK);
+        }
+        errno = error;
+    }
+    return status;
+}
+
 /* By no more than the other file can follow: else the state might not fit there when the disk is full. */
 static enum status extend(struct store *store, uint64_t bytes)
 {
-    struct journal_segment *journal = &store->header->journal;
-    uint32_t file = journal->file;
-    uint64_t capacity = journal->capacity;
-    uint64_t both, reached;
-    enum status status = journal_reserve(store, capacity + bytes, &both);
+    uint64_t both;
+    enum status status = journal_reserve(store, store->header->journal.capacity + bytes, &both);
     int error = errno;
-    enum status filled = journal_fill(store, file, capacity, both, &reached);
+    enum status filled = fill(store, both);
     if (filled != STATUS_OK) {
         status = filled;
         error = errno;
     }
-    if (filled == STATUS_SYSTEM) { /* it may be records that were lost: their writer must not be told less */
+    if (filled == STATUS_SYSTEM) /* it may be records that were lost: their writer must not be told less */
         journal_fail(store, error, "fsync");
-        errno = error;
-        return filled;
-    }
-    transaction_begin(store);
-    set64(store, &journal->capacity, reached);
-    transaction_end(store, STATUS_OK);
     errno = error;
     return status;
 }
