@@ -214,7 +214,7 @@ static struct message_record *send_long(void)
 {
     struct message message;
     account_t bob = scene_account(store, "bob");
-    EXPECT_EQ(scene_send(store, "bob", "long", 3 * BLOCK_MAX), STATUS_OK);
+    EXPECT_EQ(scene_send(store, "bob", "long", (size_t)3 * BLOCK_MAX), STATUS_OK);
     EXPECT_EQ(mailbox_open(store, bob, mailbox_newest(store, bob), &message), STATUS_OK);
     message_release_all(store);
     return at(store, message.reference);
