@@ -116,6 +116,7 @@ has_keeper() {
 @test "out of processes when the keeper has died: requests go on, and there is one again" {
     local cookie one as keeper
     serve_as_another
+    eventually has_maker
     eventually has_children 1
     eventually has_keeper
     keeper=$(children)
@@ -199,6 +200,7 @@ has_keeper() {
 @test "a keeper that ends of its own accord is followed after a moment, not at once" {
     local cookie keeper
     serve
+    eventually has_maker
     eventually has_keeper
     keeper=$(children)
     keeper=${keeper// /}

@@ -141,6 +141,8 @@ status_field() { # pid, name
 @test "the keeper makes room in the sandbox" {
     local cookie keeper
     start_server -d journal --journal-size 1M --crypt-cost 1
+    eventually has_maker # whatever is there before it has its name would count as a child
+    eventually has_children 1
     keeper=$(children)
     cookie=$(enrol alice)
     for _ in {1..8}; do
