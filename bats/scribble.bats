@@ -106,12 +106,11 @@ teardown() {
     assert_output --partial "OK "
 }
 
-@test "without a parent: a crash of all who have a slot is looked after by who comes next" {
-    local inetd
-    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
+# A process without a parent that serves, and then dies of a fault: option...
+crash_of_inetd() {
+    local inetd held
     mkfifo "$BATS_TEST_TMPDIR/requests"
-    shmaild -i -n "$SHMAIL_NAME" --slots 1 --crypt-cost 1 <"$BATS_TEST_TMPDIR/requests" \
-        >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
+    shmaild -i -n "$SHMAIL_NAME" "$@" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
     inetd=$!
     exec {held}>"$BATS_TEST_TMPDIR/requests"
     echo NOOP >&"$held"
@@ -119,6 +118,11 @@ teardown() {
     kill -SEGV "$inetd"
     wait "$inetd" || :
     exec {held}>&-
+}
+
+@test "without a parent: a crash of all who have a slot is looked after by who comes next" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
+    crash_of_inetd --slots 1 --crypt-cost 1
     run -0 shmailctl -n "$SHMAIL_NAME" ps
     run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"REGISTER alice secret"
     assert_output --partial "OK "
@@ -239,19 +243,10 @@ is_asleep() { # for longer than who has just accepted
 }
 
 @test "without a parent: who comes next checks, and serves what is sound" {
-    local inetd
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
     run shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 <<<"REGISTER alice secret"
     assert_output --partial "OK "
-    mkfifo "$BATS_TEST_TMPDIR/requests"
-    shmaild -i -n "$SHMAIL_NAME" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
-    inetd=$!
-    exec {held}>"$BATS_TEST_TMPDIR/requests"
-    echo NOOP >&"$held"
-    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
-    kill -SEGV "$inetd"
-    wait "$inetd" || :
-    exec {held}>&-
+    crash_of_inetd
     run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"LOGIN alice secret"
     assert_output --partial "OK "
     [[ $stderr == *"the post office is being checked"*"the post office is sound"* ]]
