@@ -3,9 +3,9 @@
  * Control characters, what reorders text, and bytes that are not UTF-8 are written \xNN, a backslash is
  * doubled. A line is written by one write(2), so lines of several processes never mix; it ends in "..." where
  * it would be longer than 2 KiB. Where standard error is the journal's, a level stands in front (<3> to <7>)
- * instead of the name. Where nobody reads standard error, a line waits a tenth of a second; it and those that
- * follow are lost until one is taken again, and a warning says how many. errno is kept. Callers never pass a
- * password, hash or cookie. */
+ * instead of the name. Where nobody reads what is written there, a line waits a tenth of a second; it and
+ * those that follow are lost until one is taken again, and a warning says how many. errno is kept. Callers
+ * never pass a password, hash or cookie. */
 #ifndef SHMAIL_LOG_H
 #define SHMAIL_LOG_H
 
@@ -18,8 +18,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
  * descriptor 2. */
 void log_open(const char *name, enum log_level most, bool to_syslog);
 
-/* For a logger of the system that was started again: who is in a sandbox cannot reach it otherwise. False: the
- * log is standard error, which stays. */
+/* For a logger of the system that was started again: who is in a sandbox cannot reach it otherwise. False:
+ * the log is standard error, which stays. */
 bool log_open_again(void);
 
 __attribute__((cold, format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);

@@ -61,7 +61,8 @@ struct store_options {
 enum status store_open(struct store **, const struct store_options *, char *why, size_t why_size);
 
 /* All that an attached process still needs of the system: descriptors for its locks and the memory behind the
- * segment, and for the journal (-1 where there is none). They stay what they are until store_set_aside. */
+ * segment, and for the journal's two files, through the page cache and past it (-1: there is none). They stay
+ * what they are until store_set_aside. */
 struct store_descriptors {
     int segment, journal[4];
 };
@@ -92,7 +93,8 @@ enum status store_attach_ahead(struct store *);
  * or else a later one gives back: or nobody could ever check. */
 enum status store_attach_to_check(struct store *, const char *peer);
 
-/* It did so, and owes that still: store_acquit is to be called even if somebody else has acquitted the store. */
+/* It did so, and owes that still: store_acquit is to be called even if somebody else has acquitted the store.
+ */
 bool store_inherits(const struct store *);
 
 /* Async-signal-safe. */

@@ -13,8 +13,9 @@
 /* Bytes. Every disk takes so many, and whatever is a multiple of them. */
 enum { STAGE_BLOCK = 4096, STAGE_BYTES = 1 << 20 };
 
-/* As the leader: writes the runs behind what the log has, up to offset; the rest of the last block becomes
- * zeros, as it was. An errno: EINVAL: it cannot be written so, or was in part; else it failed. */
+/* As the leader: writes the runs at offset, which is where the active file's log ends; the rest of the last
+ * block becomes zeros, as it was. 0, or an errno. EINVAL: it cannot be written so, or was only in part, and
+ * is to be written through the cache; any other: it failed. */
 int journal_stage_write(struct store *, const struct iovec *runs, int count, uint64_t offset);
 
 #endif

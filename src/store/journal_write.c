@@ -1,5 +1,5 @@
-/* journal_write.c: the leader's work: pending records and their texts, straight from the segment to the
- * active file.
+/* journal_write.c: the leader's work: pending records and their texts, from where they lie in the segment to
+ * the active file: past the page cache through the stage (journal_stage.c), or straight through the cache.
  *
  * Records up to "assigned" do not change until they are written, so no lock is held here but the leader's
  * role; what a group changes in the segment, it changes by a transaction at its end,
