@@ -1,12 +1,15 @@
 /* test_account.c: names, passwords' revisions, handles, and what becomes of an account that is removed. */
 #include "account.h"
+#include "clock.h"
 #include "index.h"
 #include "message.h"
 #include "post_office.h"
 #include "queue.h"
 #include "transaction.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,6 +182,57 @@ static void an_account_goes_with_all_it_has(void)
     EXPECT(figures.pages_used - figures.pages_free < 99);
     EXPECT_EQ(store->header->accounts_dying, 0);
     EXPECT_EQ(store->header->limbo, 0);
+    EXPECT_CLEAN(store);
+}
+
+static uint32_t *pauses; /* of all processes */
+
+/* Instead of the C library's: how a removal gives way. */
+int ppoll(struct pollfd *files, nfds_t count, const struct timespec *timeout, const sigset_t *signals)
+{
+    EXPECT(!files && count == 0 && !signals);
+    __atomic_fetch_add(pauses, 1, __ATOMIC_RELAXED);
+    return nanosleep(timeout, NULL);
+}
+
+static void fill_and_remove(const char *name, uint32_t messages)
+{
+    message_id id;
+    EXPECT_EQ(store_attach(store, "remover"), STATUS_OK);
+    account_t account = new_account(store, name);
+    for (uint32_t i = 0; i < messages; i++)
+        EXPECT_EQ(deliver(store, account, "bob", "", "", 0, &id), STATUS_OK);
+    struct account_secret secret = secret_of(name);
+    EXPECT_EQ(account_remove(store, &secret), STATUS_OK);
+}
+
+static void a_removal_lets_others_in_between(void)
+{
+    enum { REMOVERS = 4, MESSAGES = 50000 };
+    static const char *const names[REMOVERS] = {"alice", "carol", "dave", "eve"};
+    message_id id;
+    pauses = mmap(NULL, sizeof(*pauses), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(pauses != MAP_FAILED);
+    store = private_store();
+    account_t bob = new_account(store, "bob");
+    for (int i = 0; i < REMOVERS; i++) {
+        pid_t pid = fork();
+        EXPECT(pid >= 0);
+        if (pid == 0) {
+            fill_and_remove(names[i], MESSAGES);
+            _exit(0);
+        }
+    }
+    int64_t most = 0;
+    int64_t start = clock_now();
+    for (int64_t before = start, now; waitpid(-1, NULL, WNOHANG) >= 0; before = now) {
+        EXPECT_EQ(deliver(store, bob, "bob", "", "", 0, &id), STATUS_OK);
+        now = clock_now();
+        most = now - before > most ? now - before : most;
+    }
+    harness_say("%u pauses in %d ms, in which nobody waited for the lock for more than %d us", *pauses,
+                (int)((clock_now() - start) / 1000000), (int)(most / 1000));
+    EXPECT(*pauses > 0);
     EXPECT_CLEAN(store);
 }
 
@@ -400,6 +454,7 @@ static const struct harness_test tests[] = {
     {"names and hashes have limits", names_and_hashes_have_limits},
     {"a changed password outdates what was read before", a_changed_password_outdates_what_was_read_before},
     {"an account goes with all it has", an_account_goes_with_all_it_has},
+    {"a removal lets others in between", a_removal_lets_others_in_between},
     {"a removal that is cut short is finished by others", a_removal_that_is_cut_short_is_finished_by_others},
     {"what is pinned outlives its account", what_is_pinned_outlives_its_account},
     {"an old handle never means another account", an_old_handle_never_means_another_account},

@@ -9,6 +9,7 @@
 #include "block.h"
 #include "index.h"
 #include "journal.h"
+#include "lock.h"
 #include "message.h"
 #include "name.h"
 #include "process.h"
@@ -382,8 +383,10 @@ static void free_record(struct store *store, uint32_t index)
 
 void account_sweep(struct store *store)
 {
-    while (load32(&store->header->accounts_dying)) {
+    for (bool goes_on = false; load32(&store->header->accounts_dying); goes_on = true) {
         enum status status = STATUS_OK;
+        if (goes_on)
+            lock_give_way(store);
         do {
             transaction_begin(store);
             uint32_t index = store->header->accounts_dying;

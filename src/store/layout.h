@@ -322,6 +322,7 @@ struct store {
     bool wants_flush;       /* the ring is full */
     bool wants_page;        /* no page is free: perhaps a class keeps one */
     bool has_freed;         /* a block, in the transaction that is open: so it may allocate none (block.h) */
+    bool has_woken;         /* somebody who slept for the lock, when it last released it */
     bool is_idle;           /* it has nobody to serve yet (store_attach_ahead) */
     bool inherits;          /* its slot owes what a dead process owed (store_attach_to_check) */
     bool groups;            /* the last group that this process wrote to the journal was of several records */

@@ -10,9 +10,12 @@
 #include "process.h"
 #include "transaction.h"
 
+#include <poll.h>
+
 enum {
     SPINS = 500,                   /* some microseconds: most owners are gone by then */
     SLEEP_NANOSECONDS = 100000000, /* how late a death, or a lost wake-up, may be noticed */
+    WAKE_NANOSECONDS = 50000,      /* until one that was woken runs, where it is not the only one to */
 };
 
 static void pause_processor(void)
@@ -75,8 +78,16 @@ void lock_release(struct store *store)
     if ((load64(&store->header->owner) & ~LOCK_WAITERS) != store->me)
         bug("the lock is released by who does not own it");
     uint64_t owner = __atomic_exchange_n(&store->header->owner, 0, __ATOMIC_RELEASE);
-    if (owner & LOCK_WAITERS)
+    store->has_woken = owner & LOCK_WAITERS;
+    if (store->has_woken)
         sem_post(&store->header->sleepers);
+}
+
+void lock_give_way(struct store *store)
+{
+    static const struct timespec pause = {.tv_nsec = WAKE_NANOSECONDS};
+    if (store->has_woken)
+        (void)ppoll(NULL, 0, &pause, NULL);
 }
 
 bool role_take(struct store *store, uint64_t *word, bool look_for_dead, bool *from_dead)

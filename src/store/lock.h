@@ -17,6 +17,10 @@ void lock_take(struct store *);
 /* Aborts the process if the lock is not its own. */
 void lock_release(struct store *);
 
+/* Between two steps of long work, without the lock: lets those who sleep for it have it, if there are any.
+ * Whoever takes it again at once is always there before one that has to wake up. */
+void lock_give_way(struct store *);
+
 /* Takes a role that one process has at a time, by its owner word: one that is free, or, if that is asked, a
  * dead one's, whose last transaction is completed first. False: somebody else has it. Without the lock. */
 bool role_take(struct store *, uint64_t *word, bool look_for_dead, bool *from_dead);

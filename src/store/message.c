@@ -5,6 +5,7 @@
  * steps. */
 #include "message.h"
 
+#include "lock.h"
 #include "log.h"
 #include "process.h"
 #include "segment.h"
@@ -341,7 +342,9 @@ static void free_step(struct store *store, block_t block)
 
 void message_sweep(struct store *store)
 {
-    while (load32(&store->header->limbo)) {
+    for (bool goes_on = false; load32(&store->header->limbo); goes_on = true) {
+        if (goes_on)
+            lock_give_way(store);
         transaction_begin(store);
         if (store->header->limbo)
             free_step(store, store->header->limbo);
