@@ -18,15 +18,26 @@ struct letter {
     size_t sender_length, subject_length, body_length;
 };
 
-/* Reserves blocks and copies the letter into them. The process has at most one draft; it is given back by
+/* Reserves blocks and copies the letter into them, for a process that has no draft. It is given back by
  * draft_drop, or by publishing it. STATUS_FULL_SEGMENT, STATUS_TOO_LONG (limit.h): no draft then. */
 enum status draft_write(struct store *, const struct letter *);
 void draft_drop(struct store *);
+
+/* The same behind count drafts that the process has already, without any lock. False: that cannot be; those
+ * before it have to be published first. */
+bool draft_write_behind(struct store *, uint32_t count, const struct letter *);
+/* Gives back the first of several. */
+void draft_drop_first(struct store *);
 
 /* Publishes the draft as the newest message of the mailbox, sets *id, and wakes who waits for it.
  * STATUS_GONE: the account was removed; STATUS_FULL_MAILBOX: the quota is reached; STATUS_FULL_SEGMENT. On
  * each the draft stays. */
 enum status mailbox_append(struct store *, account_t, message_id *id);
+
+/* The same for several drafts: publishes *count of them, the first ones and at least one, by one step, under
+ * the ids from *first on. On failure, which is that of the first, all stay. */
+enum status mailbox_append_drafts(struct store *, account_t, uint32_t drafts, message_id *first,
+                                  uint32_t *count);
 
 /* The number of messages; one load, no lock. 0 for an account that is gone. */
 uint64_t mailbox_count(struct store *, account_t);

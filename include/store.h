@@ -31,7 +31,7 @@ typedef struct account {
 /* When a change is on disk: before it is acknowledged; whenever the system likes; every so many seconds. */
 enum store_sync { STORE_SYNC_ALWAYS, STORE_SYNC_NEVER, STORE_SYNC_TIMED };
 
-enum { STORE_BYTES = 512 }; /* at least what a process keeps for a store of its own */
+enum { STORE_BYTES = 576 }; /* at least what a process keeps for a store of its own */
 
 struct store_options {
     const char *directory; /* of the journal (shmail-journal(5)); NULL: none. Made where it is missing */

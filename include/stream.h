@@ -34,7 +34,7 @@ struct stream_options {
 /* For a process that waits until it may open one: touches what that would, which costs nobody's time now. */
 void stream_expect(void);
 
-enum { STREAM_BESIDE = 512 };
+enum { STREAM_BESIDE = 576 };
 
 /* As many bytes, zeros at first, in the page that every connection writes to anyhow: for what else it writes
  * to, as each page of that kind is one that a fork has to copy. */
@@ -80,6 +80,10 @@ void stream_refer(struct stream *, const void *bytes, size_t length);
 /* settle(context) is called before anything is sent; unless it returns STATUS_OK nothing is, then or later.
  */
 void stream_before_send(struct stream *, enum status (*settle)(void *context), void *context);
+
+/* more(context) is called before each stream_flush, also the one in stream_read: for replies that were put
+ * off. */
+void stream_before_flush(struct stream *, void (*more)(void *context), void *context);
 
 /* done(context) is called after each stream_flush, also the one in stream_read, successful or not: nothing
  * that was referred to is needed any more. Sending a full batch does not call it, so a message may be

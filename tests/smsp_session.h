@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 static struct settings settings = {.domain = "mail.localhost", .message_limit = 4096};
+static uint64_t quota_messages; /* of a store that is opened; 0: no other than is usual */
 
 struct peer {
     int socket;
@@ -28,8 +29,11 @@ struct peer {
 
 static inline struct store *open_store(void)
 {
-    struct store_options options = {
-        .segment_bytes = UINT64_C(64) << 20, .accounts = 1000, .slots = 16, .crypt_cost = 1};
+    struct store_options options = {.segment_bytes = UINT64_C(64) << 20,
+                                    .accounts = 1000,
+                                    .slots = 16,
+                                    .crypt_cost = 1,
+                                    .quota_messages = quota_messages};
     static struct store *stores[64]; /* they are never closed: here a leak checker still sees them */
     static size_t count;
     char why[256] = "";

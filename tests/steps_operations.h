@@ -221,6 +221,39 @@ static void append_draft(void)
     settle();
 }
 
+/* Four drafts; so many blocks are there for them. */
+static void write_several(void)
+{
+    struct letter letter = {"alice", "", long_body, 5, 0, 30};
+    do
+        append(bob, 30);
+    while (!office->slot->draft || !draft_behind(office, 3));
+    settle();
+    EXPECT_EQ(draft_write(office, &letter), STATUS_OK);
+    for (uint32_t count = 1; count < 4; count++)
+        EXPECT(draft_write_behind(office, count, &letter));
+}
+
+static void write_several_past_a_leaf(void)
+{
+    while (mailbox_newest(office, bob) < 62 || !office->slot->draft || !draft_behind(office, 3))
+        append(bob, 30);
+    write_several();
+}
+
+static void append_several(void)
+{
+    message_id first;
+    for (uint32_t left = 4, count; left > 0; left -= count)
+        EXPECT_EQ(mailbox_append_drafts(office, bob, left, &first, &count), STATUS_OK);
+    settle();
+}
+
+static void drop_first(void)
+{
+    draft_drop_first(office);
+}
+
 static void fill_leaf(void)
 {
     while (mailbox_newest(office, bob) < 64)
@@ -371,7 +404,7 @@ static void commit_and_die(void)
     bool waited;
     write_small();
     transaction_begin(office);
-    draft_address(office, bob.index, 4, 0);
+    draft_address(office, office->slot->draft, bob.index, 4, 0);
     EXPECT_EQ(mailbox_put(office, account_at(office, bob.index), office->slot->draft, &waited), STATUS_OK);
     set32(office, &office->slot->draft, 0);
     transaction_seal(office);

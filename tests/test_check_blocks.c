@@ -69,14 +69,15 @@ static void damage_to_pages_is_found(void)
     }
 }
 
-/* Without a draft. */
+/* Without a block for a draft. */
 static void leave_a_run_alone(void)
 {
     struct slot *slot = store->slot;
     while (!slot->run)
         deliver_bytes((account_t){(uint32_t)(alice - account_at(store, 0)), alice->generation}, 100);
     transaction_begin(store);
-    block_free(store, slot->draft);
+    for (block_t block = slot->draft; block; block = *(block_t *)at(store, block))
+        block_free(store, block);
     set32(store, &slot->draft, 0);
     transaction_end(store, STATUS_OK);
 }

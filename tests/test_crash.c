@@ -231,7 +231,7 @@ static void prepare_append(void)
     EXPECT_EQ(mailbox_delete(store, alice, id), STATUS_OK);
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     transaction_begin(store);
-    draft_address(store, alice.index, id + 1, 0);
+    draft_address(store, store->slot->draft, alice.index, id + 1, 0);
     EXPECT_EQ(mailbox_put(store, account_at(store, alice.index), store->slot->draft, &waited), STATUS_OK);
     set32(store, &store->slot->draft, 0);
 }

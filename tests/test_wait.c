@@ -291,7 +291,7 @@ static void deliver_and_die(void)
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     do {
         transaction_begin(store);
-        draft_address(store, alice.index, 1, 0);
+        draft_address(store, store->slot->draft, alice.index, 1, 0);
         status = mailbox_put(store, account_at(store, alice.index), store->slot->draft, &waited);
         set32(store, &store->slot->draft, 0);
     } while (!transaction_finish(store, &status));

@@ -15,6 +15,7 @@ enum {
     INVITES = 1 << 3, /* a bad cookie is told to log in */
     REPEATS = 1 << 4, /* depends on nothing in its arguments but the session */
     ALONE = 1 << 5,   /* needs nothing of the store, and is served while that is checked */
+    GATHERS = 1 << 6, /* may be published, and answered, together with those before it */
     BOTH = PLAIN | DIALECT,
 };
 
@@ -43,7 +44,7 @@ static const struct verb rows[] = {
     {VERB("DUMP"), {ARGUMENT_NONE}, PLAIN | ALONE, smsp_dump},
     {VERB("DUMP"), {ARGUMENT_ANYTHING}, DIALECT | ALONE, smsp_dump},
     {VERB("WHY"), {ARGUMENT_NONE}, PLAIN | ALONE, why},
-    {VERB("SEND"), {ARGUMENT_RECIPIENT, ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN, smsp_send},
+    {VERB("SEND"), {ARGUMENT_RECIPIENT, ARGUMENT_CONTENT, ARGUMENT_COOKIE}, PLAIN | GATHERS, smsp_send},
     {VERB("LIST"), {ARGUMENT_USERNAME, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_list},
     {VERB("FETCH"), {ARGUMENT_USERNAME, ARGUMENT_ID, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_fetch},
     {VERB("REMOVE"), {ARGUMENT_USERNAME, ARGUMENT_ID, ARGUMENT_COOKIE}, PLAIN | OWN, smsp_remove},
@@ -106,6 +107,7 @@ enum status smsp_refuse(struct smsp *smsp, enum status status, const char *forma
     char text[WHY_MAX];
     va_list arguments;
 
+    smsp_publish(smsp);
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
@@ -202,6 +204,44 @@ static enum status answer(struct smsp *smsp, const struct verb *verb, enum statu
     return STATUS_OK;
 }
 
+/* Meanwhile the request that is at hand is put aside. */
+static void publish_gathered(struct smsp *smsp)
+{
+    bool dialect = smsp->dialect, wrong_sum = smsp->wrong_sum;
+    uint32_t left = smsp->gathered, count = 0;
+
+    smsp->gathered = 0;
+    smsp->dialect = smsp->wrong_sum = false;
+    for (; left > 0; left -= count) {
+        smsp->explained = false;
+        enum status status = smsp_publish_some(smsp, left, &count);
+        if (status != STATUS_OK) {
+            count = 1;
+            (void)answer(smsp, NULL, status);
+            continue;
+        }
+        const struct smsp_word *word = smsp->word;
+        uint64_t first = smsp->number;
+        for (uint32_t i = 0; i < count; i++) {
+            smsp->word = word;
+            smsp->number = first + i;
+            smsp_reply(smsp);
+        }
+    }
+    smsp->explained = false;
+    smsp->dialect = dialect;
+    smsp->wrong_sum = wrong_sum;
+}
+
+void smsp_publish(void *context)
+{
+    struct smsp *smsp = context;
+
+    if (smsp->gathered > 0) {
+        publish_gathered(smsp);
+    }
+}
+
 static void remember(struct smsp *smsp, const struct verb *verb)
 {
     struct smsp_repeat *repeat = &smsp->repeat;
@@ -222,6 +262,9 @@ static enum status handle(struct smsp *smsp, struct text request)
         struct text label = smsp->dialect ? TEXT("Cookie:") : TEXT("");
         verb = verb_match(&verbs, smsp->dialect ? DIALECT : PLAIN, label, request, smsp->arguments,
                           &smsp->row, &named);
+        if (verb == NULL || (verb->flags & GATHERS) == 0) {
+            smsp_publish(smsp);
+        }
         if (verb != NULL) {
             status = perform(smsp, verb);
             if (status == STATUS_OK) {
@@ -233,7 +276,7 @@ static enum status handle(struct smsp *smsp, struct text request)
             status = smsp_refuse(smsp, STATUS_MALFORMED, "no such verb, try HELP");
         }
     }
-    return answer(smsp, verb, status);
+    return smsp->later ? STATUS_OK : answer(smsp, verb, status);
 }
 
 /* What a frame was read for: a request that was too long to be held, all of which has been read. */
@@ -292,7 +335,7 @@ static enum status next(struct smsp *smsp)
     }
     smsp->repeat.length = 0;
     status = smsp_frame_read(&smsp->frame, smsp->stream, &request);
-    smsp->dialect = smsp->wrong_sum = smsp->explained = false;
+    smsp->dialect = smsp->wrong_sum = smsp->explained = smsp->later = false;
     if (status == STATUS_OK) {
         status = handle(smsp, request);
         smsp_frame_done(&smsp->frame, smsp->stream);
@@ -322,11 +365,13 @@ static enum status serve(struct connection *connection)
     char room[REPLY_ROOM];
 
     buffer_borrow(&smsp.reply, room, sizeof room);
+    stream_before_flush(smsp.stream, smsp_publish, &smsp);
     stream_on_flush(smsp.stream, release_messages, smsp.store);
     while (status == STATUS_OK && !smsp.ends) {
         status = next(&smsp);
     }
     enum status sent = stream_flush(smsp.stream);
+    stream_before_flush(smsp.stream, NULL, NULL);
     stream_on_flush(smsp.stream, NULL, NULL);
     buffer_free(&smsp.reply);
     buffer_free(&smsp.lines);

@@ -57,6 +57,9 @@ struct smsp {
     char recipient_name[NAME_MAX_BYTES];
     size_t recipient_length;
 
+    /* SENDs to him that are written and not published (smsp_publish), the last requests of all. */
+    uint32_t gathered;
+
     /* The current request. */
     bool dialect; /* it came with a sum, and so will its reply */
     bool wrong_sum;
@@ -75,6 +78,7 @@ struct smsp {
 
     struct buffer why; /* why the last refused request was refused; empty: none was */
     bool explained;    /* the current request's handler has written that */
+    bool later;        /* it is one of those that are gathered, and so will its reply be */
     bool ends;         /* after this reply */
 
     bool dump_refused; /* the log has it that DUMP prints nothing */
@@ -87,6 +91,14 @@ __attribute__((cold, format(printf, 3, 4))) enum status smsp_refuse(struct smsp 
 /* Checks the current request's argument of that kind and leaves what it means in *smsp. STATUS_MALFORMED,
  * STATUS_TOO_LONG, STATUS_NO_SESSION. */
 enum status smsp_check_argument(struct smsp *, enum argument kind);
+
+/* Publishes the SENDs that are gathered and answers them: before anything else is answered, or done that
+ * depends on them, or the stream is flushed. */
+void smsp_publish(void *smsp);
+
+/* Publishes some of so many, the first ones, *count, and leaves the reply to the first; the others' differ by
+ * its number. Or the first fails, and is given up. */
+enum status smsp_publish_some(struct smsp *, uint32_t gathered, uint32_t *count);
 
 /* Gathers the reply with its sum and terminator, and leaves the fields of it empty. */
 void smsp_reply(struct smsp *);

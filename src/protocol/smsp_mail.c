@@ -17,80 +17,57 @@ static void reply_number(struct smsp *smsp, const struct smsp_word *word, uint64
     smsp->number = number;
 }
 
-static enum status write_draft(struct smsp *smsp)
+static struct letter letter_of(const struct smsp *smsp)
 {
     struct text content = smsp->arguments[ARGUMENT_CONTENT];
-    struct letter letter = {
+
+    return (struct letter){
         .sender = smsp->name,
         .sender_length = smsp->name_length,
         .subject = "",
         .body = content.bytes,
         .body_length = content.length,
     };
-
-    return draft_write(smsp->store, &letter);
 }
 
-/* *remembered: he was found for an earlier request, and may be gone. */
-static enum status find_recipient(struct smsp *smsp, bool *remembered)
+/* Whoever has the last recipient's name now. */
+static enum status find_again(struct smsp *smsp)
+{
+    enum status status =
+        account_find(smsp->store, smsp->recipient_name, smsp->recipient_length, &smsp->recipient);
+
+    if (status != STATUS_OK) {
+        smsp->recipient_length = 0;
+    }
+    return status;
+}
+
+static bool is_last_recipient(const struct smsp *smsp)
 {
     struct text name = smsp->arguments[ARGUMENT_RECIPIENT];
 
-    *remembered =
-        name.length == smsp->recipient_length && memcmp(name.bytes, smsp->recipient_name, name.length) == 0;
-    if (*remembered) {
+    return name.length == smsp->recipient_length &&
+           memcmp(name.bytes, smsp->recipient_name, name.length) == 0;
+}
+
+static enum status find_recipient(struct smsp *smsp)
+{
+    struct text name = smsp->arguments[ARGUMENT_RECIPIENT];
+
+    if (is_last_recipient(smsp)) {
         return STATUS_OK;
     }
-    enum status status = account_find(smsp->store, name.bytes, name.length, &smsp->recipient);
-    smsp->recipient_length = status == STATUS_OK ? name.length : 0;
-    memcpy(smsp->recipient_name, name.bytes, smsp->recipient_length);
-    return status;
-}
-
-/* Has deliver done for the recipient; where the one that was remembered is gone, for whoever has his name
- * now. */
-static enum status deliver_to_recipient(struct smsp *smsp,
-                                        enum status (*deliver)(struct smsp *, message_id *), message_id *id)
-{
-    bool remembered = true;
-    enum status status = STATUS_GONE;
-
-    while (status == STATUS_GONE && remembered) {
-        status = find_recipient(smsp, &remembered);
-        if (status == STATUS_OK) {
-            status = deliver(smsp, id);
-        }
-        if (status == STATUS_GONE) {
-            smsp->recipient_length = 0;
-        }
-    }
-    return status;
-}
-
-static enum status store_from_queue(struct smsp *smsp, message_id *id)
-{
-    return queue_store(smsp->store, smsp->session.account, smsp->recipient, id);
-}
-
-static enum status send_draft(struct smsp *smsp, message_id *id)
-{
-    enum status status = write_draft(smsp);
-
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = mailbox_append(smsp->store, smsp->recipient, id);
-    if (status != STATUS_OK) {
-        draft_drop(smsp->store);
-    }
-    return status;
+    smsp->recipient_length = name.length;
+    memcpy(smsp->recipient_name, name.bytes, name.length);
+    return find_again(smsp);
 }
 
 enum status smsp_message(void *context)
 {
     struct smsp *smsp = context;
+    struct letter letter = letter_of(smsp);
 
-    enum status status = write_draft(smsp);
+    enum status status = draft_write(smsp->store, &letter);
     if (status != STATUS_OK) {
         return status;
     }
@@ -103,18 +80,55 @@ enum status smsp_message(void *context)
 
 enum status smsp_store(void *context)
 {
+    struct smsp *smsp = context;
     message_id id = 0;
 
-    return deliver_to_recipient(context, store_from_queue, &id);
+    enum status status = find_recipient(smsp);
+    if (status == STATUS_OK) {
+        status = queue_store(smsp->store, smsp->session.account, smsp->recipient, &id);
+    }
+    if (status == STATUS_GONE && (status = find_again(smsp)) == STATUS_OK) {
+        status = queue_store(smsp->store, smsp->session.account, smsp->recipient, &id);
+    }
+    return status;
 }
 
+/* Requests that came together are published together: of each by itself, what costs most is the lock. */
 enum status smsp_send(void *context)
 {
-    message_id id = 0;
+    struct smsp *smsp = context;
+    struct letter letter = letter_of(smsp);
 
-    enum status status = deliver_to_recipient(context, send_draft, &id);
+    if (smsp->gathered == 0 || !is_last_recipient(smsp) ||
+        !draft_write_behind(smsp->store, smsp->gathered, &letter)) {
+        smsp_publish(smsp);
+        enum status status = find_recipient(smsp);
+        if (status == STATUS_OK) {
+            status = draft_write(smsp->store, &letter);
+        }
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    smsp->gathered++;
+    smsp->later = true;
+    return STATUS_OK;
+}
+
+enum status smsp_publish_some(struct smsp *smsp, uint32_t gathered, uint32_t *count)
+{
+    message_id first = 0;
+
+    enum status status = mailbox_append_drafts(smsp->store, smsp->recipient, gathered, &first, count);
+    if (status == STATUS_GONE && (status = find_again(smsp)) == STATUS_OK) {
+        status = mailbox_append_drafts(smsp->store, smsp->recipient, gathered, &first, count);
+    }
     if (status == STATUS_OK) {
-        reply_number(context, &ok, id);
+        reply_number(smsp, &ok, first);
+    } else if (gathered > 1) {
+        draft_drop_first(smsp->store);
+    } else {
+        draft_drop(smsp->store);
     }
     return status;
 }

@@ -64,6 +64,8 @@ struct stream {
     int error; /* behind a failure of the system */
     enum status (*settle)(void *context);
     void *settle_context;
+    void (*more_replies)(void *context);
+    void *more_context;
     void (*done)(void *context);
     void *context;
 
@@ -462,6 +464,12 @@ void stream_before_send(struct stream *s, enum status (*settle)(void *context), 
     s->settle_context = context;
 }
 
+void stream_before_flush(struct stream *s, void (*more)(void *context), void *context)
+{
+    s->more_replies = more;
+    s->more_context = context;
+}
+
 void stream_on_flush(struct stream *s, void (*done)(void *context), void *context)
 {
     s->done = done;
@@ -470,6 +478,9 @@ void stream_on_flush(struct stream *s, void (*done)(void *context), void *contex
 
 enum status stream_flush(struct stream *s)
 {
+    if (s->more_replies != NULL) {
+        s->more_replies(s->more_context);
+    }
     send_all(s);
     if (s->done != NULL) {
         s->done(s->context);

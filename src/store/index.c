@@ -65,8 +65,9 @@ static enum status new_path(struct store *store, uint64_t position, uint32_t lev
 enum status index_append(struct store *store, struct account_record *record, uint64_t id, block_t message)
 {
     uint64_t position = id - get64(store, &record->base);
-    uint32_t height = record->height;
-    block_t root = record->root;
+    uint32_t stood = get32(store, &record->height);
+    uint32_t height = stood;
+    block_t root = get32(store, &record->root);
     enum status status = STATUS_OK;
     if (height == 0) {
         status = new_path(store, position, 1, message, &root);
@@ -80,15 +81,15 @@ enum status index_append(struct store *store, struct account_record *record, uin
             return status;
         height++;
     }
-    bool grows = root != record->root;
+    bool grows = height > stood;
     if (grows) {
         set32(store, &record->root, root);
         set32(store, &record->height, height);
     }
     struct node *node = at(store, root);
     uint32_t level = height - 1;
-    for (; !grows && level > 0 && node->present >> entry_at(position, level) & 1; level--)
-        node = at(store, node->entry[entry_at(position, level)]);
+    for (; !grows && level > 0 && get64(store, &node->present) >> entry_at(position, level) & 1; level--)
+        node = at(store, get32(store, &node->entry[entry_at(position, level)]));
     block_t below;
     status = new_path(store, position, level, message, &below);
     if (status != STATUS_OK)

@@ -9,8 +9,7 @@
 /* The message, or 0. */
 block_t index_find(const struct store *, const struct account_record *, uint64_t id);
 
-/* id is greater than every id in the index, which the transaction has not changed before.
- * STATUS_FULL_SEGMENT. */
+/* id is greater than every id in the index. STATUS_FULL_SEGMENT. */
 enum status index_append(struct store *, struct account_record *, uint64_t id, block_t message);
 
 /* id is in the index. */

@@ -312,7 +312,7 @@ struct store {
     struct slot *slot; /* NULL: not attached */
     uint64_t me;       /* owner word */
     uint32_t redo_count;
-    uint8_t redo_latest[64]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
+    uint8_t redo_latest[128]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
     uint64_t log_due; /* of the keeper: before the log is so long, it does not ask what a checkpoint wins */
     int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
     int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */

@@ -14,6 +14,8 @@
 
 #include <pthread.h>
 
+enum { APPEND_WRITES = 90 }; /* more than any append takes (REDO_MAX) */
+
 /* How long a waiter sleeps at most: only a deliverer that is killed between its commit and its wake-up lets
  * it come to that. */
 enum { WAIT_NANOSECONDS = 1000000000 };
@@ -31,7 +33,7 @@ enum status mailbox_put(struct store *store, struct account_record *record, bloc
 {
     struct message_record *message = at(store, block);
     message_id id = get64(store, &message->id);
-    uint64_t count = record->count;
+    uint64_t count = get64(store, &record->count);
     if (count == 0) {
         set64(store, &record->base, id);
         set64(store, &record->first, id);
@@ -41,7 +43,7 @@ enum status mailbox_put(struct store *store, struct account_record *record, bloc
         return status;
     set64(store, &record->newest, id);
     set64(store, &record->count, count + 1);
-    set64(store, &record->bytes, record->bytes + message_bytes(message));
+    set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
     set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
     *waited = record->waited != 0;
     if (*waited)
@@ -49,18 +51,17 @@ enum status mailbox_put(struct store *store, struct account_record *record, bloc
     return STATUS_OK;
 }
 
-static enum status append_draft(struct store *store, account_t account, int64_t now, bool *waited,
-                                message_id *id)
+static enum status append_draft(struct store *store, account_t account, block_t draft, int64_t now,
+                                bool *waited, message_id *id)
 {
     struct account_record *record = account_record(store, account);
-    block_t draft = store->slot->draft;
     struct message_record *message = at(store, draft);
     uint64_t sequence;
     if (!record)
         return STATUS_GONE;
-    if (!quota_holds(store, record->count, record->bytes, message))
+    if (!quota_holds(store, get64(store, &record->count), get64(store, &record->bytes), message))
         return STATUS_FULL_MAILBOX;
-    *id = record->newest + 1;
+    *id = get64(store, &record->newest) + 1;
     if (*id >= ID_MOST)
         return STATUS_FULL_MAILBOX;
     struct journal_note note = {.type = RECORD_MESSAGE,
@@ -73,27 +74,56 @@ static enum status append_draft(struct store *store, account_t account, int64_t 
     if (status != STATUS_OK)
         return status;
     journal_mark(store, record, sequence);
-    draft_address(store, account.index, *id, now);
-    status = mailbox_put(store, record, draft, waited);
-    if (status == STATUS_OK)
-        draft_let_go(store);
+    draft_address(store, draft, account.index, *id, now);
+    return mailbox_put(store, record, draft, waited);
+}
+
+/* As many of the first drafts as go into the transaction, *count. One that fails leaves it unfit for a
+ * commit, with those before it, which then go alone. */
+static enum status append_some(struct store *store, account_t account, uint32_t drafts, int64_t now,
+                               bool *waited, message_id *first, uint32_t *count)
+{
+    message_id id;
+    *count = 0;
+    while (*count < drafts && (*count == 0 || transaction_has_room(store, APPEND_WRITES))) {
+        enum status status =
+            append_draft(store, account, draft_behind(store, *count), now, waited, *count ? &id : first);
+        if (status != STATUS_OK)
+            return status;
+        ++*count;
+    }
+    draft_let_go(store, *count);
+    return STATUS_OK;
+}
+
+enum status mailbox_append_drafts(struct store *store, account_t account, uint32_t drafts, message_id *first,
+                                  uint32_t *count)
+{
+    int64_t now = moment_unix(store);
+    bool waited = false;
+    bool done = false;
+    enum status status;
+    if (!store->slot->draft)
+        bug("there is no draft to append");
+    while (!done) {
+        transaction_begin(store);
+        status = append_some(store, account, drafts, now, &waited, first, count);
+        if (status != STATUS_OK && *count > 0) {
+            transaction_end(store, status);
+            drafts = *count;
+        } else {
+            done = transaction_finish(store, &status);
+        }
+    }
+    if (status == STATUS_OK && waited)
+        process_wake_waiters(store, account);
     return status;
 }
 
 enum status mailbox_append(struct store *store, account_t account, message_id *id)
 {
-    int64_t now = moment_unix(store);
-    bool waited = false;
-    enum status status;
-    if (!store->slot->draft)
-        bug("there is no draft to append");
-    do {
-        transaction_begin(store);
-        status = append_draft(store, account, now, &waited, id);
-    } while (!transaction_finish(store, &status));
-    if (status == STATUS_OK && waited)
-        process_wake_waiters(store, account);
-    return status;
+    uint32_t count;
+    return mailbox_append_drafts(store, account, 1, id, &count);
 }
 
 uint64_t mailbox_count(struct store *store, account_t account)

@@ -5,9 +5,9 @@
 #include "layout.h"
 #include "mailbox.h"
 
-/* Puts a message that stands nowhere else at the end, once in a transaction at most. It says that it is the
- * account's, and its id is greater than any before (draft_address, message_readdress). True in *waited:
- * process_wake_waiters is due after the commit. STATUS_FULL_SEGMENT. */
+/* Puts a message that stands nowhere else at the end. It says that it is the account's, and its id is greater
+ * than any before (draft_address, message_readdress). True in *waited: process_wake_waiters is due after the
+ * commit. STATUS_FULL_SEGMENT. */
 enum status mailbox_put(struct store *, struct account_record *, block_t, bool *waited);
 
 /* Whether a mailbox or queue of so many messages and bytes may take one more. What a journal brings back

@@ -94,9 +94,17 @@ static enum status reserve_draft(struct store *store, size_t head, size_t pieces
     return status;
 }
 
-void draft_address(struct store *store, uint32_t owner, message_id id, int64_t received)
+block_t draft_behind(const struct store *store, uint32_t count)
 {
-    struct message_record *message = at(store, store->slot->draft);
+    block_t block = store->slot->draft;
+    for (; block && count > 0; count--)
+        block = ((const struct message_record *)at(store, block))->link;
+    return block;
+}
+
+void draft_address(struct store *store, block_t draft, uint32_t owner, message_id id, int64_t received)
+{
+    struct message_record *message = at(store, draft);
     message->owner = owner;
     message->id = id;
     message->received = received;
@@ -109,16 +117,21 @@ void message_readdress(struct store *store, block_t block, uint32_t owner, messa
     set64(store, &message->id, id);
 }
 
-/* The next block of the run, or the first of a new one; 0: there is none. Nobody else looks at it yet, so its
- * link is simply written. */
-static block_t take_of_run(struct store *store)
+/* A chain of the next blocks of the run, or of the first of a new one, up to most; 0: there is none. Nobody
+ * else looks at them yet, so their links are simply written. */
+static block_t take_of_run(struct store *store, uint32_t most)
 {
-    block_t block = store->slot->run;
-    if (!block && (store->drafts_alike < DRAFTS_RUN || !block_take_run(store, store->draft_block, &block)))
+    block_t first = store->slot->run;
+    if (!first && (store->drafts_alike < DRAFTS_RUN || !block_take_run(store, store->draft_block, &first)))
         return 0;
-    set32(store, &store->slot->run, block_run_next(store, block, store->draft_block));
-    ((struct message_record *)at(store, block))->link = 0;
-    return block;
+    block_t rest = first;
+    for (; rest && most > 0; most--) {
+        block_t next = block_run_next(store, rest, store->draft_block);
+        ((struct message_record *)at(store, rest))->link = most > 1 ? next : 0;
+        rest = next;
+    }
+    set32(store, &store->slot->run, rest);
+    return first;
 }
 
 /* A chain of blocks for the drafts that come next; 0: there is no room for one. Several at a time, because
@@ -128,22 +141,17 @@ static block_t reserve_ahead(struct store *store)
 {
     if (store->draft_block > DRAFTS_AHEAD_BYTES || !transaction_has_room(store, 16 + DRAFTS_AHEAD))
         return 0;
-    block_t first = take_of_run(store);
-    if (first)
-        return first;
-    size_t most = DRAFTS_AHEAD_BYTES / store->draft_block;
-    if (block_allocate_chain(store, store->draft_block, most < DRAFTS_AHEAD ? (uint32_t)most : DRAFTS_AHEAD,
-                             &first) != STATUS_OK)
-        return 0;
-    return first;
+    uint32_t most = (uint32_t)(DRAFTS_AHEAD_BYTES / store->draft_block);
+    most = most < DRAFTS_AHEAD ? most : DRAFTS_AHEAD;
+    block_t first = take_of_run(store, most);
+    return first || block_allocate_chain(store, store->draft_block, most, &first) == STATUS_OK ? first : 0;
 }
 
-void draft_let_go(struct store *store)
+void draft_let_go(struct store *store, uint32_t count)
 {
-    const struct message_record *draft = at(store, store->slot->draft);
     block_t next = 0;
     if (store->draft_block > 0) {
-        next = draft->link;
+        next = draft_behind(store, count);
         if (!next && store->drafts_alike > 0)
             next = reserve_ahead(store);
     }
@@ -152,15 +160,51 @@ void draft_let_go(struct store *store)
     set32(store, &store->slot->draft, next);
 }
 
-/* The block for the draft after this one. Others may take the run back meanwhile, but not its memory. It is
- * not only asked for but looked at: what the processor has no address for it does not fetch. */
-static void fetch_run(const struct store *store)
+/* A block for the drafts after those that there are blocks for. Others may take the run back meanwhile, but
+ * not its memory. It is not only asked for but looked at: what the processor has no address for it does not
+ * fetch. */
+static void fetch_run(const struct store *store, uint32_t index)
 {
     block_t next = load32(&store->slot->run);
+    for (; next && index > 0; index--)
+        next = block_run_next(store, next, store->draft_block);
     if (!next)
         return;
     (void)load32(at(store, next));
     block_fetch(store, next, store->draft_block);
+}
+
+/* What of the letter the draft's first block has. */
+static void write_head(struct store *store, block_t block, const struct letter *letter, size_t in_head)
+{
+    struct message_record *message = at(store, block);
+    size_t fixed = letter->sender_length + letter->subject_length;
+    message->pieces = letter->body_length > in_head ? message->link : 0;
+    message->pins = 0;
+    message->body_length = (uint32_t)letter->body_length;
+    message->shape = message_shape(MESSAGE_DRAFT, letter->sender_length, letter->subject_length);
+    if (letter->sender_length)
+        memcpy(message->text, letter->sender, letter->sender_length);
+    if (letter->subject_length)
+        memcpy(message->text + letter->sender_length, letter->subject, letter->subject_length);
+    if (in_head)
+        memcpy(message->text + fixed, letter->body, in_head);
+}
+
+bool draft_write_behind(struct store *store, uint32_t count, const struct letter *letter)
+{
+    size_t text = letter->sender_length + letter->subject_length + letter->body_length;
+    if (text > HEAD_TEXT_MAX || letter->sender_length > NAME_MAX_BYTES ||
+        letter->subject_length > SUBJECT_MAX ||
+        block_class_size(sizeof(struct message_record) + text) != store->draft_block)
+        return false;
+    block_t block = draft_behind(store, count);
+    if (!block)
+        return false;
+    store->drafts_alike++;
+    fetch_run(store, count);
+    write_head(store, block, letter, letter->body_length);
+    return true;
 }
 
 enum status draft_write(struct store *store, const struct letter *letter)
@@ -174,18 +218,9 @@ enum status draft_write(struct store *store, const struct letter *letter)
     enum status status = reserve_draft(store, sizeof(struct message_record) + fixed + in_head, pieces);
     if (status != STATUS_OK)
         return status;
-    fetch_run(store);
-    struct message_record *message = at(store, store->slot->draft);
-    message->pieces = pieces ? message->link : 0;
-    message->pins = 0;
-    message->body_length = (uint32_t)letter->body_length;
-    message->shape = message_shape(MESSAGE_DRAFT, letter->sender_length, letter->subject_length);
-    if (letter->sender_length)
-        memcpy(message->text, letter->sender, letter->sender_length);
-    if (letter->subject_length)
-        memcpy(message->text + letter->sender_length, letter->subject, letter->subject_length);
-    if (in_head)
-        memcpy(message->text + fixed, letter->body, in_head);
+    fetch_run(store, 0);
+    const struct message_record *message = at(store, store->slot->draft);
+    write_head(store, store->slot->draft, letter, in_head);
     size_t done = in_head;
     for (block_t block = message->pieces; block; block = ((struct piece *)at(store, block))->link) {
         struct piece *piece = at(store, block);
@@ -250,6 +285,15 @@ enum status draft_recall_run(struct store *store)
         }
     }
     return STATUS_FULL_SEGMENT;
+}
+
+void draft_drop_first(struct store *store)
+{
+    block_t draft = store->slot->draft;
+    transaction_begin(store);
+    set32(store, &store->slot->draft, draft_behind(store, 1));
+    block_free(store, draft);
+    transaction_end(store, STATUS_OK);
 }
 
 void draft_drop(struct store *store)

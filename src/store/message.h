@@ -55,18 +55,20 @@ void message_unpin_last(struct store *, struct slot *);
 /* The message belongs to nothing any more: frees it, or leaves it to its pins or to the limbo list. */
 void message_drop(struct store *, block_t);
 
-/* Says whose the draft is to be, and when it came: before the end of the transaction that publishes it nobody
+/* Says whose a draft is to be, and when it came: before the end of the transaction that publishes it nobody
  * looks at that, so it is simply written. */
-void draft_address(struct store *, uint32_t owner, message_id id, int64_t received);
+void draft_address(struct store *, block_t, uint32_t owner, message_id id, int64_t received);
 
 /* The message goes from one account to another. */
 void message_readdress(struct store *, block_t, uint32_t owner, message_id id);
 
-/* Within the transaction that publishes the draft: the slot lets go of it. A process that writes one draft
- * after the other in blocks of one size gets the next blocks here, and so does without a transaction for
- * that.
- */
-void draft_let_go(struct store *);
+/* The block of the draft behind so many, or of the one that may be written there; 0: there is none. */
+block_t draft_behind(const struct store *, uint32_t count);
+
+/* Within the transaction that publishes so many drafts, the first ones: the slot lets go of them. A process
+ * that writes one draft after the other in blocks of one size gets the next blocks here, and so does without
+ * a transaction for that. */
+void draft_let_go(struct store *, uint32_t count);
 
 /* Gives back up to STEP_BLOCKS of the slot's draft, and with the last one its run; true when none is left. */
 bool draft_drop_step(struct store *, struct slot *);

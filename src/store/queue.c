@@ -35,12 +35,12 @@ static enum status push_draft(struct store *store, account_t sender, int64_t now
     journal_mark(store, record, sequence);
     set64(store, &record->queue_newest, id);
     set32(store, &message->link, record->queue);
-    draft_address(store, sender.index, id, now);
+    draft_address(store, draft, sender.index, id, now);
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set32(store, &record->queue, draft);
     set64(store, &record->queue_count, record->queue_count + 1);
     set64(store, &record->queue_bytes, record->queue_bytes + message_bytes(message));
-    draft_let_go(store);
+    draft_let_go(store, 1);
     return STATUS_OK;
 }
 

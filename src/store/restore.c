@@ -167,11 +167,11 @@ static enum status put_draft(struct store *store, account_t account, uint64_t id
         transaction_begin(store);
         struct account_record *record = account_at(store, account.index);
         uint64_t newest = record->newest > id ? record->newest : id;
-        draft_address(store, account.index, id, received);
+        draft_address(store, store->slot->draft, account.index, id, received);
         status = mailbox_put(store, record, store->slot->draft, &waited);
         set64(store, &record->newest, newest);
         if (status == STATUS_OK)
-            draft_let_go(store);
+            draft_let_go(store, 1);
     } while (!transaction_finish(store, &status));
     return status;
 }
@@ -211,11 +211,11 @@ static void append_to_queue(struct restore *restore, const struct journal_record
     transaction_begin(store);
     set32(store, restore->last ? at(store, restore->last) : &account->queue, draft);
     set32(store, &message->link, 0);
-    draft_address(store, record->account, record->id, record->received);
+    draft_address(store, draft, record->account, record->id, record->received);
     set32(store, &message->shape, message_with_state(message->shape, MESSAGE_QUEUED));
     set64(store, &account->queue_count, account->queue_count + 1);
     set64(store, &account->queue_bytes, account->queue_bytes + message_bytes(message));
-    draft_let_go(store);
+    draft_let_go(store, 1);
     transaction_end(store, STATUS_OK);
     restore->last = draft;
 }

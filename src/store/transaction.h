@@ -30,7 +30,7 @@ void transaction_end(struct store *, enum status);
 
 static inline uint32_t redo_hash(uint64_t where)
 {
-    return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+    return (uint32_t)((where >> 2) * UINT64_C(0x9e3779b97f4a7c15) >> 57);
 }
 
 static inline struct redo_entry *redo_find(const struct store *store, uint64_t where)
