@@ -617,6 +617,45 @@ PYTHON
     exec {requests}>&- {replies}<&-
 }
 
+@test "-i on a terminal that nobody reads ends in time, at TERM too, and loses nothing for who reads late" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" 3>&- <<'PYTHON'
+import fcntl, os, pty, resource, signal, struct, subprocess, sys, termios, time
+REPLIES = 600  # whose requests a terminal keeps, however long the server does not read
+
+def unread(person):
+    return struct.unpack("i", fcntl.ioctl(person, termios.FIONREAD, bytes(4)))[0]
+
+def serve(*options):
+    person, terminal = pty.openpty()
+    modes = termios.tcgetattr(terminal)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+    server = subprocess.Popen([sys.argv[1], "-i", "-e", *options], stdin=terminal, stdout=terminal)
+    os.write(person, b"HELP\n" * REPLIES)
+    seen = 0
+    while seen == 0 or seen < unread(person):  # until the terminal is full
+        seen = unread(person)
+        time.sleep(0.1)
+    return server, person, terminal
+
+server, *_ = serve("--write-timeout", "1")
+assert server.wait(10) == 0
+assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime < 0.5, "it waits by turning round"
+server, *_ = serve()
+server.send_signal(signal.SIGTERM)
+assert server.wait(10) == 0
+server, person, _ = serve()
+came = b""
+while came.count(b"\n") < REPLIES:
+    came += os.read(person, 4096)
+os.write(person, b"QUIT\n")
+assert os.read(person, 100) == b"OK\r\n"
+assert set(came.splitlines()) == {came.splitlines()[0]}
+assert server.wait(10) == 0
+PYTHON
+}
+
 @test "several -i at once, beside a server, lose no message" {
     local cookie i workers=()
     start_server --crypt-cost 1

@@ -79,7 +79,7 @@ static void a_pipe_as_standard_error_does_not_block_and_is_as_it_was_for_others(
 
     EXPECT(pipe2(ends, O_CLOEXEC) == 0);
     EXPECT(dup2(ends[1], STDERR_FILENO) == STDERR_FILENO);
-    descriptors_unblock_error();
+    descriptor_unblock(STDERR_FILENO);
     EXPECT((fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK) != 0);
     EXPECT_EQ(fcntl(ends[1], F_GETFL) & O_NONBLOCK, 0);
     EXPECT_EQ(write(STDERR_FILENO, "x", 1), 1);

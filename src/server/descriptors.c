@@ -9,6 +9,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -97,16 +98,18 @@ bool descriptors_fill(void)
     return error_was_open;
 }
 
-void descriptors_unblock_error(void)
+void descriptor_unblock(int descriptor)
 {
     struct stat status;
+    char path[sizeof("/proc/self/fd/-2147483648")];
 
-    if (fstat(STDERR_FILENO, &status) != 0 || !(S_ISFIFO(status.st_mode) || isatty(STDERR_FILENO))) {
+    if (fstat(descriptor, &status) != 0 || !(S_ISFIFO(status.st_mode) || isatty(descriptor))) {
         return;
     }
-    int own = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", descriptor);
+    int own = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (own >= 0) {
-        (void)dup2(own, STDERR_FILENO);
+        (void)dup2(own, descriptor);
         (void)close(own);
     }
 }

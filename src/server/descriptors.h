@@ -33,11 +33,11 @@ void descriptor_tune(int descriptor);
  * True: descriptor 2 had been open. */
 bool descriptors_fill(void);
 
-/* Where descriptor 2 is a pipe or a terminal, gives this process and its children an open file of their own
- * for it that does not block: what others have of it stays as it is. Where that cannot be had, so does this.
- * A terminal that is ready may have room for less than a line, and would then wait until somebody reads it.
- */
-void descriptors_unblock_error(void);
+/* Where descriptor 1 or 2 is a pipe or a terminal, gives this process and its children an open file of their
+ * own for it that does not block: what others have of it stays as it is. Where that cannot be had, so does
+ * this. A terminal that is ready may have room for less than a line, and would then wait until somebody reads
+ * it. */
+void descriptor_unblock(int descriptor);
 
 /* True where descriptor 2 is a socket that is descriptor 0 or 1 as well: a line there reaches the client. */
 bool descriptors_error_is_wire(void);

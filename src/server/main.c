@@ -29,7 +29,7 @@ static void open_log(struct options *options, bool error_was_open)
 {
     bool unusable = !error_was_open || descriptors_error_is_wire();
 
-    descriptors_unblock_error();
+    descriptor_unblock(STDERR_FILENO);
     options->sandbox.syslog = options->syslog || (options->inetd && unusable);
     log_open("shmaild", options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, options->sandbox.syslog);
 }
@@ -218,6 +218,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
         refuse_removed(NULL, options);
     }
     descriptor_tune(STDOUT_FILENO);
+    descriptor_unblock(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;
     return connection_serve(store, &options->settings, &options->limits, STDIN_FILENO, STDOUT_FILENO,
                             options->proxy ? SIZE_MAX : 0, NULL, &sandbox);

@@ -37,6 +37,8 @@ enum {
 
 #define BUSY_LONG (NANOSECONDS_PER_SECOND / 20) /* time between sleeps after which signals are let in */
 
+#define RETRY_NANOSECONDS 10000000
+
 enum { PAGE = 4096 };
 
 struct stream {
@@ -387,9 +389,22 @@ enum status stream_read(struct stream *s, size_t most)
     return status;
 }
 
+/* A terminal is ready where it has room for one byte, and takes no end of a line, which is two. */
+static enum status pause_before_retry(struct stream *s, int64_t deadline)
+{
+    const struct timespec moment = {.tv_nsec = RETRY_NANOSECONDS};
+
+    (void)ppoll(NULL, 0, &moment, s->options.sleep_mask);
+    if (is_closing(s) && clock_now() >= s->closing_deadline) {
+        return STATUS_CLOSING;
+    }
+    return clock_now() < deadline ? STATUS_OK : STATUS_TIMED_OUT;
+}
+
 static void send_all(struct stream *s)
 {
     bool ready = s->out_kind != DESCRIPTOR_OTHER;
+    int64_t deadline = 0; /* for the next bytes to leave, once they could not at once */
 
     if (batch_is_empty(&s->batch)) {
         return;
@@ -399,7 +414,10 @@ static void send_all(struct stream *s)
     }
     while (s->failure == STATUS_OK && !batch_is_empty(&s->batch)) {
         if (!ready) {
-            s->failure = sleep_for(s, s->options.out, POLLOUT, patience_to_write(&s->patience, clock_now()));
+            if (deadline == 0) {
+                deadline = patience_to_write(&s->patience, clock_now());
+            }
+            s->failure = sleep_for(s, s->options.out, POLLOUT, deadline);
             if (s->failure != STATUS_OK) {
                 s->error = errno;
                 break;
@@ -409,6 +427,11 @@ static void send_all(struct stream *s)
         if (sent < 0 && !is_passing(errno)) {
             s->failure = failure_of(errno);
             s->error = errno;
+        }
+        if (sent >= 0) {
+            deadline = 0;
+        } else if (errno == EAGAIN && s->out_kind == DESCRIPTOR_OTHER) {
+            s->failure = pause_before_retry(s, deadline);
         }
         ready = sent >= 0 && s->out_kind != DESCRIPTOR_OTHER;
     }
