@@ -81,3 +81,29 @@ late_requests() { # how many
     eventually grep -q 'closed: the session lasted too long' "$log"
     exec {busy}>&-
 }
+
+idle_ends() { # how many connections ended so
+    [ "$(grep -c 'closed: idle for too long' "$log")" -eq "$1" ] && has_children 0
+}
+
+@test "content that takes longer than the server keeps an idle client is sent all the same" {
+    local line slow ends=0
+    start_server -v -t 1 --crypt-cost 1
+    export SHMAIL_USER=alice SHMAIL_PASSWORD=secret
+    shmail register
+    mkfifo input
+    for line in "shmail send alice -" shmail \
+        "env SHMAIL_USER=alice@mail.localhost shmail -P message send alice@mail.localhost header -"; do
+        $line <input >output 3>&- &
+        exec {slow}>input
+        [ "$line" != shmail ] || printf '%s\n' count "send alice -" >&"$slow"
+        ends=$((ends + 1))
+        eventually idle_ends "$ends"
+        printf 'late\nQUIT\n' >&"$slow"
+        exec {slow}>&-
+        wait $!
+        run shmail fetch "$ends"
+        assert_line "late"
+        assert_line "QUIT"
+    done
+}

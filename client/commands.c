@@ -275,6 +275,18 @@ static bool read_content(struct client *client, char **word, struct buffer *cont
     return true;
 }
 
+/* Input may take longer to end than a server keeps an idle connection. A cookie counts on the next one as
+ * well; an entry does not. */
+static bool stay_connected(struct client *client)
+{
+    if (client->entered || !net_has_ended(&client->net)) {
+        return true;
+    }
+    net_lose(&client->net);
+    client->framed = false;
+    return net_open(&client->net, client->server);
+}
+
 static int run(struct client *client, const struct command *command, char **words, int count)
 {
     struct buffer content = {.cap = 0};
@@ -292,8 +304,10 @@ static int run(struct client *client, const struct command *command, char **word
             return may;
         }
     }
-    if (!from_input || read_content(client, &words[count - 1], &content)) {
+    if (!from_input) {
         code = command->run(client, command, words, count);
+    } else if (read_content(client, &words[count - 1], &content)) {
+        code = stay_connected(client) ? command->run(client, command, words, count) : client_lost(client);
     }
     buffer_free(&content);
     forget_secrets(client);

@@ -23,6 +23,7 @@ enum {
 struct client {
     const struct dialect *dialect;
     struct terminal terminal;
+    const struct address_name *server;
     struct net net;
     bool interactive;
     bool ended; /* quit was asked for */

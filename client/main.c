@@ -166,6 +166,7 @@ static int read_words(struct terminal *terminal, struct invocation *invocation, 
 
 static bool open_client(struct client *client, const struct invocation *invocation)
 {
+    client->server = &invocation->server;
     client->net = NET_WITH_PATIENCE(invocation->patience);
     client->dialect = invocation->dialect;
     client->given_user = environment("SHMAIL_USER");
@@ -174,7 +175,7 @@ static bool open_client(struct client *client, const struct invocation *invocati
     client->interactive = invocation->command == NULL;
 
     bool offline = invocation->command != NULL && invocation->command->run == command_help;
-    return offline || net_open(&client->net, &invocation->server);
+    return offline || net_open(&client->net, client->server);
 }
 
 static int run_session(struct client *client)

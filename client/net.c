@@ -250,6 +250,13 @@ const char *net_bytes(struct net *net, size_t length)
     return begin;
 }
 
+bool net_has_ended(const struct net *net)
+{
+    struct pollfd descriptor = {.fd = net->fd, .events = POLLIN};
+
+    return poll(&descriptor, 1, 0) > 0;
+}
+
 void net_wait_for_end(struct net *net)
 {
     do {

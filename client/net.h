@@ -38,6 +38,9 @@ const char *net_bytes(struct net *, size_t length);
 /* Waits until the server closes its side; what it still sends is dropped. */
 void net_wait_for_end(struct net *);
 
+/* True where the server has closed a connection on which nothing is due. */
+bool net_has_ended(const struct net *);
+
 /* Says that the server went away, for a caller that saw it by other means. */
 void net_lose(struct net *);
 
