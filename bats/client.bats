@@ -38,12 +38,16 @@ start_terminal() {
 
 # Reads up to the text from the terminal and types a line.
 answer() { # text line
+    prompted "$1" && printf '%s\n' "$2" >&9
+}
+
+# Reads up to the text from the terminal.
+prompted() { # text
     local seen='' character
     until [[ $seen == *"$1" ]]; do
         IFS= read -r -t 10 -N 1 -u 8 character || { echo "no '$1' in: $seen"; return 1; }
         seen+=$character
     done
-    printf '%s\n' "$2" >&9
 }
 
 # What is left when the program has ended, without the CR that a terminal adds to each line.
@@ -611,6 +615,23 @@ exit 0"
     assert_output "shmail: ${why/password/user}"
     SHMAIL_USER=$user@mail.localhost SHMAIL_PASSWORD="two words" run message mailbox
     refute_output --partial SMSP
+}
+
+@test "a password that is no single word is not shown" {
+    run shmail login "$user" "two words"
+    assert_failure 64
+    assert_output "shmail: login: argument 2 is empty or holds a space"
+    run shmail passwd "two words" new
+    assert_failure 64
+    refute_output --partial words
+}
+
+@test "an end of the input at the prompt of a password leaves the next line to what is said" {
+    start_terminal shmail login "$user"
+    prompted "Password: "
+    printf '\004' >&9
+    run rest_of_terminal
+    assert_output $'\nshmail: no password was given\nexit 64'
 }
 
 @test "a mail cannot control the reader's terminal" {

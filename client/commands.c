@@ -249,8 +249,8 @@ static bool words_fit(struct client *client, const struct command *command, char
     int single = command->content && count == command->most ? count - 1 : count;
     for (int i = 0; i < single; i++) {
         if (!is_single(words[i])) {
-            terminal_complain(&client->terminal, "%s: an argument is empty or holds a space: '%s'",
-                              command->name, words[i]);
+            terminal_complain(&client->terminal, "%s: argument %d is empty or holds a space", command->name,
+                              i + 1); /* not what it is: it may be a secret */
             return false;
         }
     }

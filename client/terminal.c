@@ -305,6 +305,9 @@ enum line terminal_read_secret(struct terminal *terminal, const char *prompt, st
         show_prompt(terminal, prompt);
         result = read_line(terminal, -1, &silence, line);
     } while (!silence_end(&silence));
+    if (result == LINE_END) {
+        show_prompt(terminal, "\n");
+    }
     return result;
 }
 
