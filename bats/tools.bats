@@ -187,6 +187,29 @@ END
     assert_output --partial "OK "
 }
 
+@test "the rest of a password that is too long is no line for the shell" {
+    start_server --crypt-cost 1
+    run -0 timeout 20 python3 - "$SHMAIL_BUILD/shmailctl" -n "$SHMAIL_NAME" account add alice <<'END'
+import os, pty, sys
+
+process, terminal = pty.fork()
+if process == 0:
+    os.execvp("sh", ["sh", "-c", '"$@"; read -r line; echo "read: <$line>"', "sh", *sys.argv[1:]])
+seen = b""
+def see(words):
+    global seen
+    while words not in seen:
+        seen += os.read(terminal, 1)
+see(b"Password: ")
+os.write(terminal, b"x" * 257 + b"secret\n")
+see(b"without a space\r\n")
+os.write(terminal, b"next\n")
+see(b"read: <")
+see(b">")
+assert b"read: <next>" in seen, seen
+END
+}
+
 @test "rm says why it cannot, and that there is none only where there is none" {
     local as=()
     run -69 shmailctl rm "$SHMAIL_NAME"

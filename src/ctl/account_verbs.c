@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* What a verb works on: an attached store, and the canonical name and the password where it takes them. */
@@ -28,6 +29,16 @@ static int say(enum status status, const char *what)
     char why[NAME_MAX_BYTES + 128];
     snprintf(why, sizeof(why), "%s: %s", what, status_text(status));
     return refuse(status, why);
+}
+
+/* A shell would take the rest of a secret that is too long for a command. Without a line's end, what is said
+ * next begins one. */
+static void leave_line(size_t length)
+{
+    if (length > PASSWORD_MAX)
+        (void)tcflush(STDIN_FILENO, TCIFLUSH);
+    else
+        fputc('\n', stderr);
 }
 
 /* A line of standard input, without an echo where that is a terminal. False: there is none, or it is longer.
@@ -50,6 +61,8 @@ static bool read_line(const char *prompt, char line[static PASSWORD_MAX + 2], si
             *length += (size_t)got;
             end = memchr(line, '\n', *length);
         }
+        if (asks && !end)
+            leave_line(*length);
     } while (asks && !silence_end(&silence));
     if (end)
         *length = (size_t)(end - line);
