@@ -210,6 +210,19 @@ assert b"read: <next>" in seen, seen
 END
 }
 
+@test "a domain that can be none is no domain for an account either" {
+    local domain
+    start_server --crypt-cost 1
+    for domain in "" "not ok" localhost "$(printf '%0190d.org' 0)"; do
+        run -64 ctl -D "$domain" account add alice@mail.org <<<hidden
+    done
+    run ctl account list
+    assert_output $'ACCOUNT\tENTRY\tMESSAGES'
+    ctl -D mail.org account add alice@mail.org <<<hidden
+    run ctl account list
+    assert_line $'alice\tpassword\t0'
+}
+
 @test "rm says why it cannot, and that there is none only where there is none" {
     local as=()
     run -69 shmailctl rm "$SHMAIL_NAME"

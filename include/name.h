@@ -17,6 +17,9 @@ bool name_is_username(const char *name, size_t length);
  * valid UTF-8. At most NAME_MAX_BYTES. */
 bool name_is_address(const char *name, size_t length);
 
+/* True where the address of every user name at this domain is one. */
+bool name_is_domain(const char *domain);
+
 /* Shortens an address to the form in which the store knows it: returns the length of its canonical prefix
  * (the user name, where the domain is local and the local part is a user name; otherwise all of it). Any
  * other name is its own canonical form. */

@@ -2,6 +2,7 @@
  * what they have in common. */
 #include "escape.h"
 #include "log.h"
+#include "name.h"
 #include "standard.h"
 #include "verbs.h"
 
@@ -199,6 +200,8 @@ int main(int argc, char **argv)
             break;
         case 'D':
             request.domain = optarg;
+            if (!name_is_domain(optarg))
+                return usage("-D takes a domain like mail.localhost, not ", optarg);
             break;
         case 'h':
             print_help(stdout);

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "utf8.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static bool is_letter_or_digit(char byte)
@@ -67,6 +68,14 @@ bool name_is_address(const char *name, size_t length)
     const char *domain = name + local + 1;
     size_t domain_length = length - local - 1;
     return span_words(domain, domain_length, &end) == domain_length && end > 0 && end < domain_length;
+}
+
+bool name_is_domain(const char *domain)
+{
+    char address[NAME_MAX_BYTES + 1];
+    int length = snprintf(address, sizeof address, "%0*d@%s", USERNAME_MAX, 0, domain);
+
+    return length > 0 && name_is_address(address, (size_t)length);
 }
 
 static char folded(char byte)
