@@ -123,6 +123,21 @@ expect_letters() { # how many, [server option]...
     rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
 }
 
+@test "what cannot be exported is named, and nothing is changed" {
+    cd "$BATS_TEST_TMPDIR"
+    leave_an_office
+    scribble index
+    mkdir gone
+    # shellcheck disable=SC2016 # the shell that is started expands it
+    run -73 --separate-stderr sh -c 'cd gone && rmdir ../gone && exec shmailctl -n "$1" repair' sh "$SHMAIL_NAME"
+    # shellcheck disable=SC2154 # stderr is run's
+    [[ $stderr == "shmailctl: export-$SHMAIL_NAME-"*" cannot be written: No such file or directory" ]]
+    run -1 shmailctl -n "$SHMAIL_NAME" repair
+    [ "$(find "export-$SHMAIL_NAME-"* -type f | wc -l)" -eq 3 ]
+    expect_letters 0
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+}
+
 @test "with a journal nothing is lost of a damaged post office" {
     cd "$BATS_TEST_TMPDIR"
     rm -r journal

@@ -78,25 +78,31 @@ static bool write_all(int file, const char *bytes, size_t length)
     return true;
 }
 
+static enum status fail(struct exporter *exporter)
+{
+    exporter->error = errno;
+    return STATUS_FULL_JOURNAL;
+}
+
 static enum status write_file(struct exporter *exporter, const char *name, const struct stray *stray)
 {
     struct buffer header = {0};
-    enum status status = STATUS_SYSTEM;
+    enum status status = STATUS_OK;
     if (exporter->directory < 0 && mkdirat(exporter->parent, exporter->name, 0700) == 0)
         exporter->directory = openat(exporter->parent, exporter->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (exporter->directory < 0)
-        return STATUS_SYSTEM;
+        return fail(exporter);
     int file = openat(exporter->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0)
-        return STATUS_SYSTEM;
+        return fail(exporter);
     put_header(&header, stray);
     if (header.failed)
         status = STATUS_NO_MEMORY;
-    else if (write_all(file, header.bytes, header.length) &&
-             (!stray->body || write_all(file, stray->body, stray->body_length)))
-        status = STATUS_OK;
+    else if (!write_all(file, header.bytes, header.length) ||
+             (stray->body && !write_all(file, stray->body, stray->body_length)))
+        status = fail(exporter);
     buffer_free(&header);
-    return close(file) == 0 ? status : STATUS_SYSTEM;
+    return close(file) == 0 || status != STATUS_OK ? status : fail(exporter);
 }
 
 enum status export_stray(struct exporter *exporter, struct report *report, const struct stray *stray)
@@ -124,7 +130,13 @@ enum status export_stray(struct exporter *exporter, struct report *report, const
 enum status export_finish(struct exporter *exporter)
 {
     bool synced = exporter->directory < 0 || syncfs(exporter->directory) == 0;
-    return synced ? STATUS_OK : STATUS_SYSTEM;
+    return synced ? STATUS_OK : fail(exporter);
+}
+
+void export_print_failure(const struct exporter *exporter, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "%s%s%s cannot be written: %s", exporter->shown ? exporter->shown : "",
+             exporter->shown ? "/" : "", exporter->name, strerror(exporter->error));
 }
 
 void export_end(struct exporter *exporter, bool keep)

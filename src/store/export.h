@@ -27,17 +27,21 @@ struct exporter {
     const char *shown; /* in front of the name, for who reads of it; NULL: nothing */
     int directory;     /* -1: not yet made */
     unsigned count;    /* of its files, which are 000001.mail and so on */
+    int error;         /* why it could not be written */
 };
 
 #define EXPORT_TO(where, path, what) \
     ((struct exporter){.parent = (where), .shown = (path), .name = (what), .directory = -1})
 
-/* Writes one file and says so; without an exporter it only says that the message has no place. STATUS_SYSTEM:
- * errno tells. */
+/* Writes one file and says so; without an exporter it only says that the message has no place.
+ * STATUS_NO_MEMORY, STATUS_FULL_JOURNAL: it cannot be written, as export_print_failure says. */
 enum status export_stray(struct exporter *, struct report *, const struct stray *);
 
-/* Syncs what was written. */
+/* Syncs what was written. STATUS_FULL_JOURNAL. */
 enum status export_finish(struct exporter *);
+
+/* What could not be written, and why. */
+void export_print_failure(const struct exporter *, char *why, size_t why_size);
 
 /* At the end. Not kept: whatever it was for has failed and changed nothing, so what was written goes too. */
 void export_end(struct exporter *, bool keep);

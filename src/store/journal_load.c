@@ -140,9 +140,12 @@ enum status journal_load(struct journal_load *load, const struct journal_choice 
         store_check(*store, complain, load->report);
         return status;
     }
-    snprintf(why, why_size, "journal directory %s cannot be read into memory: %s%s%s", load->place->path,
-             status_text(status), status == STATUS_SYSTEM ? ": " : "",
-             status == STATUS_SYSTEM ? strerror(errno) : "");
+    if (status == STATUS_FULL_JOURNAL) /* the store has none: what has no place cannot be saved */
+        export_print_failure(load->exporter, why, why_size);
+    else
+        snprintf(why, why_size, "journal directory %s cannot be read into memory: %s%s%s", load->place->path,
+                 status_text(status), status == STATUS_SYSTEM ? ": " : "",
+                 status == STATUS_SYSTEM ? strerror(errno) : "");
     journal_unload(*store);
     *store = NULL;
     return status;

@@ -6,10 +6,8 @@
 #include "journal_rewrite.h"
 #include "standing.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/stat.h>
 
 enum { MARK_SIZE = MOMENT_SIZE + 12, TRIES = 1000 };
@@ -66,8 +64,7 @@ static enum status mend(struct repair *repair, struct report *report, char *why,
             status =
                 journal_rewrite(&repair->place, &repair->choice, store, repair->mark, report, why, why_size);
         else
-            snprintf(why, why_size, "journal directory %s: what was exported cannot be synced: %s",
-                     repair->place.path, strerror(errno));
+            export_print_failure(&repair->exporter, why, why_size);
     }
     journal_unload(store);
     return status;

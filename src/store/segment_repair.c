@@ -250,9 +250,11 @@ static enum status make_fresh(struct repair *repair, struct store *journal)
                              &repair->exporter);
     if (status == STATUS_OK)
         status = export_finish(&repair->exporter);
-    if (status != STATUS_OK)
+    if (status == STATUS_FULL_JOURNAL) /* the new segment has none yet: what has no place cannot be saved */
+        export_print_failure(&repair->exporter, repair->why, repair->why_size);
+    else if (status != STATUS_OK)
         return refuse(repair, status, "it cannot be saved");
-    return prove_fresh(repair);
+    return status == STATUS_OK ? prove_fresh(repair) : status;
 }
 
 /* The state becomes the journal, and the journal the new segment. Once the journal is written, a segment that
