@@ -4,6 +4,7 @@
 #define SHMAIL_TEST_STEPS_OPERATIONS_H
 
 #include "huge.h"
+#include "journal_stage.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "password.h"
@@ -442,6 +443,18 @@ static void note_past_the_cache(void)
 {
     office->header->journal.capacity += HUGE_BYTES;
     note_several();
+}
+
+/* Behind one that stands in the stage, and so long that the log ends as far in its last block as before. */
+static void note_a_block_past_the_cache(void)
+{
+    const struct journal_segment *journal = &office->header->journal;
+    office->header->journal.capacity += HUGE_BYTES;
+    append(bob, 1000);
+    settle();
+    EXPECT(journal->staged_tail == journal->tail && journal->tail % STAGE_BLOCK > 0);
+    append(bob, STAGE_BLOCK - sizeof(struct journal_record) - strlen("alice") - strlen("about"));
+    EXPECT_EQ(journal->end, journal->tail + STAGE_BLOCK);
 }
 
 static void lead_and_die(void)

@@ -164,6 +164,7 @@ static const struct operation journal_operations[] = {
     {"mailbox_delete and message_release", pin_big, delete_pinned, CHANGES},
     {"store_settle of several records", note_several, settle, 0},
     {"store_settle past the page cache", note_past_the_cache, settle, 0},
+    {"store_settle of a whole block past the page cache", note_a_block_past_the_cache, settle, CHECKPOINT},
     {"store_settle after a dead leader", leave_leader, append_draft, CHANGES},
     {"store_detach with debts", owe, detach, 0},
     {"a checkpoint", NULL, checkpoint, CHECKPOINT},

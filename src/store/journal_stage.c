@@ -46,12 +46,12 @@ static void keep_block(struct store *store, uint64_t tail, size_t staged)
     memmove(store->stage, store->stage + staged - length, length);
     journal->staged_crc = crc32c(0, store->stage, length);
     journal->staged_generation = journal->generation;
-    journal->staged_tail = tail;
+    __atomic_store_n(&journal->staged_tail, tail, __ATOMIC_RELEASE);
 }
 
 int journal_stage_write(struct store *store, const struct iovec *runs, int count, uint64_t offset)
 {
-    const struct journal_segment *journal = &store->header->journal;
+    struct journal_segment *journal = &store->header->journal;
     int *direct = &store->direct[journal->file & 1];
     size_t staged = offset % STAGE_BLOCK;
     uint64_t start = offset - staged;
@@ -59,9 +59,13 @@ int journal_stage_write(struct store *store, const struct iovec *runs, int count
     for (int i = 0; i < count; i++)
         length += runs[i].iov_len;
     uint64_t blocks = block_end(length);
-    if (*direct < 0 || blocks > STAGE_BYTES || start + blocks + APART > journal->capacity ||
-        segment_reserve(store, segment_offset(store, store->stage), blocks) != STATUS_OK ||
-        !bring_block(store, offset))
+    bool goes = *direct >= 0 && blocks <= STAGE_BYTES && start + blocks + APART <= journal->capacity &&
+                segment_reserve(store, segment_offset(store, store->stage), blocks) == STATUS_OK &&
+                bring_block(store, offset);
+    /* From here on the stage or the file changes. Who dies in between must not leave the old tail beside the
+     * checksum of a new block, and other bytes may come up to that tail through the cache. */
+    __atomic_store_n(&journal->staged_tail, 0, __ATOMIC_SEQ_CST);
+    if (!goes)
         return EINVAL;
     for (int i = 0; i < count; i++) {
         memcpy(store->stage + staged, runs[i].iov_base, runs[i].iov_len);

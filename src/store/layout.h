@@ -225,7 +225,7 @@ struct journal_segment {
     sem_t keeper_wake;
     char directory[256]; /* absolute if it fits; for messages and a repair: id tells */
     /* By the leader, each with one store: what the file has of the block that this tail is in stands in the
-     * stage as well, and has this checksum. */
+     * stage as well, and has this checksum. A tail of 0: none does; the stage changes. */
     uint64_t staged_generation, staged_tail;
     uint32_t staged_crc, unused;
 };
