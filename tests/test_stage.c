@@ -198,19 +198,22 @@ static void without_memory_for_the_stage_it_goes_through_the_page_cache(void)
     play_end();
 }
 
-static void a_write_cut_short_is_done_again_through_the_page_cache(void)
+static void a_write_cut_short_or_interrupted_is_done_again_through_the_page_cache(void)
 {
+    static const int ways[] = {DISK_SHORT, EINTR};
     begin();
-    EXPECT_EQ(scene_send(store, "alice", "more", 3000), STATUS_OK);
-    scene_note(scene, store);
-    fault.kinds = CALL_WRITE;
-    fault.at = 1;
-    fault.seen = 0;
-    fault.error = DISK_SHORT;
-    settle();
-    EXPECT_EQ(fault.seen, 2);
-    fault.kinds = 0;
-    send_all();
+    for (size_t way = 0; way < sizeof(ways) / sizeof(ways[0]); way++) {
+        EXPECT_EQ(scene_send(store, "alice", "more", 3000), STATUS_OK);
+        scene_note(scene, store);
+        fault.kinds = CALL_WRITE;
+        fault.at = 1;
+        fault.seen = 0;
+        fault.error = ways[way];
+        settle();
+        EXPECT_EQ(fault.seen, 2);
+        fault.kinds = 0;
+        send_all();
+    }
     play_end();
 }
 
@@ -283,8 +286,8 @@ static const struct harness_test tests[] = {
     {"a file system that refuses is asked once", a_file_system_that_refuses_is_asked_once},
     {"without memory for the stage it goes through the page cache",
      without_memory_for_the_stage_it_goes_through_the_page_cache},
-    {"a write cut short is done again through the page cache",
-     a_write_cut_short_is_done_again_through_the_page_cache},
+    {"a write cut short or interrupted is done again through the page cache",
+     a_write_cut_short_or_interrupted_is_done_again_through_the_page_cache},
     {"a write that fails is told", a_write_that_fails_is_told},
     {"no acknowledged group is lost", no_group_is_lost, 300},
     {"a dead leader's group is written again", a_dead_leader_s_group_is_written_again, 300},

@@ -82,5 +82,5 @@ int journal_stage_write(struct store *store, const struct iovec *runs, int count
         close(*direct);
         *direct = -1;
     }
-    return written < 0 ? errno : EINVAL;
+    return written < 0 && errno != EINTR ? errno : EINVAL;
 }
