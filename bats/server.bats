@@ -253,7 +253,7 @@ has_no_children() {
 @test "a terminal that nobody reads holds up neither the server nor DUMP" {
     command -v python3 >/dev/null || skip "no python3 here"
     run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" 3>&- <<'PYTHON'
-import os, pty, signal, socket, subprocess, sys, time
+import os, pty, signal, socket, subprocess, sys
 reader, terminal = pty.openpty()
 server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", "-v"],
                           stdout=subprocess.PIPE, stderr=terminal)
@@ -285,8 +285,8 @@ PYTHON
 }
 
 # Runs what is on standard input with a server that logs to a system's logger in a /dev of its own: server, logger
-# (the socket), begin_logger() and ask().
-with_logger() {
+# (the socket), begin_logger(), ask() and named(), its children of that name.
+with_logger() { # options of the server
     command -v python3 >/dev/null || skip "no python3 here"
     unshare -m mount -t tmpfs none /mnt 2>/dev/null || skip "no file systems can be mounted here"
     mkdir dev
@@ -305,16 +305,26 @@ def ask():
         connection.sendall(b"NOOP\n")
         assert connection.recv(10) == b"OK\n"
 
+def name_of(pid):
+    try:
+        return open(f"/proc/{pid}/comm").read().strip()
+    except OSError:
+        return ""  # it has ended
+
+def named(name):
+    pids = open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()
+    return [pid for pid in pids if name_of(pid) == name]
+
 logger = begin_logger()
-server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v"],
+server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v", *sys.argv[2:]],
                           stdout=subprocess.PIPE)
 port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
 try:
 PYTHON
     # shellcheck disable=SC2016
     run -0 timeout 60 unshare -m sh -c 'mount -t tmpfs none dev && mkdir dev/shm &&
-        cp -a /dev/null /dev/urandom dev && mount --bind dev /dev && exec python3 logger.py "$1"' \
-        sh "$SHMAIL_BUILD/shmaild" 3>&-
+        cp -a /dev/null /dev/urandom dev && mount --bind dev /dev && exec python3 logger.py "$@"' \
+        sh "$SHMAIL_BUILD/shmaild" "$@" 3>&-
 }
 
 @test "a logger of the system that is stuck holds up no reply and no end" {
@@ -340,6 +350,36 @@ while b"HUP" not in logger.recv(1000):
 ask()
 while not logger.recv(1000).endswith(b"connected"):
     pass
+PYTHON
+}
+
+@test "HUP: who is served by a process that was there before is logged by the new logger, too" {
+    with_logger --spare 2 <<'PYTHON'
+while len(named("shmaild: spare")) < 2:
+    pass
+logger.close()
+os.unlink("/dev/log")
+logger = begin_logger()
+os.kill(server.pid, signal.SIGHUP)
+while b"HUP" not in logger.recv(1000):
+    pass
+ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+PYTHON
+}
+
+@test "HUP: a connection that comes at that moment goes on" {
+    with_logger --spare 2 <<'PYTHON'
+logger.settimeout(0)
+for _ in range(150):
+    os.kill(server.pid, signal.SIGHUP)
+    connections = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(2)]
+    for connection in connections * 2:
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(10) == b"OK\n"
+    for connection in connections:
+        connection.close()
 PYTHON
 }
 

@@ -125,6 +125,17 @@ void children_signal(const struct children *children, int number)
     }
 }
 
+void children_end_idle(struct children *children)
+{
+    for (size_t i = 0; i < children->count; i++) {
+        struct child *child = &children->list[i];
+        if (is_idle(child)) {
+            child->ends = true;
+            (void)kill(child->pid, SIGTERM);
+        }
+    }
+}
+
 size_t children_serving(const struct children *children)
 {
     return children->count - children->idle + children->asked_count - children->asked_idle;
@@ -161,7 +172,7 @@ bool children_hand_over(struct children *children, int connection, const struct 
     }
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
-        if (!is_idle(child)) {
+        if (!is_idle(child) || child->ends) {
             continue;
         }
         descriptor_own(connection, child->pid);

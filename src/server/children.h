@@ -19,6 +19,7 @@ struct child {
     struct caller caller; /* what is known of that, should it have to go to another process */
     int channel;          /* to a spare; -1: it serves */
     int connection;       /* handed to it through the channel, which it has not yet said to have; -1: none */
+    bool ends;            /* a spare that was told to end */
 };
 
 enum {
@@ -66,6 +67,9 @@ void children_hear(struct children *);
 
 /* Spares that wait, or will. */
 size_t children_idle(const struct children *);
+
+/* Has those end that wait. They get no connection any more: one that comes with the signal would be cut. */
+void children_end_idle(struct children *);
 
 /* For a process that has just been made: closes what belongs to the others. */
 void children_forget(struct children *);

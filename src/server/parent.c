@@ -413,7 +413,8 @@ static void end_everybody(struct parent *p)
     let_go(p);
 }
 
-/* What is forked from now on has the log as the parent has it: for that there is another maker and keeper. */
+/* What is forked from now on has the log as the parent has it: for that there are another maker and keeper,
+ * and other spares. */
 static void begin_log_again(struct parent *p)
 {
     if (!log_open_again()) {
@@ -421,6 +422,7 @@ static void begin_log_again(struct parent *p)
         return;
     }
     end_maker(p);
+    children_end_idle(&p->children);
     helpers_signal(&p->helpers, SIGTERM);
     log_info("HUP: the log was opened again");
 }
