@@ -253,7 +253,7 @@ has_no_children() {
 @test "a terminal that nobody reads holds up neither the server nor DUMP" {
     command -v python3 >/dev/null || skip "no python3 here"
     run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" 3>&- <<'PYTHON'
-import os, pty, signal, socket, subprocess, sys
+import os, pty, signal, socket, subprocess, sys, time
 reader, terminal = pty.openpty()
 server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", "-v"],
                           stdout=subprocess.PIPE, stderr=terminal)
@@ -291,7 +291,7 @@ with_logger() { # options of the server
     unshare -m mount -t tmpfs none /mnt 2>/dev/null || skip "no file systems can be mounted here"
     mkdir dev
     { cat - <(sed 's/^/    /') <<'PYTHON'; echo $'finally:\n    server.kill()'; } >logger.py
-import os, signal, socket, subprocess, sys
+import os, signal, socket, subprocess, sys, time
 
 def begin_logger():
     logger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -380,6 +380,22 @@ for _ in range(150):
         assert connection.recv(10) == b"OK\n"
     for connection in connections:
         connection.close()
+PYTHON
+}
+
+@test "HUP: a journal has another keeper before it could be missed" {
+    with_logger -d journal <<'PYTHON'
+def await_keeper(before):
+    while named("shmaild: keeper") in ([], before):
+        pass
+    return named("shmaild: keeper")
+
+keeper = await_keeper([])
+begin = time.monotonic()
+for _ in range(5):  # a second each where one is made only after a pause
+    os.kill(server.pid, signal.SIGHUP)
+    keeper = await_keeper(keeper)
+assert time.monotonic() - begin < 4
 PYTHON
 }
 

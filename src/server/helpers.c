@@ -80,9 +80,10 @@ void helpers_reap(struct helpers *helpers, pid_t pid, int status)
     if (pid == helpers->keeper) {
         helpers->keeper = 0;
         child_note_death(pid, status);
-        if (WIFEXITED(status)) {
+        if (WIFEXITED(status) && !helpers->replaces) {
             pause_begin(&helpers->pause, GAVE_UP);
         }
+        helpers->replaces = false;
     }
 }
 
@@ -91,4 +92,10 @@ void helpers_signal(const struct helpers *helpers, int signal)
     if (helpers->keeper > 0) {
         (void)kill(helpers->keeper, signal);
     }
+}
+
+void helpers_replace_keeper(struct helpers *helpers)
+{
+    helpers->replaces = helpers->keeper > 0;
+    helpers_signal(helpers, SIGTERM);
 }

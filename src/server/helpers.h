@@ -16,6 +16,7 @@ struct helpers {
     struct sandbox *sandbox;
     int sync_seconds;
     pid_t parent, keeper, checker; /* 0: there is none */
+    bool replaces;                 /* the keeper was told to end, for another one */
     bool damaged;                  /* the checker has found the store so */
     struct pause pause;            /* none is made */
     struct complaint complaint;
@@ -33,5 +34,8 @@ void helpers_reap(struct helpers *, pid_t, int wait_status);
 
 /* To the keeper, if there is one. */
 void helpers_signal(const struct helpers *, int signal);
+
+/* Ends it, if there is one; another one is made as soon as it has ended. */
+void helpers_replace_keeper(struct helpers *);
 
 #endif

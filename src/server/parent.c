@@ -423,7 +423,7 @@ static void begin_log_again(struct parent *p)
     }
     end_maker(p);
     children_end_idle(&p->children);
-    helpers_signal(&p->helpers, SIGTERM);
+    helpers_replace_keeper(&p->helpers);
     log_info("HUP: the log was opened again");
 }
 
