@@ -232,6 +232,33 @@ is_asleep() { # for longer than who has just accepted
     assert_success
 }
 
+@test "where the journal goes on is checked as well, and no mail is lost by it" {
+    local where
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    ask "REGISTER alice secret"
+    for where in file epoch synced tail capacity; do
+        : >"$BATS_FILE_TMPDIR/shmaild.log"
+        cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+        run ask "SEND alice before-$where $cookie"
+        assert_output --partial "OK "
+        tool_scribble "$SHMAIL_NAME" "$where"
+        ask NOOP || :
+        wait_for_log "was rebuilt from its journal"
+        cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+        run ask "SEND alice after-$where $cookie"
+        assert_output --partial "OK "
+    done
+    stop_server
+    shmailctl rm "$SHMAIL_NAME"
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "LIST alice $cookie"
+    assert_line --index 0 "OK 10"
+    for where in file epoch synced tail capacity; do
+        assert_output --regexp "before-$where.* alice after-$where"
+    done
+}
+
 @test "a false alarm costs nothing but a check" {
     start_server --crypt-cost 1
     ask "REGISTER alice secret"

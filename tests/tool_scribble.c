@@ -1,6 +1,6 @@
 /* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
  * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME
- * mailbox|index|header|since|directory|nothing. */
+ * mailbox|index|header|since|directory|file|epoch|synced|tail|capacity|nothing. */
 #include "layout.h"
 #include "store.h"
 
@@ -26,6 +26,16 @@ int main(int argc, char **argv)
         store->slot->since = INT64_MAX;
     else if (strcmp(argv[2], "directory") == 0)
         strcpy(store->header->journal.directory, "\033[2J");
+    else if (strcmp(argv[2], "file") == 0)
+        store->header->journal.file ^= 1;
+    else if (strcmp(argv[2], "epoch") == 0)
+        store->header->journal.epoch += 1;
+    else if (strcmp(argv[2], "synced") == 0)
+        store->header->journal.synced += 1000;
+    else if (strcmp(argv[2], "tail") == 0)
+        store->header->journal.tail -= 200;
+    else if (strcmp(argv[2], "capacity") == 0)
+        store->header->journal.capacity = store->header->journal.end - 1;
     store_suspect(store);
     puts("scribbled");
     return 0;

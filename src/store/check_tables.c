@@ -329,12 +329,13 @@ static bool check_pin(struct check *check, block_t block, const char *where, uin
     return can_be;
 }
 
-/* Whether the leader can write it, and a reader read it. */
-static bool is_record(const struct store *store, const struct journal_note *note, size_t text)
+/* Whether the leader can write it, and a reader read it. *end: moves behind it. */
+static bool is_record(const struct store *store, const struct journal_note *note, size_t text, uint64_t *end)
 {
     struct journal_record record = {
         .magic = RECORD_MAGIC, .type = note->type, .body_length = note->body_length};
     journal_measure(store, note, &record);
+    *end += journal_size(&record);
     if (note->text && !note->message)
         return journal_is_plausible(&record) && record.subject_length <= HASH_MAX &&
                sizeof(struct identity) + record.sender_length + record.subject_length + 2 <= text;
@@ -354,10 +355,15 @@ static void check_ring(struct check *check)
         finding(check, "when the journal is synced, %u, makes no sense", journal->sync);
     uint64_t written = load64(&journal->written);
     uint64_t assigned = load64(&journal->assigned);
-    if (written > assigned || assigned - written > RING || journal->tail > journal->end) {
+    uint64_t end = journal->tail;
+    if (journal->seal != journal_seal(journal))
+        finding(check, "what says where the journal goes on is damaged");
+    if (load64(&journal->synced) > written || written > assigned || assigned - written > RING ||
+        journal->tail > journal->end || journal->end > journal->capacity) {
         finding(check, "the marks of the journal make no sense");
         return;
     }
+    bool whole = true;
     while (written < assigned) {
         const struct journal_note *note = &check->store->ring[++written % RING];
         size_t text = 0;
@@ -367,9 +373,13 @@ static void check_ring(struct check *check)
         bool found =
             (!note->text || text > 0) &&
             (!note->message || check_pin(check, note->message, "journal record of account", note->account));
-        if (found && !is_record(check->store, note, text))
+        whole = whole && found;
+        if (found && !is_record(check->store, note, text, &end))
             finding(check, "journal record %llu cannot be written", (unsigned long long)written);
     }
+    if (whole && end != journal->end)
+        finding(check, "the journal's records end at %llu, not at %llu", (unsigned long long)end,
+                (unsigned long long)journal->end);
 }
 
 void check_slots(struct check *check)

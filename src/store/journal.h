@@ -22,6 +22,16 @@ static inline bool journal_is_on(const struct store *store)
     return store->header->journal.on != 0;
 }
 
+/* The active file: one of the two, whoever scribbles over the segment. */
+static inline uint32_t journal_active(const struct store *store)
+{
+    return load32(&store->header->journal.file) & 1;
+}
+
+/* A checksum of what does not follow from anything else and decides where records go and whether a reader
+ * takes them: of sync up to epoch. For a check. */
+uint32_t journal_seal(const struct journal_segment *);
+
 /* The directory's name for a message: a copy that ends, whoever scribbles over the segment. */
 struct journal_directory_name {
     char text[sizeof(((struct journal_segment *)0)->directory)];

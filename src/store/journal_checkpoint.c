@@ -265,7 +265,7 @@ static void copy_log(struct checkpoint *checkpoint, uint64_t *from)
         flush_out(checkpoint);
         size_t length = tail - *from < OUT_BYTES ? (size_t)(tail - *from) : OUT_BYTES;
         char *room = buffer_reserve(&checkpoint->out, length);
-        ssize_t got = room ? pread(store->files[journal->file], room, length, (off_t)*from) : -1;
+        ssize_t got = room ? pread(store->files[journal_active(store)], room, length, (off_t)*from) : -1;
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0) {
@@ -301,8 +301,12 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
     }
     transaction_begin(store);
     uint64_t pending = journal->end - journal->tail;
-    set32(store, &journal->file, checkpoint->file);
-    set64(store, &journal->generation, header->generation);
+    struct journal_segment next = *journal;
+    next.file = checkpoint->file;
+    next.generation = header->generation;
+    set32(store, &journal->file, next.file);
+    set64(store, &journal->generation, next.generation);
+    set32(store, &journal->seal, journal_seal(&next));
     set64(store, &journal->synced, journal->written);
     set64(store, &journal->tail, checkpoint->offset);
     set64(store, &journal->end, checkpoint->offset + pending);
@@ -370,7 +374,7 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
 enum status journal_checkpoint(struct store *store, uint64_t bytes)
 {
     struct checkpoint checkpoint = {.store = store,
-                                    .file = 1 - store->header->journal.file,
+                                    .file = 1 - journal_active(store),
                                     .offset = JOURNAL_HEADER_SIZE,
                                     .status = STATUS_OK};
     struct journal_header empty = {

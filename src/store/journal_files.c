@@ -194,7 +194,7 @@ enum status journal_retire(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
     struct journal_header header;
-    uint32_t file = 1 - journal->file;
+    uint32_t file = 1 - journal_active(store);
     ssize_t got = read_all(store->files[file], &header, sizeof(header));
     if (got < 0)
         return STATUS_SYSTEM;
@@ -272,8 +272,8 @@ static uint64_t solid_bytes(int file)
 /* In turns, so that a disk with little left gives both as much. What a file holds there stays as it is. */
 enum status journal_reserve(const struct store *store, uint64_t size, uint64_t *reached)
 {
-    int inactive = store->files[1 - store->header->journal.file];
-    int active = store->files[store->header->journal.file];
+    int inactive = store->files[1 - journal_active(store)];
+    int active = store->files[journal_active(store)];
     uint64_t at = solid_bytes(inactive) < solid_bytes(active) ? solid_bytes(inactive) : solid_bytes(active);
     int error = 0;
     while (at < size && error == 0) {

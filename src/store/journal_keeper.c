@@ -37,7 +37,7 @@ static enum status fill(struct store *store, uint64_t size)
     enum status status = STATUS_OK;
     while (reached < size && status == STATUS_OK) {
         uint64_t step = size - reached < EXTEND_STEP ? size : reached + EXTEND_STEP;
-        status = journal_fill(store, journal->file, reached, step, &reached);
+        status = journal_fill(store, journal_active(store), reached, step, &reached);
         int error = errno;
         if (status != STATUS_SYSTEM) {
             transaction_begin(store);

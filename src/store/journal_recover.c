@@ -7,6 +7,7 @@
 
 #include "account.h"
 #include "account_record.h"
+#include "crc32c.h"
 #include "journal_read.h"
 #include "queue.h"
 #include "restore.h"
@@ -207,6 +208,12 @@ static enum status replay(struct recovery *recovery)
     return STATUS_OK;
 }
 
+uint32_t journal_seal(const struct journal_segment *journal)
+{
+    return crc32c(0, &journal->sync,
+                  offsetof(struct journal_segment, assigned) - offsetof(struct journal_segment, sync));
+}
+
 enum status journal_recover(struct store *store, uint64_t bytes, char *why, size_t why_size)
 {
     struct recovery recovery = {.store = store, .why = why, .why_size = why_size};
@@ -226,8 +233,10 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
             status = begin_epoch(&recovery, bytes);
     }
     journal_read_close(&recovery.reader);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        store->header->journal.seal = journal_seal(&store->header->journal);
         store->header->journal.on = 1;
+    }
     return status;
 }
 

@@ -5,6 +5,7 @@
 
 #include "crc32c.h"
 #include "huge.h"
+#include "journal.h"
 #include "segment.h"
 
 #include <errno.h>
@@ -33,7 +34,7 @@ static bool stage_has_block(const struct store *store, uint64_t offset)
 static bool bring_block(struct store *store, uint64_t offset)
 {
     ssize_t length = (ssize_t)(offset % STAGE_BLOCK);
-    int file = store->files[store->header->journal.file & 1];
+    int file = store->files[journal_active(store)];
     return stage_has_block(store, offset) ||
            pread(file, store->stage, (size_t)length, (off_t)offset - length) == length;
 }
@@ -52,7 +53,7 @@ static void keep_block(struct store *store, uint64_t tail, size_t staged)
 int journal_stage_write(struct store *store, const struct iovec *runs, int count, uint64_t offset)
 {
     struct journal_segment *journal = &store->header->journal;
-    int *direct = &store->direct[journal->file & 1];
+    int *direct = &store->direct[journal_active(store)];
     size_t staged = offset % STAGE_BLOCK;
     uint64_t start = offset - staged;
     uint64_t length = staged;

@@ -192,7 +192,7 @@ static void write_group(struct store *store, struct group *group)
 static enum status sync_file(struct store *store, uint64_t written)
 {
     struct journal_segment *journal = &store->header->journal;
-    if (fdatasync(store->files[journal->file]) != 0) {
+    if (fdatasync(store->files[journal_active(store)]) != 0) {
         journal_fail(store, errno, "fdatasync");
         return STATUS_READ_ONLY;
     }
@@ -209,7 +209,7 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     group.run_count = 0;
     group.error = 0;
     group.offset = journal->tail;
-    group.file = store->files[journal->file];
+    group.file = store->files[journal_active(store)];
     *more = false;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 9u
+#define LAYOUT_VERSION 10u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -227,7 +227,8 @@ struct journal_segment {
     /* By the leader, each with one store: what the file has of the block that this tail is in stands in the
      * stage as well, and has this checksum. A tail of 0: none does; the stage changes. */
     uint64_t staged_generation, staged_tail;
-    uint32_t staged_crc, unused;
+    uint32_t staged_crc;
+    uint32_t seal; /* journal_seal of this */
 };
 
 /* ---- the header ---- */
