@@ -113,6 +113,16 @@ static void no_checkpoint_is_made_of_accounts_beyond_the_table(void)
     expect_same_after_reboot();
 }
 
+/* The log, which is the only copy until the end of a checkpoint, would be written over. */
+static void no_checkpoint_is_made_in_a_file_that_may_be_the_active_one(void)
+{
+    begin();
+    store->header->journal.file = 1;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_DAMAGED);
+    EXPECT(store_is_suspect(store));
+    expect_same_after_reboot();
+}
+
 /* The newest message of a mailbox or of a queue. */
 static struct message_record *newest_of(bool queued)
 {
@@ -287,6 +297,8 @@ static const struct harness_test tests[] = {
      a_directory_whose_name_has_no_end_is_cut_in_the_log},
     {"no checkpoint is made of accounts beyond the table",
      no_checkpoint_is_made_of_accounts_beyond_the_table},
+    {"no checkpoint is made in a file that may be the active one",
+     no_checkpoint_is_made_in_a_file_that_may_be_the_active_one},
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},

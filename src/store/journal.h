@@ -29,7 +29,7 @@ static inline uint32_t journal_active(const struct store *store)
 }
 
 /* A checksum of what does not follow from anything else and decides where records go and whether a reader
- * takes them: of sync up to epoch. For a check. */
+ * takes them: of sync up to epoch. For a check, and before a checkpoint. */
 uint32_t journal_seal(const struct journal_segment *);
 
 /* The directory's name for a message: a copy that ends, whoever scribbles over the segment. */

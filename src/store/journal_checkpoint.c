@@ -380,7 +380,10 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     struct journal_header empty = {
         .magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .state = JOURNAL_EMPTY};
     memcpy(empty.id, store->header->journal.id, sizeof(empty.id));
-    checkpoint.status = journal_write_header(store, checkpoint.file, &empty);
+    if (store->header->journal.seal != journal_seal(&store->header->journal))
+        find_damage(&checkpoint); /* it might be the active file that is written over */
+    else
+        checkpoint.status = journal_write_header(store, checkpoint.file, &empty);
     if (checkpoint.status == STATUS_OK)
         checkpoint.status = mark_start(&checkpoint);
     for (uint32_t index = 1; checkpoint.status == STATUS_OK && index <= load32(&store->header->accounts_used);
