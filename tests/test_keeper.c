@@ -4,6 +4,7 @@
 #include "scene.h"
 
 #include <poll.h>
+#include <sys/resource.h>
 
 static struct store_options options = {.directory = "journal",
                                        .crypt_cost = 1,
@@ -311,7 +312,8 @@ static void it_makes_room_before_there_is_none(void)
     EXPECT_EQ(journal()->generation, 1);
 }
 
-/* Most bytes of the active file that waited for one sync, behind the last space that was given to the other. */
+/* Most bytes of the active file that waited for one sync, behind the last space that was given to the other.
+ */
 static uint64_t most_unsynced(void)
 {
     uint64_t unsynced = 0, most = 0;
@@ -454,6 +456,22 @@ static void accounts_beyond_the_table_do_not_lead_it_astray(void)
     EXPECT_CLEAN(store);
 }
 
+static void it_makes_no_room_that_no_record_can_want(void)
+{
+    const struct rlimit limit = {64 << 20, 64 << 20}; /* in place of a disk that is full at some time */
+    signal(SIGXFSZ, SIG_IGN);
+    begin(STORE_SYNC_ALWAYS);
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    uint64_t capacity = journal()->capacity;
+    journal()->wanted = UINT64_C(1) << 50;
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->wanted, 0);
+    EXPECT_EQ(journal()->capacity, capacity);
+}
+
 /* It tells who opened a file once of what was lost. */
 static void it_has_the_files_open_for_itself(void)
 {
@@ -579,6 +597,7 @@ static const struct harness_test tests[] = {
     {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"accounts beyond the table do not lead it astray", accounts_beyond_the_table_do_not_lead_it_astray},
+    {"it makes no room that no record can want", it_makes_no_room_that_no_record_can_want},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
     {"on a full disk a checkpoint that failed is tried again, but not at once",

@@ -24,6 +24,11 @@ enum {
     MESSAGE_BYTES = sizeof(struct journal_record) + 7,
 };
 
+/* What the largest record asks for. */
+#define WANTED_MOST                                                                         \
+    (sizeof(struct journal_record) + NAME_MAX_BYTES + SUBJECT_MAX + MESSAGE_LIMIT_MAX + 7 + \
+     JOURNAL_DELETE_RESERVE)
+
 static bool take_office(struct store *store)
 {
     return journal_take_role(store, &store->header->journal.keeper, true);
@@ -127,6 +132,8 @@ static enum status look(struct store *store, uint64_t bytes)
         return make_checkpoint(store, bytes);
     uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
+    if (wanted > WANTED_MOST) /* a scribble, which would take all of the disk */
+        wanted = 0;
     if (room >= bytes / 2 && room >= wanted)
         return STATUS_OK;
     enum status status = extend(store, (bytes < EXTEND_MOST ? bytes : EXTEND_MOST) + wanted);
