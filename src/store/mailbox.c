@@ -14,7 +14,7 @@
 
 #include <pthread.h>
 
-enum { APPEND_WRITES = 90 }; /* more than any append takes (REDO_MAX) */
+enum { APPEND_WRITES = 90 }; /* more than one takes that comes behind another in its transaction */
 
 /* How long a waiter sleeps at most: only a deliverer that is killed between its commit and its wake-up lets
  * it come to that. */
