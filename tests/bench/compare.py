@@ -18,6 +18,9 @@ def measure(work, place):
                 samples[side.name] = []
             except servers.Unavailable as reason:
                 samples[side.name] = str(reason)
+        if work.warm_up:
+            for sample in measured.values():
+                sample(work.warm_up * place.seconds)
         for _ in range(place.rounds):
             for name, sample in measured.items():
                 samples[name].append(sample(place.seconds))

@@ -27,6 +27,7 @@ class Work:
     connections: int = 16
     depth: int = 1
     accounts: int = 0  # mailboxes that each connection asks by turns; 0: one of its own
+    warm_up: int = 0  # a sample as long as so many, before all others, that does not count
 
     @property
     def pinned(self):
