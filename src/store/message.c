@@ -160,18 +160,23 @@ void draft_let_go(struct store *store, uint32_t count)
     set32(store, &store->slot->draft, next);
 }
 
-/* A block for the drafts after those that there are blocks for. Others may take the run back meanwhile, but
- * not its memory. It is not only asked for but looked at: what the processor has no address for it does not
- * fetch. */
-static void fetch_run(const struct store *store, uint32_t index)
+/* What the draft after next will need. Others may take the run back meanwhile, but not its memory. It is not
+ * only asked for but looked at: what the processor has no address for it does not fetch. */
+static void fetch(const struct store *store, block_t block)
 {
-    block_t next = load32(&store->slot->run);
-    for (; next && index > 0; index--)
-        next = block_run_next(store, next, store->draft_block);
-    if (!next)
+    if (!block)
         return;
-    (void)load32(at(store, next));
-    block_fetch(store, next, store->draft_block);
+    (void)load32(at(store, block));
+    block_fetch(store, block, store->draft_block);
+}
+
+/* The block of the run that stands where the draft does in the chain: for the next chain. */
+static block_t of_run(const struct store *store, uint32_t index)
+{
+    block_t block = load32(&store->slot->run);
+    for (; block && index > 0; index--)
+        block = block_run_next(store, block, store->draft_block);
+    return block;
 }
 
 /* What of the letter the draft's first block has. */
@@ -202,7 +207,7 @@ bool draft_write_behind(struct store *store, uint32_t count, const struct letter
     if (!block)
         return false;
     store->drafts_alike++;
-    fetch_run(store, count);
+    fetch(store, of_run(store, count));
     write_head(store, block, letter, letter->body_length);
     return true;
 }
@@ -218,7 +223,8 @@ enum status draft_write(struct store *store, const struct letter *letter)
     enum status status = reserve_draft(store, sizeof(struct message_record) + fixed + in_head, pieces);
     if (status != STATUS_OK)
         return status;
-    fetch_run(store, 0);
+    block_t next = draft_behind(store, 1);
+    fetch(store, next ? next : of_run(store, 0));
     const struct message_record *message = at(store, store->slot->draft);
     write_head(store, store->slot->draft, letter, in_head);
     size_t done = in_head;
