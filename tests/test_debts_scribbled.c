@@ -72,6 +72,10 @@ static void debts_that_cannot_be_are_left(void)
         expect_debt_to_be_left(&slot->run, unused);
     }
     store->pages[1].word = 0;
+    /* Nor in one without memory behind it. */
+    uint64_t last = store->arena + (uint64_t)(store->pages_most - 1) * PAGE;
+    EXPECT(!segment_has(store, last));
+    expect_debt_to_be_left(&slot->run, (block_t)(last / UNIT));
     EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
     expect_debt_to_be_left(at(store, slot->draft), slot->draft); /* again and again the same */
 }

@@ -328,27 +328,57 @@ static uint64_t most_unsynced(void)
     return most;
 }
 
-/* Not all at once where much is wanted: what is to be synced would wait for all those zeros. */
-static void it_makes_much_room_in_steps(void)
+enum { MUCH = 64 << 20 };
+
+/* So that a keeper makes much room at its first look; returns how much there is before. */
+static uint64_t want_much_room(void)
 {
-    enum { STEP = 64 << 20 };
     static char large[10 << 20];
     message_id id;
     options.segment_bytes = UINT64_C(256) << 20;
-    options.journal_bytes = STEP + (1 << 20);
+    options.journal_bytes = MUCH + (1 << 20);
     begin(STORE_SYNC_ALWAYS);
     account_t bob = scene_account(store, "bob");
     uint64_t capacity = journal()->capacity;
     while (capacity - journal()->end >= options.journal_bytes / 2)
         EXPECT_EQ(deliver(store, bob, "a", "", large, sizeof(large), &id), STATUS_OK);
     EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    return capacity;
+}
+
+/* Not all at once where much is wanted: what is to be synced would wait for all those zeros. */
+static void it_makes_much_room_in_steps(void)
+{
+    uint64_t capacity = want_much_room();
     disk_start();
     pid_t pid = start_keeper(1, false, NULL);
     while (load64(&journal()->capacity) == capacity)
         poll(NULL, 0, 1);
     stop_keeper(pid);
-    EXPECT_EQ(journal()->capacity, capacity + STEP);
+    EXPECT_EQ(journal()->capacity, capacity + MUCH);
     EXPECT_EQ(most_unsynced(), 4 << 20);
+}
+
+static void end_the_disk_in_the_second_step(void)
+{
+    fault.kinds = CALL_WRITE;
+    fault.at = 6; /* of 1 MiB each */
+    fault.lasts = true;
+    fault.error = ENOSPC;
+}
+
+static void what_it_has_filled_before_the_disk_ends_is_room(void)
+{
+    uint64_t capacity = want_much_room();
+    pid_t pid = start_keeper(1, false, end_the_disk_in_the_second_step);
+    while (load64(&journal()->looks) < 2)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT(journal()->capacity > capacity + (4 << 20));
+    EXPECT(journal()->capacity < capacity + (8 << 20));
+    EXPECT_EQ(journal()->failure, 0);
+    send(10000);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
 static void what_may_have_been_lost_is_written_to_the_other_file(void)
@@ -591,6 +621,7 @@ static const struct harness_test tests[] = {
     {"what may have been lost is written to the other file",
      what_may_have_been_lost_is_written_to_the_other_file},
     {"it makes much room in steps", it_makes_much_room_in_steps},
+    {"what it has filled before the disk ends is room", what_it_has_filled_before_the_disk_ends_is_room},
     {"a file that the state does not half fill is written anew",
      a_file_that_the_state_does_not_half_fill_is_written_anew},
     {"a log that only grew is not written anew", a_log_that_only_grew_is_not_written_anew},

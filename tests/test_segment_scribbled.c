@@ -44,7 +44,8 @@ static void sizes_that_do_not_fit_are_refused(void)
                                 &header->tokens, &header->throttle_most};
     uint32_t crc = header->crc;
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
-        static const uint32_t values[] = {0, 1 << 20, 1u << 31, UINT32_MAX};
+        const uint32_t values[] = {0, 1 << 20, 1u << 31, UINT32_MAX,
+                                   i == 1 ? header->accounts_most * SESSIONS_LIMIT + 1 : 0};
         uint32_t was = *fields[i];
         for (size_t j = 0; j < sizeof(values) / sizeof(values[0]); j++) {
             *fields[i] = values[j];

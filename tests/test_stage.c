@@ -135,6 +135,25 @@ static void a_block_that_is_in_doubt_is_read_from_the_file(void)
     play_end();
 }
 
+static void a_block_that_cannot_be_read_is_left_to_the_page_cache(void)
+{
+    begin();
+    send_and_settle(1000);
+    scribble();
+    EXPECT_EQ(scene_send(store, "alice", "more", 3000), STATUS_OK);
+    scene_note(scene, store);
+    uint64_t before = disk_directs;
+    fault.kinds = CALL_READ;
+    fault.at = 1;
+    fault.seen = 0;
+    fault.error = EIO;
+    settle();
+    fault.kinds = 0;
+    EXPECT_EQ(disk_directs, before);
+    send_all();
+    play_end();
+}
+
 /* ---- where it cannot be ---- */
 
 static void near_the_capacity_it_goes_through_the_page_cache(void)
@@ -280,6 +299,8 @@ static const struct harness_test tests[] = {
      what_is_not_synced_at_once_goes_through_the_page_cache},
     {"the next leader has the block at hand", the_next_leader_has_the_block_at_hand},
     {"a block that is in doubt is read from the file", a_block_that_is_in_doubt_is_read_from_the_file},
+    {"a block that cannot be read is left to the page cache",
+     a_block_that_cannot_be_read_is_left_to_the_page_cache},
     {"near the capacity it goes through the page cache", near_the_capacity_it_goes_through_the_page_cache},
     {"what is larger than the stage goes through the page cache",
      what_is_larger_than_the_stage_goes_through_the_page_cache},
