@@ -315,6 +315,15 @@ def named(name):
     pids = open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()
     return [pid for pid in pids if name_of(pid) == name]
 
+def replace_logger():
+    global logger
+    logger.close()
+    os.unlink("/dev/log")
+    logger = begin_logger()
+    os.kill(server.pid, signal.SIGHUP)
+    while b"HUP" not in logger.recv(1000):
+        pass
+
 logger = begin_logger()
 server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v", *sys.argv[2:]],
                           stdout=subprocess.PIPE)
@@ -341,12 +350,7 @@ PYTHON
 @test "HUP: a logger of the system that was started again gets the lines of who connects then" {
     with_logger <<'PYTHON'
 ask()
-logger.close()
-os.unlink("/dev/log")
-logger = begin_logger()
-os.kill(server.pid, signal.SIGHUP)
-while b"HUP" not in logger.recv(1000):
-    pass
+replace_logger()
 ask()
 while not logger.recv(1000).endswith(b"connected"):
     pass
@@ -357,12 +361,7 @@ PYTHON
     with_logger --spare 2 <<'PYTHON'
 while len(named("shmaild: spare")) < 2:
     pass
-logger.close()
-os.unlink("/dev/log")
-logger = begin_logger()
-os.kill(server.pid, signal.SIGHUP)
-while b"HUP" not in logger.recv(1000):
-    pass
+replace_logger()
 ask()
 while not logger.recv(1000).endswith(b"connected"):
     pass
