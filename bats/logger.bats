@@ -1,0 +1,123 @@
+# A logger of the system (--syslog) that is stuck or started again, and HUP, which has the log opened again.
+# shellcheck shell=bash
+
+bats_require_minimum_version 1.5.0
+load helper
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# Runs what is on standard input with a server that logs to a system's logger in a /dev of its own: server, logger
+# (the socket), begin_logger(), ask() and named(), its children of that name.
+with_logger() { # options of the server
+    command -v python3 >/dev/null || skip "no python3 here"
+    unshare -m mount -t tmpfs none /mnt 2>/dev/null || skip "no file systems can be mounted here"
+    mkdir dev
+    { cat - <(sed 's/^/    /') <<'PYTHON'; echo $'finally:\n    server.kill()'; } >logger.py
+import os, signal, socket, subprocess, sys, time
+
+def begin_logger():
+    logger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    logger.bind("/dev/log")
+    os.chmod("/dev/log", 0o666)
+    logger.settimeout(5)
+    return logger
+
+def ask():
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(10) == b"OK\n"
+
+def name_of(pid):
+    try:
+        return open(f"/proc/{pid}/comm").read().strip()
+    except OSError:
+        return ""  # it has ended
+
+def named(name):
+    pids = open(f"/proc/{server.pid}/task/{server.pid}/children").read().split()
+    return [pid for pid in pids if name_of(pid) == name]
+
+def replace_logger():
+    global logger
+    logger.close()
+    os.unlink("/dev/log")
+    logger = begin_logger()
+    os.kill(server.pid, signal.SIGHUP)
+    while b"HUP" not in logger.recv(1000):
+        pass
+
+logger = begin_logger()
+server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v", *sys.argv[2:]],
+                          stdout=subprocess.PIPE)
+port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
+try:
+PYTHON
+    # shellcheck disable=SC2016
+    run -0 timeout 60 unshare -m sh -c 'mount -t tmpfs none dev && mkdir dev/shm &&
+        cp -a /dev/null /dev/urandom dev && mount --bind dev /dev && exec python3 logger.py "$@"' \
+        sh "$SHMAIL_BUILD/shmaild" "$@" 3>&-
+}
+
+@test "a logger of the system that is stuck holds up no reply and no end" {
+    with_logger <<'PYTHON'
+for _ in range(int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 1):  # two lines each
+    ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+os.kill(server.pid, signal.SIGTERM)
+assert server.wait(5) == 0
+PYTHON
+}
+
+@test "HUP: a logger of the system that was started again gets the lines of who connects then" {
+    with_logger <<'PYTHON'
+ask()
+replace_logger()
+ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+PYTHON
+}
+
+@test "HUP: who is served by a process that was there before is logged by the new logger, too" {
+    with_logger --spare 2 <<'PYTHON'
+while len(named("shmaild: spare")) < 2:
+    pass
+replace_logger()
+ask()
+while not logger.recv(1000).endswith(b"connected"):
+    pass
+PYTHON
+}
+
+@test "HUP: a connection that comes at that moment goes on" {
+    with_logger --spare 2 <<'PYTHON'
+logger.settimeout(0)
+for _ in range(150):
+    os.kill(server.pid, signal.SIGHUP)
+    connections = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(2)]
+    for connection in connections * 2:
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(10) == b"OK\n"
+    for connection in connections:
+        connection.close()
+PYTHON
+}
+
+@test "HUP: a journal has another keeper before it could be missed" {
+    with_logger -d journal <<'PYTHON'
+def await_keeper(before):
+    while named("shmaild: keeper") in ([], before):
+        pass
+    return named("shmaild: keeper")
+
+keeper = await_keeper([])
+begin = time.monotonic()
+for _ in range(5):  # a second each where one is made only after a pause
+    os.kill(server.pid, signal.SIGHUP)
+    keeper = await_keeper(keeper)
+assert time.monotonic() - begin < 4
+PYTHON
+}
