@@ -1,19 +1,27 @@
-/* limit_answer.c: what a process for each request can reach at most: limit_answer fork | same | segment |
- * stay | ahead.
+/* limit_answer.c: what a process for each request can reach at most: limit_answer same, or any of ahead
+ * segment stay confined reap.
  *
  * A child sends the one line that it has read back, and exits. Linked statically, as a fork costs by the
- * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs; with
- * "segment" a child also writes to memory that all share, in as many places as a request of a mail store
- * must: its header, the process's slot, a bucket, a session, an account and its name. They lie in one huge
- * page, where the system gives one. "stay" is the same with children that wait for the client's end: where a
- * connection may carry any number of requests, nothing else tells that there is none more. "ahead" is
- * "segment" with children that are forked before the connection comes, which is passed to them. */
+ * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs. Each
+ * other word is one thing more that a mail store has to do:
+ *
+ * segment   A child also writes to memory that all share, in as many places as a request must: its header,
+ *           the process's slot, a bucket, a session, an account and its name. They lie in one huge page,
+ *           where the system gives one.
+ * stay      It waits for the client's end: where a connection may carry any number of requests, nothing else
+ *           tells that there is none more.
+ * confined  All is as bounded as a server should be: a filter of system calls, which lets all through, and
+ *           an end to waiting.
+ * reap      The parent learns of each child's end, as it must if it is to count them, and to clean up after
+ *           one that was killed.
+ * ahead     The children are forked before the connection comes, which is passed to them. */
 #include "limit_program.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifndef MADV_COLLAPSE
@@ -22,6 +30,10 @@
 
 enum { PLACES = 6, AHEAD = 8 };
 enum { HUGE = 2 << 20 }; /* bytes */
+
+struct duties {
+    bool same, segment, stay, confined, reap, ahead;
+};
 
 /* As large as a post office may become, and as empty as one is. */
 static char *share_segment(void)
@@ -101,8 +113,17 @@ static int take(int channel)
     return connection;
 }
 
+static void serve(const struct duties *duties, int connection)
+{
+    if (duties->confined)
+        end_waiting(connection);
+    answer(connection);
+    if (duties->stay)
+        wait_for_end(connection);
+}
+
 /* What can be done before the connection comes is; half of them at a time. */
-static void answer_ahead(int listener, char *segment)
+static void serve_ahead(const struct duties *duties, int listener, char *segment)
 {
     int channels[AHEAD];
     for (int idle = 0;;) {
@@ -115,8 +136,9 @@ static void answer_ahead(int listener, char *segment)
                 fail("fork");
             if (child == 0) {
                 close(ends[0]);
-                touch(segment);
-                answer(take(ends[1]));
+                if (duties->segment)
+                    touch(segment);
+                serve(duties, take(ends[1]));
                 _exit(0);
             }
             close(ends[1]);
@@ -131,34 +153,57 @@ static void answer_ahead(int listener, char *segment)
     }
 }
 
-int main(int argc, char **argv)
+static void serve_then(const struct duties *duties, int listener, char *segment)
 {
-    const char *way = argc == 2 ? argv[1] : "";
-    bool forks = strcmp(way, "fork") == 0, ahead = strcmp(way, "ahead") == 0;
-    bool stays = strcmp(way, "stay") == 0, shares = stays || strcmp(way, "segment") == 0;
-    if (!forks && !ahead && !shares && strcmp(way, "same") != 0) {
-        fputs("usage: limit_answer fork | same | segment | stay | ahead\n", stderr);
-        return 64;
-    }
-    forks = forks || shares;
-    char *segment = shares || ahead ? share_segment() : NULL;
-    int listener = listen_and_announce();
-    signal(SIGCHLD, SIG_IGN);
-    if (ahead)
-        answer_ahead(listener, segment);
     for (;;) {
         int connection = accept_connection(listener);
-        pid_t child = forks ? fork() : 0;
+        pid_t child = duties->same ? 0 : fork();
         if (child < 0)
             fail("fork");
-        if (child == 0 && shares)
+        if (child == 0 && duties->segment)
             touch(segment);
         if (child == 0)
-            answer(connection);
-        if (child == 0 && stays)
-            wait_for_end(connection);
-        if (child == 0 && forks)
+            serve(duties, connection);
+        if (child == 0 && !duties->same)
             _exit(0);
         close(connection);
     }
+}
+
+static void reap(int number)
+{
+    const int error = errno;
+    (void)number;
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+    errno = error;
+}
+
+int main(int argc, char **argv)
+{
+    struct duties duties = {0};
+    const struct {
+        const char *word;
+        bool *duty;
+    } words[] = {{"same", &duties.same}, {"segment", &duties.segment},   {"stay", &duties.stay},
+                 {"reap", &duties.reap}, {"confined", &duties.confined}, {"ahead", &duties.ahead}};
+    const size_t count = sizeof(words) / sizeof(words[0]);
+    for (int i = 1; i < argc; i++) {
+        size_t at = 0;
+        while (at < count && strcmp(argv[i], words[at].word) != 0)
+            at++;
+        if (at == count || (argc > 2 && words[at].duty == &duties.same)) {
+            fputs("usage: limit_answer [same | [segment] [stay] [confined] [reap] [ahead]]\n", stderr);
+            return 64;
+        }
+        *words[at].duty = true;
+    }
+    char *segment = duties.segment ? share_segment() : NULL;
+    int listener = listen_and_announce();
+    signal(SIGCHLD, duties.reap ? reap : SIG_IGN); /* system calls go on behind it */
+    if (duties.confined)
+        confine();
+    if (duties.ahead)
+        serve_ahead(&duties, listener, segment);
+    serve_then(&duties, listener, segment);
 }

@@ -10,11 +10,8 @@
 #include "limit_program.h"
 
 #include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <stdbool.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 enum { STEP = 1 << 16 }; /* bytes: memory is given out in such steps */
@@ -49,23 +46,14 @@ struct manner {
     bool keeps, confined;
 };
 
-static void confine(int connection)
-{
-    struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    const struct sock_fprog filter = {.len = 1, .filter = &all};
-    const struct timeval end = {.tv_sec = 600};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0 ||
-        setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &end, sizeof(end)) != 0)
-        fail("confining");
-}
-
 static void serve(int connection, const void *context)
 {
     const struct manner *manner = context;
     static char bytes[1 << 16];
-    if (manner->confined)
-        confine(connection);
+    if (manner->confined) {
+        confine();
+        end_waiting(connection);
+    }
     for (ssize_t got; (got = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
         if (manner->keeps)
             keep(bytes, (size_t)got);

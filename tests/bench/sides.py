@@ -124,8 +124,8 @@ def settling(size):
                 "LINE", size)
 
 
-def answer(how="fork", name="fork, answer, exit"):
-    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_answer", how), "echo", "LINE",
+def answer(name="fork, answer, exit", duties=()):
+    return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_answer", *duties), "echo", "LINE",
                 LINE, once=True)
 
 
