@@ -89,6 +89,11 @@ start_inetd() {
     assert_output "shmailctl: a value is missing behind -n; see 'shmailctl --help'"
 }
 
+@test "a wrong word acts on no terminal" {
+    run -64 shmailctl $'sta\e[31mt'
+    assert_output "shmailctl: there is no verb sta\x1b[31mt; see 'shmailctl --help'"
+}
+
 @test "what a client has named itself by acts on no terminal" {
     local name cookie
     name=$'a\u009b31m\u2028\u202e@x.y'

@@ -58,9 +58,18 @@ static void print_help(FILE *out)
                 verbs[i].help);
 }
 
+static void put_escaped(const char *text, FILE *out)
+{
+    char escaped[ESCAPE_MAX];
+    for (size_t left = strlen(text); left > 0;)
+        fwrite(escaped, 1, escape_next(&text, &left, escaped), out);
+}
+
 int usage(const char *what, const char *word)
 {
-    fprintf(stderr, "shmailctl: %s%s; see 'shmailctl --help'\n", what, word);
+    fprintf(stderr, "shmailctl: %s", what);
+    put_escaped(word, stderr);
+    fputs("; see 'shmailctl --help'\n", stderr);
     return EX_USAGE;
 }
 
@@ -71,13 +80,6 @@ static int unknown_option(const char *word)
     const char letter[] = {'-', (char)optopt, '\0'};
     bool is_letter = optopt != 0 && optopt != 'h' && optopt != 'V';
     return usage("there is no option ", is_letter ? letter : word);
-}
-
-static void put_escaped(const char *text, FILE *out)
-{
-    char escaped[ESCAPE_MAX];
-    for (size_t left = strlen(text); left > 0;)
-        fwrite(escaped, 1, escape_next(&text, &left, escaped), out);
 }
 
 void print_escaped(const char *text)
