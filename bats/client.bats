@@ -594,6 +594,14 @@ exit 0"
     assert_failure 1
 }
 
+@test "who interrupts the question for a password goes on in a line of its own" {
+    start_terminal "trap true INT; env -u SHMAIL_PASSWORD shmail login $user"
+    prompted "Password: "
+    printf '\003' >&9
+    run rest_of_terminal
+    assert_output $'\nexit 130'
+}
+
 @test "a password that SMSP cannot carry is refused with the reason, and not sent" {
     become_user
     local why="the password is empty or holds a space, which SMSP cannot carry"

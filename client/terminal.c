@@ -304,10 +304,10 @@ enum line terminal_read_secret(struct terminal *terminal, const char *prompt, st
         }
         show_prompt(terminal, prompt);
         result = read_line(terminal, -1, &silence, line);
+        if (result != LINE_READ) {
+            show_prompt(terminal, "\n"); /* whoever comes next: a complaint, or the shell after a signal */
+        }
     } while (!silence_end(&silence));
-    if (result == LINE_END) {
-        show_prompt(terminal, "\n");
-    }
     return result;
 }
 
