@@ -219,7 +219,7 @@ has_keeper() {
     chmod 755 "$place"
     mkdir "$place/journal"
     cp "$SHMAIL_BUILD/shmaild" "$place"
-    chown 54322 "$place/journal"
+    chown -R 54322 "$place" # all of it: a build that counts its coverage does so beside the program
     cd "$place" # which that user could perhaps not come to
     # Itself, and the one between it and the keeper.
     run -0 --separate-stderr setpriv --reuid 54322 --regid 54322 --clear-groups prlimit --nproc=2 \
