@@ -303,6 +303,24 @@ static void a_session_ends_so_long_after_its_login_however_much_it_is_used(void)
     EXPECT_CLEAN(store);
 }
 
+static void a_session_lives_as_long_as_was_said_and_a_second_more_at_most(void)
+{
+    struct cookie cookie;
+    struct session session = {0};
+    store = attached_store(&(struct store_options){.crypt_cost = 1, .session_age_seconds = 1});
+    new_session("alice", &cookie);
+    EXPECT_EQ(sessions(), 1);
+    const struct session_record *record = session_at(store, 1);
+    store->now = record->opened + 1; /* which may be a millisecond after the login */
+    EXPECT_EQ(verify_anew(&cookie), STATUS_OK);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
+    store->now++;
+    EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);
+    EXPECT_EQ(sessions(), 0);
+    EXPECT_CLEAN(store);
+}
+
 static void a_session_ends_so_long_after_its_last_use_by_whomever(void)
 {
     struct cookie cookie;
@@ -337,7 +355,7 @@ static void the_time_is_looked_at_once_for_all_that_is_answered_together(void)
     EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
     EXPECT(store->now > 0);
     store->now -= 2000; /* it was looked at before all that */
-    age(session_at(store, session.index), &session, 1000);
+    age(session_at(store, session.index), &session, 1001);
     EXPECT_EQ(verify(&cookie, &session), STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
     EXPECT_EQ(verify(&cookie, &session), STATUS_NO_SESSION);
@@ -387,6 +405,8 @@ static const struct harness_test tests[] = {
     {"a session ends for every process", a_session_ends_for_every_process},
     {"a session ends so long after its login, however much it is used",
      a_session_ends_so_long_after_its_login_however_much_it_is_used},
+    {"a session lives as long as was said, and a second more at most",
+     a_session_lives_as_long_as_was_said_and_a_second_more_at_most},
     {"a session ends so long after its last use, by whomever",
      a_session_ends_so_long_after_its_last_use_by_whomever},
     {"the time is looked at once for all that is answered together",

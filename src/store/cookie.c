@@ -176,7 +176,8 @@ static bool refresh(const struct store *store, struct session *session, int64_t 
     int64_t used = (int64_t)load64((const uint64_t *)&record->used);
     session->fresh = INT64_MAX;
     if (store->session_age) {
-        session->fresh = record->opened + store->session_age;
+        /* The login was in the second that begins with opened, perhaps at its end. */
+        session->fresh = record->opened + store->session_age + 1;
         if (now >= session->fresh)
             return false;
     }
