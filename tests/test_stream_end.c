@@ -53,6 +53,43 @@ static void a_silent_peer_and_one_that_does_not_read_time_out(void)
     free(bytes);
 }
 
+static int slow_peer;
+
+static void take_some(int number)
+{
+    static char bytes[64 << 10];
+
+    (void)number;
+    (void)recv(slow_peer, bytes, sizeof bytes, MSG_DONTWAIT);
+}
+
+/* Bytes that a socket of a pair takes when nobody reads. */
+static size_t room_of_a_socket(const char *bytes)
+{
+    int ends[2];
+
+    EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    ssize_t sent = send(ends[0], bytes, LONG, MSG_DONTWAIT);
+    EXPECT(sent > 0 && sent < LONG);
+    EXPECT(close(ends[0]) == 0 && close(ends[1]) == 0);
+    return (size_t)sent;
+}
+
+static void a_peer_that_takes_little_does_not_time_out(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 1);
+    struct sigaction action = {.sa_handler = take_some};
+    char *bytes = make_pattern(LONG);
+
+    slow_peer = pair.peer;
+    EXPECT(sigaction(SIGUSR1, &action, NULL) == 0);
+    EXPECT(raise(SIGUSR1) == 0); /* pending until the sleep: the peer then takes less than ppoll(2) wants */
+    stream_put(pair.stream, bytes, room_of_a_socket(bytes) + 1000);
+    EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
+    stream_close(pair.stream);
+    free(bytes);
+}
+
 static void what_has_arrived_is_read_before_the_server_closes(void)
 {
     struct pair pair = open_pair(SOCK_STREAM, 0);
@@ -217,6 +254,7 @@ static const struct harness_test tests[] = {
     {"a peer that is gone is noticed without a signal that kills",
      a_peer_that_is_gone_is_noticed_without_a_signal_that_kills},
     {"a silent peer and one that does not read time out", a_silent_peer_and_one_that_does_not_read_time_out},
+    {"a peer that takes little does not time out", a_peer_that_takes_little_does_not_time_out},
     {"what has arrived is read before the server closes", what_has_arrived_is_read_before_the_server_closes},
     {"a signal ends the sleep for input and for output", a_signal_ends_the_sleep_for_input_and_for_output},
     {"a signal just before the sleep in recv ends it", a_signal_just_before_the_sleep_in_recv_ends_it},
