@@ -360,6 +360,47 @@ rest_of_terminal() {
     assert_failure 75
 }
 
+# It reads when its socket is full, and less than makes the client's ready again.
+@test "a server that takes little in -t seconds is not given up" {
+    python3 - "$SHMAIL_BUILD/shmail" "$BATS_TEST_TMPDIR" <<'PYTHON'
+import fcntl, socket, struct, subprocess, sys, termios, time
+
+shmail, directory = sys.argv[1:]
+one, _ = socket.socketpair()
+content = b"x" * (one.send(bytes(10000000), socket.MSG_DONTWAIT) + 1000)
+with open(directory + "/content", "wb") as file:
+    file.write(content)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(directory + "/socket")
+listener.listen()
+cookie = b"c" * 43
+request = b"SEND bob " + content + b" " + cookie + b"\0"
+
+def unread(end):
+    return struct.unpack("i", fcntl.ioctl(end, termios.FIONREAD, bytes(4)))[0]
+
+client = subprocess.Popen([shmail, "-t", "1", "send", "bob", "-"], stdin=open(directory + "/content"),
+                          stdout=subprocess.PIPE, env={"SHMAIL_SERVER": "unix:" + directory + "/socket",
+                                                       "SHMAIL_USER": "alice", "SHMAIL_COOKIE": cookie.decode()})
+server, _ = listener.accept()
+seen = 0
+while seen == 0 or seen < unread(server):
+    seen = unread(server)
+    time.sleep(0.1)
+came = server.recv(65536)
+while unread(server) < len(request) - len(came) and client.poll() is None:
+    time.sleep(0.01)
+while len(came) < len(request):
+    more = server.recv(65536)
+    assert more, "the client has given up"
+    came += more
+assert came == request
+server.sendall(b"OK 1\0")
+assert client.communicate(timeout=10) == (b"1\n", None)
+assert client.returncode == 0
+PYTHON
+}
+
 @test "a full output exits 1 with a message, a closed pipe ends quietly" {
     become_user
     shmail send "$user" x

@@ -160,19 +160,22 @@ bool net_open(struct net *net, const struct address_name *name)
 bool net_send(struct net *net, const void *bytes, size_t length)
 {
     const char *next = bytes;
+    bool late = false;
 
     while (length > 0 && net->fd >= 0) {
         ssize_t sent = send(net->fd, next, length, MSG_NOSIGNAL);
         if (sent >= 0) {
             next += sent;
             length -= (size_t)sent;
+            late = false;
         } else if (errno == EPIPE || errno == ECONNRESET) {
             return true;
+        } else if (errno == EAGAIN && late) {
+            give_up(net);
         } else if (errno == EAGAIN) {
             int ready = wait_for(net->fd, POLLOUT, deadline_after_seconds(net->patience));
-            if (ready == 0) {
-                give_up(net);
-            } else if (ready < 0) {
+            late = ready == 0; /* unless what the server has taken is too little for ppoll(2) to tell */
+            if (ready < 0) {
                 lose_by(net, "waiting", errno);
             }
         } else if (errno != EINTR) {
