@@ -47,8 +47,9 @@ void stream_close(struct stream *);
 /* So long for the next request, and no longer. */
 void stream_hurry(struct stream *, int seconds);
 
-/* A new request begins with what comes next or is there: its time counts from its first byte. However the
- * bytes come, a request that is not whole in time is STATUS_TIMED_OUT. */
+/* A new request begins with what comes next or is there: its time counts from its first byte, also where it
+ * is consumed piece by piece. However the bytes come, a request that is not whole in time is
+ * STATUS_TIMED_OUT. */
 void stream_begin_request(struct stream *);
 
 /* After STATUS_TIMED_OUT: what took too long, in words that live for ever. */

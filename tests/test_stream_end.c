@@ -202,6 +202,7 @@ static struct pair open_served(int idle_seconds)
         say(pair.peer, "COUNT");
         EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
         stream_consume(pair.stream, 5);
+        stream_begin_request(pair.stream);
     }
     return pair;
 }

@@ -59,7 +59,8 @@ struct stream {
 
     char *input; /* [start, start + length) is what stream_data shows; at first room */
     size_t start, length, capacity;
-    bool more; /* the last read took all that there was room for */
+    bool more;  /* the last read took all that there was room for */
+    bool begun; /* some of the request is consumed already */
     bool ended;
 
     enum status failure;
@@ -148,6 +149,7 @@ void stream_hurry(struct stream *s, int seconds)
 void stream_begin_request(struct stream *s)
 {
     s->patience.request_since = 0;
+    s->begun = false;
 }
 
 const char *stream_late_text(const struct stream *s)
@@ -246,6 +248,7 @@ void stream_consume(struct stream *s, size_t length)
     }
     s->start += length;
     s->length -= length;
+    s->begun = true;
 }
 
 static void move_to_front(struct stream *s)
@@ -366,7 +369,7 @@ enum status stream_read(struct stream *s, size_t most)
     }
     let_signals_in(s);
     int64_t now = clock_now();
-    int64_t deadline = patience_to_read(&s->patience, now, s->length > 0);
+    int64_t deadline = patience_to_read(&s->patience, now, s->length > 0 || s->begun);
     if (now >= deadline) { /* a peer may be late and yet never silent */
         return STATUS_TIMED_OUT;
     }
