@@ -123,6 +123,18 @@ static void no_checkpoint_is_made_in_a_file_that_may_be_the_active_one(void)
     expect_same_after_reboot();
 }
 
+static void a_server_that_syncs_otherwise_has_scribbled_nothing(void)
+{
+    begin();
+    store->sync = STORE_SYNC_NEVER; /* as an option of its own says */
+    EXPECT_EQ(store_serve(store), STATUS_OK);
+    EXPECT_CLEAN(store);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    EXPECT(!store_is_suspect(store));
+    EXPECT_CLEAN(store);
+    expect_same_after_reboot();
+}
+
 /* The newest message of a mailbox or of a queue. */
 static struct message_record *newest_of(bool queued)
 {
@@ -299,6 +311,8 @@ static const struct harness_test tests[] = {
      no_checkpoint_is_made_of_accounts_beyond_the_table},
     {"no checkpoint is made in a file that may be the active one",
      no_checkpoint_is_made_in_a_file_that_may_be_the_active_one},
+    {"a server that syncs otherwise has scribbled nothing",
+     a_server_that_syncs_otherwise_has_scribbled_nothing},
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},

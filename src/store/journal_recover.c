@@ -210,8 +210,8 @@ static enum status replay(struct recovery *recovery)
 
 uint32_t journal_seal(const struct journal_segment *journal)
 {
-    return crc32c(0, &journal->sync,
-                  offsetof(struct journal_segment, assigned) - offsetof(struct journal_segment, sync));
+    return crc32c(0, &journal->file,
+                  offsetof(struct journal_segment, assigned) - offsetof(struct journal_segment, file));
 }
 
 enum status journal_recover(struct store *store, uint64_t bytes, char *why, size_t why_size)
