@@ -106,6 +106,22 @@ for _ in range(150):
 PYTHON
 }
 
+@test "HUP: a connection that came before is served at once, and not complained about" {
+    with_logger <<'PYTHON'
+for _ in range(40):  # signals are let in every 16th time that somebody is there
+    os.kill(server.pid, signal.SIGSTOP)
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        os.kill(server.pid, signal.SIGHUP)
+        os.kill(server.pid, signal.SIGCONT)
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(10) == b"OK\n"
+    line = b""
+    while not line.endswith(b"connected"):
+        line = logger.recv(1000)
+        assert b"connections wait" not in line
+PYTHON
+}
+
 @test "HUP: a journal has another keeper before it could be missed" {
     with_logger -d journal <<'PYTHON'
 def await_keeper(before):

@@ -467,6 +467,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup()) {
             begin_log_again(&parent);
+            asked = 0; /* who is there is accepted once there is a maker again */
         }
         hear_maker(&parent);
         if (!can_look_later(&parent)) {
