@@ -236,7 +236,7 @@ is_asleep() { # for longer than who has just accepted
     local where
     start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
     ask "REGISTER alice secret"
-    for where in file epoch synced tail capacity; do
+    for where in file epoch synced tail capacity places; do
         : >"$BATS_FILE_TMPDIR/shmaild.log"
         cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
         run ask "SEND alice before-$where $cookie"
@@ -253,8 +253,8 @@ is_asleep() { # for longer than who has just accepted
     start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
     cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
     run ask "LIST alice $cookie"
-    assert_line --index 0 "OK 10"
-    for where in file epoch synced tail capacity; do
+    assert_line --index 0 "OK 12"
+    for where in file epoch synced tail capacity places; do
         assert_output --regexp "before-$where.* alice after-$where"
     done
 }

@@ -242,6 +242,21 @@ static struct message_record *send_long(void)
     return at(store, message.reference);
 }
 
+/* None of the marks contradicts another. */
+static void nothing_is_written_over_the_beginning_of_a_file(void)
+{
+    begin();
+    struct journal_segment *journal = &store->header->journal;
+    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
+    uint64_t pending = journal->end - journal->tail;
+    journal->tail = JOURNAL_HEADER_SIZE - 8;
+    journal->end = journal->tail + pending;
+    EXPECT(store_check(store, print_finding, NULL) > 0);
+    expect_end_of_leading(SIGABRT);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_DAMAGED);
+    expect_same_after_reboot();
+}
+
 static void a_leader_writes_no_message_with_too_few_pieces(void)
 {
     begin();
@@ -315,6 +330,7 @@ static const struct harness_test tests[] = {
      a_server_that_syncs_otherwise_has_scribbled_nothing},
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
+    {"nothing is written over the beginning of a file", nothing_is_written_over_the_beginning_of_a_file},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},
     {"a leader follows pieces that go round to their end",
      a_leader_follows_pieces_that_go_round_to_their_end},

@@ -502,6 +502,25 @@ static void it_makes_no_room_that_no_record_can_want(void)
     EXPECT_EQ(journal()->capacity, capacity);
 }
 
+static void it_writes_no_zeros_over_the_log(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    uint64_t digest = scene_digest(store);
+    uint64_t tail = journal()->tail, capacity = journal()->capacity;
+    journal()->tail = journal()->end = journal()->capacity = 0;
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    rest(3);
+    EXPECT_EQ(journal()->capacity, 0);
+    EXPECT_EQ(store->header->suspected - store->header->acquitted, 1);
+    journal()->capacity = capacity;
+    journal()->tail = journal()->end = tail;
+    stop_keeper(pid);
+    scene_close(store);
+    store = attached_store(&options);
+    EXPECT_EQ(scene_digest(store), digest);
+}
+
 /* It tells who opened a file once of what was lost. */
 static void it_has_the_files_open_for_itself(void)
 {
@@ -629,6 +648,7 @@ static const struct harness_test tests[] = {
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"accounts beyond the table do not lead it astray", accounts_beyond_the_table_do_not_lead_it_astray},
     {"it makes no room that no record can want", it_makes_no_room_that_no_record_can_want},
+    {"it writes no zeros over the log", it_writes_no_zeros_over_the_log},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
     {"on a full disk a checkpoint that failed is tried again, but not at once",

@@ -1,6 +1,6 @@
 /* tool_scribble.c: attaches to a post office, writes where it should not (or does not), and says that it may
  * have, as a child of shmaild that dies of a wild pointer does: tool_scribble NAME
- * mailbox|index|header|since|directory|file|epoch|synced|tail|capacity|nothing. */
+ * mailbox|index|header|since|directory|file|epoch|synced|tail|capacity|places|nothing. */
 #include "layout.h"
 #include "store.h"
 
@@ -36,6 +36,8 @@ int main(int argc, char **argv)
         store->header->journal.tail -= 200;
     else if (strcmp(argv[2], "capacity") == 0)
         store->header->journal.capacity = store->header->journal.end - 1;
+    else if (strcmp(argv[2], "places") == 0)
+        store->header->journal.tail = store->header->journal.end = store->header->journal.capacity = 0;
     store_suspect(store);
     puts("scribbled");
     return 0;

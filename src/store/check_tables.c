@@ -359,7 +359,7 @@ static void check_ring(struct check *check)
     if (journal->seal != journal_seal(journal))
         finding(check, "what says where the journal goes on is damaged");
     if (load64(&journal->synced) > written || written > assigned || assigned - written > RING ||
-        journal->tail > journal->end || journal->end > journal->capacity) {
+        !journal_places_can_be(journal)) {
         finding(check, "the marks of the journal make no sense");
         return;
     }

@@ -33,6 +33,15 @@ static inline uint32_t journal_active(const struct store *store)
  * without the lock. */
 uint32_t journal_seal(const struct journal_segment *);
 
+/* Whether records may go where the marks say: behind the header, and before the end of the room for them. For
+ * a check, and before anything is written there. The keeper and the leader need no lock for it. */
+static inline bool journal_places_can_be(const struct journal_segment *journal)
+{
+    uint64_t tail = load64(&journal->tail);
+    uint64_t end = load64(&journal->end);
+    return tail >= JOURNAL_HEADER_SIZE && tail <= end && end <= load64(&journal->capacity);
+}
+
 /* The directory's name for a message: a copy that ends, whoever scribbles over the segment. */
 struct journal_directory_name {
     char text[sizeof(((struct journal_segment *)0)->directory)];

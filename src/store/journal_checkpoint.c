@@ -380,7 +380,8 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     struct journal_header empty = {
         .magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .state = JOURNAL_EMPTY};
     memcpy(empty.id, store->header->journal.id, sizeof(empty.id));
-    if (store->header->journal.seal != journal_seal(&store->header->journal))
+    if (store->header->journal.seal != journal_seal(&store->header->journal) ||
+        !journal_places_can_be(&store->header->journal))
         find_damage(&checkpoint); /* it might be the active file that is written over */
     else
         checkpoint.status = journal_write_header(store, checkpoint.file, &empty);

@@ -54,10 +54,16 @@ static enum status fill(struct store *store, uint64_t size)
     return status;
 }
 
-/* By no more than the other file can follow: else the state might not fit there when the disk is full. */
+/* By no more than the other file can follow: else the state might not fit there when the disk is full. The
+ * zeros must not go over the log, where somebody has scribbled over what says where that ends. */
 static enum status extend(struct store *store, uint64_t bytes)
 {
     uint64_t both;
+    if (!journal_places_can_be(&store->header->journal)) {
+        if (!store_is_suspect(store))
+            store_suspect(store);
+        return STATUS_DAMAGED;
+    }
     enum status status = journal_reserve(store, store->header->journal.capacity + bytes, &both);
     int error = errno;
     enum status filled = fill(store, both);

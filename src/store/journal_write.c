@@ -112,7 +112,7 @@ static void add_record(const struct store *store, struct group *group, uint64_t 
                                       .received = note->received};
     journal_measure(store, note, record);
     if (!journal_is_plausible(record))
-        bug("a record for the journal has impossible lengths");
+        bug("a record or a mark of the journal is impossible");
     add_run(group, record, sizeof(*record));
     group->crc = journal_crc_begin(record);
     if (note->message) {
@@ -213,6 +213,8 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     *more = false;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
+    if (!journal_places_can_be(journal))
+        bug("a record or a mark of the journal is impossible");
     if (load32(&journal->doubtful) && journal_retire(store) != STATUS_OK) {
         journal_fail(store, errno, "writing a header");
         return STATUS_READ_ONLY;
