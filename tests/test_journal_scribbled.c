@@ -257,6 +257,25 @@ static void nothing_is_written_over_the_beginning_of_a_file(void)
     expect_same_after_reboot();
 }
 
+/* In another file, or of another epoch, it would not be found again. */
+static void a_leader_writes_nothing_that_would_not_be_read(void)
+{
+    begin();
+    struct journal_segment *journal = &store->header->journal;
+    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
+    uint64_t written = journal->written;
+    journal->file ^= 1;
+    expect_end_of_leading(SIGABRT);
+    journal->file ^= 1;
+    journal->epoch++;
+    expect_end_of_leading(SIGABRT);
+    journal->epoch--;
+    EXPECT_EQ(journal->written, written);
+    digest = scene_digest(store);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    expect_same_after_reboot();
+}
+
 static void a_leader_writes_no_message_with_too_few_pieces(void)
 {
     begin();
@@ -331,6 +350,7 @@ static const struct harness_test tests[] = {
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
     {"nothing is written over the beginning of a file", nothing_is_written_over_the_beginning_of_a_file},
+    {"a leader writes nothing that would not be read", a_leader_writes_nothing_that_would_not_be_read},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},
     {"a leader follows pieces that go round to their end",
      a_leader_follows_pieces_that_go_round_to_their_end},

@@ -29,8 +29,8 @@ static inline uint32_t journal_active(const struct store *store)
 }
 
 /* A checksum of what does not follow from anything else and decides where records go and whether a reader
- * takes them: of file up to epoch. For a check, and before a checkpoint. Not of sync, which a new server sets
- * without the lock. */
+ * takes them: of file up to epoch. For a check, and before a group or a checkpoint. Not of sync, which a new
+ * server sets without the lock. */
 uint32_t journal_seal(const struct journal_segment *);
 
 /* Whether records may go where the marks say: behind the header, and before the end of the room for them. For

@@ -213,7 +213,8 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     *more = false;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
-    if (!journal_places_can_be(journal))
+    /* What is written to another file, or not to be read, would be acknowledged and lost. */
+    if (!journal_places_can_be(journal) || (journal->on && journal->seal != journal_seal(journal)))
         bug("a record or a mark of the journal is impossible");
     if (load32(&journal->doubtful) && journal_retire(store) != STATUS_OK) {
         journal_fail(store, errno, "writing a header");
