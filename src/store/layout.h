@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 10u
+#define LAYOUT_VERSION 11u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
