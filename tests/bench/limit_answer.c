@@ -122,6 +122,15 @@ static void serve(const struct duties *duties, int connection)
         wait_for_end(connection);
 }
 
+/* The next connection; who has ended meanwhile is looked for when it has come, which needs no signal. */
+static int next_connection(const struct duties *duties, int listener)
+{
+    int connection = accept_connection(listener);
+    while (duties->reap && waitpid(-1, NULL, WNOHANG) > 0)
+        continue;
+    return connection;
+}
+
 /* What can be done before the connection comes is; half of them at a time. */
 static void serve_ahead(const struct duties *duties, int listener, char *segment)
 {
@@ -145,7 +154,7 @@ static void serve_ahead(const struct duties *duties, int listener, char *segment
             channels[idle] = ends[0];
         }
         for (; idle > AHEAD / 2; idle--) {
-            int connection = accept_connection(listener);
+            int connection = next_connection(duties, listener);
             pass(channels[idle - 1], connection);
             close(channels[idle - 1]);
             close(connection);
@@ -156,7 +165,7 @@ static void serve_ahead(const struct duties *duties, int listener, char *segment
 static void serve_then(const struct duties *duties, int listener, char *segment)
 {
     for (;;) {
-        int connection = accept_connection(listener);
+        int connection = next_connection(duties, listener);
         pid_t child = duties->same ? 0 : fork();
         if (child < 0)
             fail("fork");
@@ -168,15 +177,6 @@ static void serve_then(const struct duties *duties, int listener, char *segment)
             _exit(0);
         close(connection);
     }
-}
-
-static void reap(int number)
-{
-    const int error = errno;
-    (void)number;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        continue;
-    errno = error;
 }
 
 int main(int argc, char **argv)
@@ -200,7 +200,7 @@ int main(int argc, char **argv)
     }
     char *segment = duties.segment ? share_segment() : NULL;
     int listener = listen_and_announce();
-    signal(SIGCHLD, duties.reap ? reap : SIG_IGN); /* system calls go on behind it */
+    signal(SIGCHLD, duties.reap ? SIG_DFL : SIG_IGN);
     if (duties.confined)
         confine();
     if (duties.ahead)
