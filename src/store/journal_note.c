@@ -17,7 +17,7 @@
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
-    COMPANY = 32,                   /* records that are worth a sync */
+    COMPANY = 128,                  /* records that are worth a sync */
     COMPANY_LATE = 1000000,         /* nanoseconds: longer than the others need, all together */
     EPOCH_RESERVE = 4 << 10,        /* the last bytes of a file: for the records that begin epochs */
 };
