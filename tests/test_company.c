@@ -11,7 +11,7 @@
 
 #define A_MILLISECOND INT64_C(1000000)
 
-enum { PLENTY = 40 };
+enum { PLENTY = 150 }; /* records: more than one who leads waits for */
 
 static struct store *store;
 static int yields, comers; /* how many of the next yields bring a record */
@@ -53,7 +53,9 @@ static int settle(int records)
 
 static void begin(void)
 {
-    store = attached_store(&scene_options);
+    struct store_options options = scene_options;
+    options.journal_bytes = 1 << 20;
+    store = attached_store(&options);
     for (int which = 0; which < 3; which++)
         EXPECT_EQ(scene_operation(store, which), STATUS_OK);
     settle(0);
