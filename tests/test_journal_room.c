@@ -207,17 +207,43 @@ static pid_t start_keeper(void)
     return pid;
 }
 
-static void it_ends_when_the_keeper_dies(void)
+static void end_keeper(pid_t keeper)
+{
+    EXPECT_EQ(kill(keeper, SIGKILL), 0);
+    EXPECT_EQ(waitpid(keeper, NULL, 0), keeper);
+}
+
+static void it_ends_when_the_keeper_dies_and_none_follows(void)
 {
     begin();
     pid_t keeper = start_keeper();
     pid_t pid = start_waiter();
     int64_t start = clock_now();
-    EXPECT_EQ(kill(keeper, SIGKILL), 0);
-    EXPECT_EQ(waitpid(keeper, NULL, 0), keeper);
+    end_keeper(keeper);
     EXPECT_EQ(answer_of(pid).status, STATUS_FULL_JOURNAL);
+    EXPECT(clock_now() - start > A_SECOND / 4);
     EXPECT(clock_now() - start < A_SECOND);
     expect_nothing_done();
+}
+
+/* After one that has died, and after one that has left its office. */
+static void it_waits_for_the_next_keeper(void)
+{
+    begin();
+    uint64_t me = journal()->keeper;
+    pid_t keeper = start_keeper();
+    pid_t pid = start_waiter();
+    end_keeper(keeper);
+    poll(NULL, 0, 150);
+    __atomic_store_n(&journal()->keeper, 0, __ATOMIC_RELEASE);
+    poll(NULL, 0, 150);
+    EXPECT(!is_answered());
+    __atomic_store_n(&journal()->keeper, me, __ATOMIC_RELEASE);
+    begin_look();
+    make_room();
+    end_look(false);
+    EXPECT_EQ(answer_of(pid).status, STATUS_OK);
+    EXPECT_CLEAN(store);
 }
 
 /* It says what is wrong then, and not that the disk is full. */
@@ -238,7 +264,8 @@ static const struct harness_test tests[] = {
     {"it gives up after three seconds", it_gives_up_after_three_seconds},
     {"it gives up after three seconds however often it has asked",
      it_gives_up_after_three_seconds_however_often_it_has_asked},
-    {"it ends when the keeper dies", it_ends_when_the_keeper_dies},
+    {"it ends when the keeper dies and none follows", it_ends_when_the_keeper_dies_and_none_follows},
+    {"it waits for the next keeper", it_waits_for_the_next_keeper},
     {"it ends when the journal fails", it_ends_when_the_journal_fails},
 };
 

@@ -17,6 +17,7 @@
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
+    NO_KEEPER = 500000000,          /* nanoseconds: until one that died or was replaced has a follower */
     COMPANY = 128,                  /* records that are worth a sync */
     COMPANY_LATE = 1000000,         /* nanoseconds: longer than the others need, all together */
     EPOCH_RESERVE = 4 << 10,        /* the last bytes of a file: for the records that begin epochs */
@@ -124,11 +125,13 @@ bool journal_await_room(struct store *store)
         store->room_deadline = deadline_after_seconds(ROOM_SECONDS);
     sem_post(&journal->keeper_wake);
     bool waits = true;
-    while (waits && load64(&journal->looks) < look) {
+    for (int64_t kept = clock_now(); waits && load64(&journal->looks) < look;) {
         uint64_t keeper = load64(&journal->keeper);
-        waits = keeper != 0 && !owner_is_dead(store, keeper) && load32(&journal->failure) == 0 &&
-                clock_now() < store->room_deadline;
-        struct timespec until = deadline_at(clock_now() + SETTLE_NANOSECONDS);
+        int64_t now = clock_now();
+        if (keeper != 0 && !owner_is_dead(store, keeper))
+            kept = now;
+        waits = now < kept + NO_KEEPER && load32(&journal->failure) == 0 && now < store->room_deadline;
+        struct timespec until = deadline_at(now + SETTLE_NANOSECONDS);
         __atomic_store_n(&store->slot->settling, ROOM, __ATOMIC_SEQ_CST);
         if (waits && load64(&journal->looks) < look)
             (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
