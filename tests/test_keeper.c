@@ -131,6 +131,24 @@ static void there_is_one_keeper_and_a_dead_one_is_followed(void)
     EXPECT_CLEAN(store);
 }
 
+/* Else whoever needs room finds no keeper for as long as the sync takes. */
+static void it_stays_in_office_until_its_last_sync_is_done(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, false, NULL);
+    wait_for_office();
+    journal_lead(store); /* that sync has to wait */
+    EXPECT_EQ(kill(pid, SIGTERM), 0);
+    EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+    const struct slot *slot = slot_at(store, owner_slot(journal()->keeper));
+    while (load64(&slot->settling) == 0)
+        poll(NULL, 0, 1);
+    EXPECT(load64(&journal()->keeper) != 0);
+    journal_follow(store);
+    EXPECT_EQ(end_of(pid), 0);
+    EXPECT_EQ(journal()->keeper, 0);
+}
+
 /* It may have died between a sync that failed and saying so. */
 static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(void)
 {
@@ -626,6 +644,7 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
 
 static const struct harness_test tests[] = {
     {"there is one keeper, and a dead one is followed", there_is_one_keeper_and_a_dead_one_is_followed},
+    {"it stays in office until its last sync is done", it_stays_in_office_until_its_last_sync_is_done},
     {"after a keeper that died with something to sync the file is suspect",
      after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect},
     {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},

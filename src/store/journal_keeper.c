@@ -191,7 +191,14 @@ static bool is_alone(const struct store *store)
     return store_processes(store) <= 1;
 }
 
-/* Until it is told to end, or, where it is lone, has been alone for some seconds. */
+static void sync_at_end(struct store *store)
+{
+    if (store->header->journal.sync != STORE_SYNC_NEVER)
+        (void)journal_flush(store, true);
+}
+
+/* Until it is told to end, or, where it is lone, has been alone for some seconds. It is in office while it
+ * syncs, which may take long: whoever needs room meanwhile waits for it and for the next one. */
 static void keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
                  const sigset_t *sleep_mask)
 {
@@ -216,6 +223,7 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
         }
         rest(store, sleep_mask);
     }
+    sync_at_end(store);
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -233,6 +241,6 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
         keep(store, sync_seconds, lone, stop, sleep_mask);
         keeps = lone && !*stop && !is_alone(store) && take_office(store);
     }
-    if (store->header->journal.sync != STORE_SYNC_NEVER && (kept || !lone))
-        (void)journal_flush(store, true);
+    if (kept || !lone)
+        sync_at_end(store);
 }
