@@ -226,6 +226,29 @@ static void it_ends_when_the_keeper_dies_and_none_follows(void)
     expect_nothing_done();
 }
 
+static int64_t refused_after(void)
+{
+    int64_t start = clock_now();
+    EXPECT_EQ(scene_send(store, "bob", "large", LARGE), STATUS_FULL_JOURNAL);
+    return clock_now() - start;
+}
+
+/* Many requests may have come at once, and wait for each other. */
+static void without_a_keeper_a_process_waits_once_for_one(void)
+{
+    begin();
+    __atomic_store_n(&journal()->keeper, 0, __ATOMIC_RELEASE);
+    EXPECT(refused_after() > A_SECOND / 4);
+    int64_t all = 0;
+    for (int i = 0; i < 10; i++)
+        all += refused_after();
+    EXPECT(all < A_SECOND / 4);
+    begin_look(); /* one has come, and gone */
+    end_look(false);
+    EXPECT(refused_after() > A_SECOND / 4);
+    expect_nothing_done();
+}
+
 /* After one that has died, and after one that has left its office. */
 static void it_waits_for_the_next_keeper(void)
 {
@@ -265,6 +288,7 @@ static const struct harness_test tests[] = {
     {"it gives up after three seconds however often it has asked",
      it_gives_up_after_three_seconds_however_often_it_has_asked},
     {"it ends when the keeper dies and none follows", it_ends_when_the_keeper_dies_and_none_follows},
+    {"without a keeper a process waits once for one", without_a_keeper_a_process_waits_once_for_one},
     {"it waits for the next keeper", it_waits_for_the_next_keeper},
     {"it ends when the journal fails", it_ends_when_the_journal_fails},
 };

@@ -84,7 +84,8 @@ static inline void journal_observe_all(struct store *store)
 
 /* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has looked for room once more, or the
  * journal has failed, of which journal_note tells. False: it has found none, there is no keeper and none has
- * come for half a second, or this operation has waited for long enough. */
+ * come for half a second (for which a process waits once, not at each request), or this operation has waited
+ * for long enough. */
 bool journal_await_room(struct store *);
 
 /* The lengths of the texts that a note refers to, for its record. */

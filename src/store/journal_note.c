@@ -120,17 +120,20 @@ static void sleep_for_leader(struct store *store, uint64_t sequence)
 bool journal_await_room(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
-    uint64_t look = (load64(&journal->looks) + 5) & ~UINT64_C(1); /* the end of one that has not begun */
+    uint64_t looks = load64(&journal->looks);
+    uint64_t look = (looks + 5) & ~UINT64_C(1); /* the end of one that has not begun */
+    int64_t kept = clock_now() - (store->keeperless == (uint32_t)looks + 1 ? NO_KEEPER : 0);
     if (store->room_deadline == 0)
         store->room_deadline = deadline_after_seconds(ROOM_SECONDS);
     sem_post(&journal->keeper_wake);
     bool waits = true;
-    for (int64_t kept = clock_now(); waits && load64(&journal->looks) < look;) {
+    while (waits && load64(&journal->looks) < look) {
         uint64_t keeper = load64(&journal->keeper);
         int64_t now = clock_now();
         if (keeper != 0 && !owner_is_dead(store, keeper))
             kept = now;
-        waits = now < kept + NO_KEEPER && load32(&journal->failure) == 0 && now < store->room_deadline;
+        store->keeperless = now < kept + NO_KEEPER ? 0 : (uint32_t)load64(&journal->looks) + 1;
+        waits = store->keeperless == 0 && load32(&journal->failure) == 0 && now < store->room_deadline;
         struct timespec until = deadline_at(now + SETTLE_NANOSECONDS);
         __atomic_store_n(&store->slot->settling, ROOM, __ATOMIC_SEQ_CST);
         if (waits && load64(&journal->looks) < look)

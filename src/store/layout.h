@@ -331,8 +331,9 @@ struct store {
     size_t
         draft_block; /* bytes of the one block that the draft is; 0: it is of several, or was never written */
     uint32_t drafts_alike; /* how many before it were such, too */
-    uint64_t wanted;       /* offset that has no memory behind it yet; 0: none (segment.h) */
-    uint64_t next_page; /* offset of the one behind the page that the transaction takes; 0: it takes none */
+    uint32_t keeperless; /* 1 + the journal's looks when this process has waited for a keeper in vain; or 0 */
+    uint64_t wanted;     /* offset that has no memory behind it yet; 0: none (segment.h) */
+    uint64_t next_page;  /* offset of the one behind the page that the transaction takes; 0: it takes none */
 };
 
 static inline void *at(const struct store *store, block_t block)
