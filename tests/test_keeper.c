@@ -292,6 +292,20 @@ static void it_never_syncs_where_that_was_asked_for(void)
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
 }
 
+/* Who ends the server, and then the system, has lost nothing. */
+static void at_its_end_it_writes_also_what_it_never_syncs(void)
+{
+    static const volatile sig_atomic_t stopped = 1;
+    sigset_t none;
+    sigemptyset(&none);
+    begin(STORE_SYNC_NEVER);
+    send(10);
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+    store_keep(store, 1000, false, &stopped, &none);
+    EXPECT_EQ(journal()->written, journal()->assigned);
+    EXPECT_EQ(journal()->synced, journal()->assigned - 1);
+}
+
 /* ---- room ---- */
 
 static char body[600 << 10];
@@ -654,6 +668,7 @@ static const struct harness_test tests[] = {
     {"many wake-ups are one look", many_wake_ups_are_one_look},
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
+    {"at its end it writes also what it never syncs", at_its_end_it_writes_also_what_it_never_syncs},
     {"it makes room for what found none", it_makes_room_for_what_found_none},
     {"it makes room before there is none", it_makes_room_before_there_is_none},
     {"what may have been lost is written to the other file",

@@ -191,10 +191,11 @@ static bool is_alone(const struct store *store)
     return store_processes(store) <= 1;
 }
 
+/* What is never synced is given to the system all the same: the segment may be gone before the next keeper.
+ */
 static void sync_at_end(struct store *store)
 {
-    if (store->header->journal.sync != STORE_SYNC_NEVER)
-        (void)journal_flush(store, true);
+    (void)journal_flush(store, store->header->journal.sync != STORE_SYNC_NEVER);
 }
 
 /* Until it is told to end, or, where it is lone, has been alone for some seconds. It is in office while it
