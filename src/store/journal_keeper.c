@@ -191,9 +191,8 @@ static bool is_alone(const struct store *store)
     return store_processes(store) <= 1;
 }
 
-/* What is never synced is given to the system all the same: the segment may be gone before the next keeper.
- */
-static void sync_at_end(struct store *store)
+/* What is never synced is given to the system all the same: the segment may soon be gone. */
+static void flush_at_end(struct store *store)
 {
     (void)journal_flush(store, store->header->journal.sync != STORE_SYNC_NEVER);
 }
@@ -224,7 +223,7 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
         }
         rest(store, sleep_mask);
     }
-    sync_at_end(store);
+    flush_at_end(store);
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
 
@@ -243,5 +242,5 @@ void store_keep(struct store *store, int sync_seconds, bool lone, const volatile
         keeps = lone && !*stop && !is_alone(store) && take_office(store);
     }
     if (kept || !lone)
-        sync_at_end(store);
+        flush_at_end(store);
 }
