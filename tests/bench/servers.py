@@ -25,7 +25,7 @@ class Place:
     """Where and how long a run happens: the built programs, a directory on a disk, a processor for pinned rows."""
 
     def __init__(self, build, directory, quick):
-        self.rounds, self.seconds, self.warm_up = (5, 0.25, 0) if quick else (7, 0.6, 0.06)
+        self.rounds, self.seconds, self.warm_up = (5, 0.2, 0) if quick else (7, 0.6, 0.06)
         self.quick = quick
         self.build = pathlib.Path(build).resolve()
         self.directory = pathlib.Path(directory)
