@@ -1,102 +1,6 @@
 /* test_keeper.c: the one process that keeps a journal in order: there is one at a time, it leaves when it is
- * told or when it is alone for long, it syncs by the clock, makes room, and says once what it cannot do. */
-#include "disk.h"
-#include "scene.h"
-
-#include <poll.h>
-#include <sys/resource.h>
-
-static struct store_options options = {.directory = "journal",
-                                       .crypt_cost = 1,
-                                       .journal_bytes = 160 << 10,
-                                       .segment_bytes = 16 << 20,
-                                       .accounts = 16,
-                                       .slots = 8};
-
-static struct store *store;
-static volatile sig_atomic_t stop;
-static int said; /* a pipe's end, which is the keeper's standard error */
-
-static void begin(enum store_sync sync)
-{
-    options.sync = sync;
-    store = attached_store(&options);
-    for (int which = 0; which < 3; which++)
-        EXPECT_EQ(scene_operation(store, which), STATUS_OK);
-    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
-}
-
-static struct journal_segment *journal(void)
-{
-    return &store->header->journal;
-}
-
-static void stop_keeping(int signal_number)
-{
-    (void)signal_number;
-    stop = 1;
-}
-
-/* Ends with 1 where it did not get the office. */
-static pid_t start_keeper(int sync_seconds, bool lone, void (*prepare)(void))
-{
-    int ends[2];
-    EXPECT_EQ(pipe(ends), 0);
-    pid_t pid = fork();
-    EXPECT(pid >= 0);
-    if (pid == 0) {
-        sigset_t none, term;
-        sigemptyset(&none);
-        sigemptyset(&term);
-        sigaddset(&term, SIGTERM);
-        sigprocmask(SIG_BLOCK, &term, NULL);
-        signal(SIGTERM, stop_keeping);
-        EXPECT(dup2(ends[1], STDERR_FILENO) >= 0);
-        close(ends[0]);
-        close(ends[1]);
-        store->slot = NULL;
-        store->me = 0;
-        store->observed = 0;
-        EXPECT_EQ(store_attach(store, "keeper"), STATUS_OK);
-        if (prepare)
-            prepare();
-        store_keep(store, sync_seconds, lone, &stop, &none);
-        bool kept = stop || lone;
-        store_detach(store);
-        _exit(!kept);
-    }
-    close(ends[1]);
-    said = ends[0];
-    return pid;
-}
-
-static int end_of(pid_t pid)
-{
-    int status;
-    EXPECT_EQ(waitpid(pid, &status, 0), pid);
-    EXPECT(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-/* The signal may come just before its sleep, which ends by a clock that may be fast. */
-static void stop_keeper(pid_t pid)
-{
-    EXPECT_EQ(kill(pid, SIGTERM), 0);
-    EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
-    EXPECT_EQ(end_of(pid), 0);
-    EXPECT_EQ(journal()->keeper, 0);
-}
-
-static void wait_for_office(void)
-{
-    while (load64(&journal()->keeper) == 0)
-        poll(NULL, 0, 1);
-}
-
-static void send(size_t length)
-{
-    EXPECT_EQ(scene_send(store, "bob", "x", length), STATUS_OK);
-}
+ * told or when it is alone for long, it syncs by the clock, and says once what it cannot do. */
+#include "keeping.h"
 
 /* How often the keeper has said that, once it has ended. */
 static int times_said(const char *words)
@@ -179,17 +83,6 @@ static void without_a_journal_there_is_nothing_to_keep(void)
     EXPECT(!store_has_journal(store));
     store_prepare_to_keep(store);
     EXPECT_EQ(end_of(start_keeper(1, false, NULL)), 1);
-}
-
-/* Wakes the keeper so often, and waits until it has looked. */
-static void rest(int times)
-{
-    for (; times > 0; times--) {
-        int waiting = 1;
-        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
-        while (sem_getvalue(&journal()->keeper_wake, &waiting) == 0 && waiting > 0)
-            poll(NULL, 0, 1);
-    }
 }
 
 static void let_seconds_fly(void)
@@ -306,172 +199,6 @@ static void at_its_end_it_writes_also_what_it_never_syncs(void)
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
 }
 
-/* ---- room ---- */
-
-static char body[600 << 10];
-
-static void it_makes_room_for_what_found_none(void)
-{
-    begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, false, NULL);
-    uint64_t capacity = journal()->capacity;
-    enum status status;
-    message_id id;
-    while ((status = deliver(store, scene_account(store, "bob"), "a", "", body, sizeof(body), &id)) ==
-           STATUS_FULL_JOURNAL)
-        poll(NULL, 0, 1);
-    EXPECT_EQ(status, STATUS_OK);
-    EXPECT_EQ(store_settle(store), STATUS_OK);
-    EXPECT(journal()->capacity > capacity + sizeof(body));
-    EXPECT(journal()->log_bytes > options.journal_bytes / 2);
-    rest(2); /* the log is long, but the state is longer */
-    EXPECT_EQ(journal()->generation, 1);
-    stop_keeper(pid);
-}
-
-static void it_makes_room_before_there_is_none(void)
-{
-    message_id id;
-    begin(STORE_SYNC_ALWAYS);
-    uint64_t capacity = journal()->capacity;
-    EXPECT_EQ(deliver(store, scene_account(store, "bob"), "a", "", body, 81 << 10, &id), STATUS_OK);
-    EXPECT(capacity - journal()->end < options.journal_bytes / 2);
-    pid_t pid = start_keeper(1, false, NULL);
-    while (load64(&journal()->capacity) == capacity)
-        poll(NULL, 0, 1);
-    stop_keeper(pid);
-    EXPECT_EQ(journal()->capacity, capacity + options.journal_bytes);
-    EXPECT_EQ(journal()->generation, 1);
-}
-
-/* Most bytes of the active file that waited for one sync, behind the last space that was given to the other.
- */
-static uint64_t most_unsynced(void)
-{
-    uint64_t unsynced = 0, most = 0;
-    for (size_t i = 0; i < disk->count; i++) {
-        const struct disk_event *event = &disk->events[i];
-        bool is_other = event->file != (int)journal()->file;
-        unsynced = event->kind == EVENT_SYNC ? 0 : unsynced + event->length;
-        if (is_other)
-            unsynced = most = 0;
-        most = unsynced > most ? unsynced : most;
-    }
-    return most;
-}
-
-enum { MUCH = 64 << 20 };
-
-/* So that a keeper makes much room at its first look; returns how much there is before. */
-static uint64_t want_much_room(void)
-{
-    static char large[10 << 20];
-    message_id id;
-    options.segment_bytes = UINT64_C(256) << 20;
-    options.journal_bytes = MUCH + (1 << 20);
-    begin(STORE_SYNC_ALWAYS);
-    account_t bob = scene_account(store, "bob");
-    uint64_t capacity = journal()->capacity;
-    while (capacity - journal()->end >= options.journal_bytes / 2)
-        EXPECT_EQ(deliver(store, bob, "a", "", large, sizeof(large), &id), STATUS_OK);
-    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
-    return capacity;
-}
-
-/* Not all at once where much is wanted: what is to be synced would wait for all those zeros. */
-static void it_makes_much_room_in_steps(void)
-{
-    uint64_t capacity = want_much_room();
-    disk_start();
-    pid_t pid = start_keeper(1, false, NULL);
-    while (load64(&journal()->capacity) == capacity)
-        poll(NULL, 0, 1);
-    stop_keeper(pid);
-    EXPECT_EQ(journal()->capacity, capacity + MUCH);
-    EXPECT_EQ(most_unsynced(), 4 << 20);
-}
-
-static void end_the_disk_in_the_second_step(void)
-{
-    fault.kinds = CALL_WRITE;
-    fault.at = 6; /* of 1 MiB each */
-    fault.lasts = true;
-    fault.error = ENOSPC;
-}
-
-static void what_it_has_filled_before_the_disk_ends_is_room(void)
-{
-    uint64_t capacity = want_much_room();
-    pid_t pid = start_keeper(1, false, end_the_disk_in_the_second_step);
-    while (load64(&journal()->looks) < 2)
-        poll(NULL, 0, 1);
-    stop_keeper(pid);
-    EXPECT(journal()->capacity > capacity + (4 << 20));
-    EXPECT(journal()->capacity < capacity + (8 << 20));
-    EXPECT_EQ(journal()->failure, 0);
-    send(10000);
-    EXPECT_EQ(store_settle(store), STATUS_OK);
-}
-
-static void what_may_have_been_lost_is_written_to_the_other_file(void)
-{
-    begin(STORE_SYNC_ALWAYS);
-    journal()->suspect = 1;
-    pid_t pid = start_keeper(1, false, NULL);
-    while (load64(&journal()->generation) == 1)
-        poll(NULL, 0, 1);
-    stop_keeper(pid);
-    EXPECT_EQ(journal()->file, 1);
-    EXPECT_EQ(journal()->suspect, 0);
-}
-
-static void a_file_that_the_state_does_not_half_fill_is_written_anew(void)
-{
-    options.journal_bytes = 2 << 20;
-    begin(STORE_SYNC_ALWAYS);
-    account_t bob = scene_account(store, "bob");
-    pid_t pid = start_keeper(1, false, NULL);
-    wait_for_office();
-    uint64_t longest = 0;
-    while (load64(&journal()->generation) == 1) {
-        enum status status = scene_send(store, "bob", "x", 1000);
-        longest = journal()->log_bytes > longest ? journal()->log_bytes : longest;
-        if (status == STATUS_FULL_JOURNAL)
-            poll(NULL, 0, 1);
-        else
-            EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
-        EXPECT_EQ(store_settle(store), STATUS_OK);
-    }
-    stop_keeper(pid);
-    EXPECT(longest > options.journal_bytes / 2);
-    EXPECT(longest / 2 > (uint64_t)store->header->pages_used * PAGE);
-    EXPECT(journal()->log_bytes < longest / 4);
-    EXPECT(journal()->end < longest / 4);
-    EXPECT_CLEAN(store);
-}
-
-/* Whatever records take beside what they are about in the segment: nothing would be won. */
-static void a_log_that_only_grew_is_not_written_anew(void)
-{
-    options.journal_bytes = 1 << 20;
-    options.accounts = 100000;
-    options.segment_bytes = UINT64_C(256) << 20;
-    begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, false, NULL);
-    wait_for_office();
-    while (journal()->log_bytes < 3 * options.journal_bytes && load64(&journal()->generation) == 1) {
-        char name[16];
-        account_t account;
-        snprintf(name, sizeof(name), "u%u", store->header->accounts_used);
-        if (account_create(store, name, strlen(name), NULL, &account, NULL) == STATUS_FULL_JOURNAL)
-            poll(NULL, 0, 1);
-        EXPECT_EQ(store_settle(store), STATUS_OK);
-    }
-    rest(2);
-    stop_keeper(pid);
-    EXPECT_EQ(journal()->generation, 1);
-}
-
 /* ---- a crash ---- */
 
 static void a_dead_keeper_s_checkpoint_does_not_run_any_more(void)
@@ -516,41 +243,6 @@ static void accounts_beyond_the_table_do_not_lead_it_astray(void)
     stop_keeper(pid);
     store->header->accounts_used = used;
     EXPECT_CLEAN(store);
-}
-
-static void it_makes_no_room_that_no_record_can_want(void)
-{
-    const struct rlimit limit = {64 << 20, 64 << 20}; /* in place of a disk that is full at some time */
-    signal(SIGXFSZ, SIG_IGN);
-    begin(STORE_SYNC_ALWAYS);
-    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    uint64_t capacity = journal()->capacity;
-    journal()->wanted = UINT64_C(1) << 50;
-    pid_t pid = start_keeper(1, false, NULL);
-    wait_for_office();
-    rest(3);
-    stop_keeper(pid);
-    EXPECT_EQ(journal()->wanted, 0);
-    EXPECT_EQ(journal()->capacity, capacity);
-}
-
-static void it_writes_no_zeros_over_the_log(void)
-{
-    begin(STORE_SYNC_ALWAYS);
-    uint64_t digest = scene_digest(store);
-    uint64_t tail = journal()->tail, capacity = journal()->capacity;
-    journal()->tail = journal()->end = journal()->capacity = 0;
-    pid_t pid = start_keeper(1, false, NULL);
-    wait_for_office();
-    rest(3);
-    EXPECT_EQ(journal()->capacity, 0);
-    EXPECT_EQ(store->header->suspected - store->header->acquitted, 1);
-    journal()->capacity = capacity;
-    journal()->tail = journal()->end = tail;
-    stop_keeper(pid);
-    scene_close(store);
-    store = attached_store(&options);
-    EXPECT_EQ(scene_digest(store), digest);
 }
 
 /* It tells who opened a file once of what was lost. */
@@ -669,20 +361,9 @@ static const struct harness_test tests[] = {
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
     {"at its end it writes also what it never syncs", at_its_end_it_writes_also_what_it_never_syncs},
-    {"it makes room for what found none", it_makes_room_for_what_found_none},
-    {"it makes room before there is none", it_makes_room_before_there_is_none},
-    {"what may have been lost is written to the other file",
-     what_may_have_been_lost_is_written_to_the_other_file},
-    {"it makes much room in steps", it_makes_much_room_in_steps},
-    {"what it has filled before the disk ends is room", what_it_has_filled_before_the_disk_ends_is_room},
-    {"a file that the state does not half fill is written anew",
-     a_file_that_the_state_does_not_half_fill_is_written_anew},
-    {"a log that only grew is not written anew", a_log_that_only_grew_is_not_written_anew},
     {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"accounts beyond the table do not lead it astray", accounts_beyond_the_table_do_not_lead_it_astray},
-    {"it makes no room that no record can want", it_makes_no_room_that_no_record_can_want},
-    {"it writes no zeros over the log", it_writes_no_zeros_over_the_log},
     {"it has the files open for itself", it_has_the_files_open_for_itself},
     {"what it cannot do it says once", what_it_cannot_do_it_says_once},
     {"on a full disk a checkpoint that failed is tried again, but not at once",
