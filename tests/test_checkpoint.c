@@ -223,6 +223,83 @@ static void who_comes_while_files_change_places_finds_his_journal(void)
     EXPECT(store->header->journal.generation > 10);
 }
 
+/* ---- what those who commit wait for meanwhile ---- */
+
+static const struct store_options wide_options = {.directory = "journal",
+                                                  .crypt_cost = 1,
+                                                  .journal_bytes = 24 << 20,
+                                                  .segment_bytes = 128 << 20,
+                                                  .accounts = 12,
+                                                  .slots = 4};
+
+static void send_a_megabyte(void)
+{
+    static char body[1 << 20];
+    message_id id;
+    memset(body, 'x', sizeof(body));
+    EXPECT_EQ(deliver(store, scene_account(store, "ann"), "ben", "", body, sizeof(body), &id), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, false), STATUS_OK);
+}
+
+static void send_much_meanwhile(void)
+{
+    if (disk_hook_file != store->header->journal.file && meanwhile < 6 &&
+        load64(&store->header->journal.leader) != store->me) {
+        meanwhile++;
+        send_a_megabyte();
+    }
+}
+
+struct syncs {
+    size_t most; /* bytes that one of a file brings to the disk */
+    size_t last; /* of the new file, before the write that makes it the active one */
+};
+
+static struct syncs look_at_syncs(int file)
+{
+    struct syncs syncs = {0};
+    size_t waiting = 0, brought = 0;
+    for (const struct disk_event *event = disk->events; event < disk->events + disk->count; event++) {
+        if (event->file != file)
+            continue;
+        if (event->kind == EVENT_WRITE && event->offset == 0)
+            syncs.last = brought;
+        if (event->kind == EVENT_WRITE)
+            waiting += event->length;
+        if (event->kind != EVENT_SYNC)
+            continue;
+        brought = waiting;
+        if (syncs.most < waiting)
+            syncs.most = waiting;
+        waiting = 0;
+    }
+    return syncs;
+}
+
+/* Of a state, of a log that comes meanwhile, and of an old log that becomes zeros. */
+static void no_sync_brings_much_to_the_disk_at_once(void)
+{
+    disk_start();
+    store = attached_store(&wide_options);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(look_at_syncs(0).most, JOURNAL_SYNC_STEP);
+    for (int i = 0; i < 9; i++)
+        send_a_megabyte();
+    EXPECT_EQ(journal_checkpoint(store, wide_options.journal_bytes), STATUS_OK); /* both files grow */
+    for (int file = 0; file < 2; file++) {
+        disk->count = disk->used = 0;
+        meanwhile = 0;
+        disk_hook = send_much_meanwhile;
+        EXPECT_EQ(journal_checkpoint(store, 4 << 20), STATUS_OK);
+        disk_hook = NULL;
+        EXPECT_EQ(meanwhile, 6);
+        struct syncs syncs = look_at_syncs(file);
+        EXPECT(syncs.most >= JOURNAL_SYNC_STEP && syncs.most < 2 * JOURNAL_SYNC_STEP);
+        EXPECT(syncs.last <= OUT_BYTES);
+    }
+    reboot();
+}
+
 /* ---- between the copy of the log and the new header ---- */
 
 static bool is_before_the_new_header(void)
@@ -401,6 +478,7 @@ static const struct harness_test tests[] = {
     {"what comes at the last moment has room in the new file as well",
      what_comes_at_the_last_moment_has_room_in_the_new_file_as_well},
     {"one in which somebody crashes does not count", one_in_which_somebody_crashes_does_not_count},
+    {"no sync brings much to the disk at once", no_sync_brings_much_to_the_disk_at_once},
 };
 
 HARNESS_MAIN(tests)

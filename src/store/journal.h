@@ -17,6 +17,9 @@
  * too, that a checkpoint wins what makes room for others. */
 enum { JOURNAL_DELETE_RESERVE = 64 << 10 };
 
+/* Bytes that the keeper writes before it syncs them: whoever commits meanwhile waits for as much. */
+enum { JOURNAL_SYNC_STEP = 4 << 20 };
+
 static inline bool journal_is_on(const struct store *store)
 {
     return store->header->journal.on != 0;

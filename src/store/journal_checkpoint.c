@@ -29,9 +29,9 @@ enum {
 
 struct checkpoint {
     struct store *store;
-    uint32_t file;   /* the inactive one */
-    uint64_t offset; /* where out goes */
-    uint64_t filled; /* up to here the file is zeros or written */
+    uint32_t file;     /* the inactive one */
+    uint64_t offset;   /* where out goes */
+    uint64_t unsynced; /* bytes before it that may not be on the disk yet */
     struct buffer out;
     uint64_t records;
     uint64_t start,
@@ -39,6 +39,13 @@ struct checkpoint {
     bool disk_is_full;
     enum status status;
 };
+
+static void sync_out(struct checkpoint *checkpoint)
+{
+    if (checkpoint->status == STATUS_OK && fdatasync(checkpoint->store->files[checkpoint->file]) != 0)
+        checkpoint->status = STATUS_SYSTEM;
+    checkpoint->unsynced = 0;
+}
 
 static void flush_out(struct checkpoint *checkpoint)
 {
@@ -54,8 +61,11 @@ static void flush_out(struct checkpoint *checkpoint)
         }
         done += (size_t)written;
         checkpoint->offset += (uint64_t)written;
+        checkpoint->unsynced += (uint64_t)written;
     }
     buffer_clear(&checkpoint->out);
+    if (checkpoint->unsynced >= JOURNAL_SYNC_STEP)
+        sync_out(checkpoint);
 }
 
 static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)
@@ -354,8 +364,10 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
                                     .state = JOURNAL_ACTIVE};
     uint64_t from = checkpoint->start_offset;
     memcpy(header.id, journal->id, sizeof(header.id));
-    while (checkpoint->status == STATUS_OK && load64(&journal->tail) - from > LAST_COPY)
+    while (checkpoint->status == STATUS_OK && load64(&journal->tail) - from > LAST_COPY) {
         copy_log(checkpoint, &from);
+        sync_out(checkpoint); /* little is left for the sync that everybody waits for */
+    }
     bool more = true;
     journal_lead(store);
     while (more && checkpoint->status == STATUS_OK)

@@ -227,15 +227,23 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
 {
     static char buffer[FILL_STEP];
     int error = 0;
+    uint64_t unsynced = 0;
     *reached = from;
     while (*reached < size && error == 0) {
+        if (unsynced >= JOURNAL_SYNC_STEP) {
+            if (fdatasync(store->files[file]) != 0)
+                return STATUS_SYSTEM;
+            unsynced = 0;
+        }
         size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
         bool done = is_written_zero(store->files[file], *reached, length, buffer);
         ssize_t written = done ? (ssize_t)length : pwrite(store->files[file], zeros, length, (off_t)*reached);
-        if (written > 0)
+        if (written > 0) {
             *reached += (uint64_t)written;
-        else if (written == 0 || errno != EINTR)
+            unsynced += done ? 0 : (uint64_t)written;
+        } else if (written == 0 || errno != EINTR) {
             error = written == 0 ? ENOSPC : errno;
+        }
     }
     if (fsync(store->files[file]) != 0)
         return STATUS_SYSTEM;

@@ -16,7 +16,6 @@
 
 enum {
     EXTEND_MOST = 64 << 20,       /* bytes in one look */
-    EXTEND_STEP = 4 << 20,        /* and before each sync of them: it is what others wait for meanwhile */
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
     LONE_SECONDS = 5,             /* for the next process of inetd to come */
     FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
@@ -41,7 +40,7 @@ static enum status fill(struct store *store, uint64_t size)
     uint64_t reached = journal->capacity;
     enum status status = STATUS_OK;
     while (reached < size && status == STATUS_OK) {
-        uint64_t step = size - reached < EXTEND_STEP ? size : reached + EXTEND_STEP;
+        uint64_t step = size - reached < JOURNAL_SYNC_STEP ? size : reached + JOURNAL_SYNC_STEP;
         status = journal_fill(store, journal_active(store), reached, step, &reached);
         int error = errno;
         if (status != STATUS_SYSTEM) {
