@@ -66,6 +66,7 @@ static inline void copy_measure(struct segment_copy *copy)
     copy_add_span(copy, account_at(live, 0), (header->accounts_used + 2) * sizeof(struct account_record));
     copy_add_span(copy, session_at(live, 0), (header->sessions_used + 2) * sizeof(struct session_record));
     copy_add_span(copy, live->stage, PAGE);
+    copy_add_span(copy, live->stage + STAGE_HALF, PAGE);
     copy_add_span(copy, live->pages, (live->pages_most + 1) * sizeof(struct page_record));
     for (uint32_t page = 0; page < live->pages_most; page++) {
         struct page_shape shape;

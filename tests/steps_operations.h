@@ -452,9 +452,27 @@ static void note_a_block_past_the_cache(void)
     office->header->journal.capacity += HUGE_BYTES;
     append(bob, 1000);
     settle();
-    EXPECT(journal->staged_tail == journal->tail && journal->tail % STAGE_BLOCK > 0);
+    EXPECT(journal->staged.begun && journal->staged.start == journal->tail &&
+           journal->tail % STAGE_BLOCK > 0);
     append(bob, STAGE_BLOCK - sizeof(struct journal_record) - strlen("alice") - strlen("about"));
     EXPECT_EQ(journal->end, journal->tail + STAGE_BLOCK);
+}
+
+/* Behind a group that has been written. */
+static void leave_something_to_build(void)
+{
+    note_past_the_cache();
+    settle();
+    append(bob, 300);
+    append(bob, 5000);
+    EXPECT(office->header->journal.staged.begun);
+}
+
+static void build_and_settle(void)
+{
+    journal_stage_help(office);
+    EXPECT_EQ(office->header->journal.staged.last, office->header->journal.assigned);
+    settle();
 }
 
 static void lead_and_die(void)

@@ -165,6 +165,7 @@ static const struct operation journal_operations[] = {
     {"store_settle of several records", note_several, settle, 0},
     {"store_settle past the page cache", note_past_the_cache, settle, 0},
     {"store_settle of a whole block past the page cache", note_a_block_past_the_cache, settle, CHECKPOINT},
+    {"journal_stage_help and store_settle", leave_something_to_build, build_and_settle, 0},
     {"store_settle after a dead leader", leave_leader, append_draft, CHANGES},
     {"store_detach with debts", owe, detach, 0},
     {"a checkpoint", NULL, checkpoint, CHECKPOINT},

@@ -94,6 +94,13 @@ bool journal_await_room(struct store *);
 /* The lengths of the texts that a note refers to, for its record. */
 void journal_measure(const struct store *, const struct journal_note *, struct journal_record *);
 
+/* The pending record of that sequence, all but its checksum. */
+void journal_make_record(const struct store *, uint64_t sequence, uint64_t synced, struct journal_record *);
+
+/* Gives such a record's texts, in order, in the pieces in which they lie in the segment. */
+void journal_give_texts(const struct store *, const struct journal_record *,
+                        void (*take)(void *taker, const void *bytes, size_t length), void *taker);
+
 /* Wakes whoever sleeps for a leader or for room, and has what it waits for: records up to that sequence. */
 void journal_wake(struct store *, uint64_t sequence);
 

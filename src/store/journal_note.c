@@ -3,6 +3,7 @@
 #include "journal.h"
 
 #include "clock.h"
+#include "journal_stage.h"
 #include "lock.h"
 #include "log.h"
 #include "message.h"
@@ -26,20 +27,6 @@ enum {
 /* What a process waits for that waits for no record: in its slot. */
 #define ROOM UINT64_MAX
 #define LEAD (UINT64_MAX - 1)
-
-void journal_measure(const struct store *store, const struct journal_note *note,
-                     struct journal_record *record)
-{
-    if (note->message) {
-        const struct message_record *message = at(store, note->message);
-        record->sender_length = (uint8_t)message_sender_length(message->shape);
-        record->subject_length = (uint16_t)message_subject_length(message->shape);
-    } else if (note->text) {
-        const struct identity *identity = at(store, note->text);
-        record->sender_length = (uint8_t)identity->name_length;
-        record->subject_length = identity->hash_length;
-    }
-}
 
 static bool frees_space(unsigned type)
 {
@@ -238,6 +225,7 @@ enum status store_settle(struct store *store)
             journal_follow(store);
             scheduling_ease();
         } else {
+            journal_stage_help(store);
             sleep_for_leader(store, wanted);
         }
     }

@@ -1,84 +1,234 @@
-/* journal_stage.c: brings a group's bytes to the active file past the page cache. In come runs for any
- * offset, out go whole blocks from memory of the segment, as the disk takes them without a copy. Syncs
- * nothing. */
+/* journal_stage.c: builds groups of records in the stage and brings them to the active file past the page
+ * cache. Syncs nothing. */
 #include "journal_stage.h"
 
 #include "crc32c.h"
 #include "huge.h"
 #include "journal.h"
+#include "lock.h"
 #include "segment.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum {
     /* The system may keep so much of a file as one piece of its cache, and fails a write past that where part
      * of the piece waits to be written: as what the keeper writes behind the file's capacity may. */
     APART = HUGE_BYTES,
+    YIELDS = 100,               /* to a builder, before one that does not end is looked at now and then */
+    LOOK_NANOSECONDS = 1000000, /* between those looks */
 };
 
-static uint64_t block_end(uint64_t bytes)
+static uint64_t block_start(uint64_t offset)
 {
-    return (bytes + STAGE_BLOCK - 1) / STAGE_BLOCK * STAGE_BLOCK;
+    return offset / STAGE_BLOCK * STAGE_BLOCK;
 }
 
-/* What the file has of the block that the offset is in. Who led before has mostly left it in the stage. */
-static bool stage_has_block(const struct store *store, uint64_t offset)
+static uint64_t block_end(uint64_t offset)
+{
+    return block_start(offset + STAGE_BLOCK - 1);
+}
+
+/* Where the block lies in which a group of that half begins. */
+static char *half(const struct store *store, uint32_t which)
+{
+    return store->stage + (which & 1) * (size_t)STAGE_HALF;
+}
+
+static void forget(struct store *store)
+{
+    __atomic_store_n(&store->header->journal.staged.begun, 0, __ATOMIC_RELEASE);
+}
+
+static bool take(struct store *store, bool look_for_dead)
+{
+    bool from_dead;
+    if (!role_take(store, &store->header->journal.builder, look_for_dead, &from_dead))
+        return false;
+    if (from_dead)
+        forget(store);
+    return true;
+}
+
+static void take_in_turn(struct store *store)
+{
+    static const struct timespec pause = {.tv_nsec = LOOK_NANOSECONDS};
+    for (int i = 0; !take(store, i >= YIELDS); i++) {
+        if (i < YIELDS)
+            (void)sched_yield();
+        else
+            (void)ppoll(NULL, 0, &pause, NULL);
+    }
+}
+
+static void leave(struct store *store)
+{
+    __atomic_store_n(&store->header->journal.builder, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- as the builder ---- */
+
+struct place {
+    char *next;
+    uint32_t crc;
+};
+
+static void add_text(void *place_as_taker, const void *bytes, size_t length)
+{
+    struct place *place = place_as_taker;
+    memcpy(place->next, bytes, length);
+    place->crc = crc32c(place->crc, place->next, length);
+    place->next += length;
+}
+
+static void add_record(const struct store *store, char *start, struct journal_record *record)
+{
+    struct place place = {start + sizeof(*record), journal_crc_begin(record)};
+    journal_give_texts(store, record, add_text, &place);
+    memset(place.next, 0, (size_t)(start + journal_size(record) - place.next));
+    record->crc = journal_crc_end(record, place.crc);
+    memcpy(start, record, sizeof(*record));
+}
+
+static bool may_go_on(const struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    return journal->staged_tail == offset && journal->staged_generation == journal->generation &&
-           journal->staged_crc == crc32c(0, store->stage, offset % STAGE_BLOCK);
+    const struct staged_group *group = &journal->staged;
+    return load32(&group->begun) && group->generation == journal->generation &&
+           group->epoch == journal->epoch;
 }
 
-static bool bring_block(struct store *store, uint64_t offset)
+/* Adds what is pending, and what comes meanwhile: the disk takes hardly longer for it. When this group is
+ * written the one before it is on the disk. */
+static void gather(struct store *store)
 {
-    ssize_t length = (ssize_t)(offset % STAGE_BLOCK);
-    int file = store->files[journal_active(store)];
-    return stage_has_block(store, offset) ||
-           pread(file, store->stage, (size_t)length, (off_t)offset - length) == length;
+    const struct journal_segment *journal = &store->header->journal;
+    struct staged_group *group = &store->header->journal.staged;
+    char *bytes = half(store, group->half);
+    uint64_t base = block_start(group->start);
+    uint64_t tail = group->tail;
+    uint64_t last = group->last;
+    while (last < load64(&journal->assigned)) {
+        struct journal_record record;
+        journal_make_record(store, last + 1, group->before, &record);
+        uint64_t end = block_end(tail + journal_size(&record));
+        if (tail < base || end - base > STAGE_HALF || end + APART > journal->capacity ||
+            segment_reserve(store, segment_offset(store, bytes), end - base) != STATUS_OK)
+            break;
+        add_record(store, bytes + (tail - base), &record);
+        tail += journal_size(&record);
+        last++;
+    }
+    group->tail = tail;
+    __atomic_store_n(&group->last, last, __ATOMIC_RELEASE);
 }
 
-/* For the next group. */
-static void keep_block(struct store *store, uint64_t tail, size_t staged)
+/* An empty group. block: what the file has of the block that it begins in; NULL: that is read. */
+static void begin(struct store *store, struct staged_group group, const char *block)
+{
+    char *bytes = half(store, group.half);
+    size_t length = group.start % STAGE_BLOCK;
+    forget(store);
+    if (segment_reserve(store, segment_offset(store, bytes), STAGE_BLOCK) != STATUS_OK)
+        return;
+    if (block)
+        memcpy(bytes, block, length);
+    else if (pread(store->files[journal_active(store)], bytes, length, (off_t)block_start(group.start)) !=
+             (ssize_t)length)
+        return;
+    group.tail = group.start;
+    group.last = group.before;
+    group.crc = crc32c(0, bytes, length);
+    store->header->journal.staged = group;
+    __atomic_store_n(&store->header->journal.staged.begun, 1, __ATOMIC_RELEASE);
+}
+
+/* Whether the group begins where the file ends. Not after a leader that has died, or after what went through
+ * the cache. */
+static bool is_next(const struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    const struct staged_group *group = &journal->staged;
+    return may_go_on(store) && group->before == journal->written && group->start == journal->tail &&
+           group->crc == crc32c(0, half(store, group->half), group->start % STAGE_BLOCK);
+}
+
+static void begin_behind_the_file(struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    struct staged_group group = {.generation = journal->generation,
+                                 .epoch = journal->epoch,
+                                 .start = journal->tail,
+                                 .before = journal->written,
+                                 .half = journal->staged.half};
+    begin(store, group, NULL);
+}
+
+static void begin_behind(struct store *store, const struct staged_group *closed)
+{
+    char *bytes = half(store, closed->half);
+    uint64_t length = closed->tail - block_start(closed->start);
+    struct staged_group group = {.generation = closed->generation,
+                                 .epoch = closed->epoch,
+                                 .start = closed->tail,
+                                 .before = closed->last,
+                                 .half = closed->half + 1};
+    memset(bytes + length, 0, block_end(length) - length);
+    begin(store, group, bytes + block_start(length));
+}
+
+void journal_stage_help(struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    if (!load32(&journal->staged.begun) || load64(&journal->staged.last) >= load64(&journal->assigned) ||
+        !take(store, false))
+        return;
+    if (may_go_on(store))
+        gather(store);
+    leave(store);
+}
+
+/* ---- as the leader ---- */
+
+bool journal_stage_close(struct store *store, struct staged_group *closed)
 {
     struct journal_segment *journal = &store->header->journal;
-    size_t length = tail % STAGE_BLOCK;
-    memmove(store->stage, store->stage + staged - length, length);
-    journal->staged_crc = crc32c(0, store->stage, length);
-    journal->staged_generation = journal->generation;
-    __atomic_store_n(&journal->staged_tail, tail, __ATOMIC_RELEASE);
+    if (store->direct[journal_active(store)] < 0 || journal->synced != journal->written)
+        return false;
+    take_in_turn(store);
+    if (!is_next(store))
+        begin_behind_the_file(store);
+    if (journal->staged.begun)
+        gather(store);
+    *closed = journal->staged;
+    bool goes = closed->begun && closed->last > closed->before;
+    if (goes)
+        begin_behind(store, closed);
+    leave(store);
+    return goes;
 }
 
-int journal_stage_write(struct store *store, const struct iovec *runs, int count, uint64_t offset)
+void journal_stage_drop(struct store *store)
 {
-    struct journal_segment *journal = &store->header->journal;
+    if (!load32(&store->header->journal.staged.begun))
+        return;
+    take_in_turn(store);
+    forget(store);
+    leave(store);
+}
+
+int journal_stage_write(struct store *store, const struct staged_group *group)
+{
     int *direct = &store->direct[journal_active(store)];
-    size_t staged = offset % STAGE_BLOCK;
-    uint64_t start = offset - staged;
-    uint64_t length = staged;
-    for (int i = 0; i < count; i++)
-        length += runs[i].iov_len;
-    uint64_t blocks = block_end(length);
-    bool goes = *direct >= 0 && blocks <= STAGE_BYTES && start + blocks + APART <= journal->capacity &&
-                segment_reserve(store, segment_offset(store, store->stage), blocks) == STATUS_OK &&
-                bring_block(store, offset);
-    /* From here on the stage or the file changes. Who dies in between must not leave the old tail beside the
-     * checksum of a new block, and other bytes may come up to that tail through the cache. */
-    __atomic_store_n(&journal->staged_tail, 0, __ATOMIC_SEQ_CST);
-    if (!goes)
-        return EINVAL;
-    for (int i = 0; i < count; i++) {
-        memcpy(store->stage + staged, runs[i].iov_base, runs[i].iov_len);
-        staged += runs[i].iov_len;
-    }
-    memset(store->stage + staged, 0, blocks - staged); /* as it is there */
-    struct iovec all = {.iov_base = store->stage, .iov_len = blocks};
-    ssize_t written = pwritev(*direct, &all, 1, (off_t)start);
-    if (written == (ssize_t)blocks) {
-        keep_block(store, start + length, staged);
+    uint64_t base = block_start(group->start);
+    struct iovec all = {.iov_base = half(store, group->half), .iov_len = block_end(group->tail) - base};
+    ssize_t written = pwritev(*direct, &all, 1, (off_t)base);
+    if (written == (ssize_t)all.iov_len)
         return 0;
-    }
     if (written < 0 && errno == EINVAL) { /* not on this file system: none of this process is tried again */
         close(*direct);
         *direct = -1;

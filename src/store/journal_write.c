@@ -1,5 +1,6 @@
-/* journal_write.c: the leader's work: pending records and their texts, from where they lie in the segment to
- * the active file: past the page cache through the stage (journal_stage.c), or straight through the cache.
+/* journal_write.c: the leader's work: pending records and their texts, from the segment to the active file:
+ * past the page cache as a group that was built in the stage (journal_stage.c), or straight from where they
+ * lie through the cache.
  *
  * Records up to "assigned" do not change until they are written, so no lock is held here but the leader's
  * role; what a group changes in the segment, it changes by a transaction at its end,
@@ -61,8 +62,9 @@ static void write_runs(struct group *group)
     group->run_count = 0;
 }
 
-static void add_run(struct group *group, const void *bytes, size_t length)
+static void add_run(void *group_as_taker, const void *bytes, size_t length)
 {
+    struct group *group = group_as_taker;
     if (length == 0)
         return;
     if (group->run_count == GROUP_RUNS)
@@ -71,57 +73,15 @@ static void add_run(struct group *group, const void *bytes, size_t length)
     group->runs[group->run_count++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
 }
 
-/* Just the texts that the record speaks of: what lies behind them would be taken for the next record. */
-static void add_message(const struct store *store, struct group *group, const struct journal_record *record,
-                        block_t block)
-{
-    const struct message_record *message = at(store, block);
-    size_t fixed = (size_t)record->sender_length + record->subject_length;
-    size_t head = message_head_text(fixed, record->body_length);
-    size_t left = fixed + record->body_length - head;
-    add_run(group, message->text, head);
-    for (block_t next = load32(&message->pieces); left > 0;) {
-        if (!next)
-            bug("a message has fewer pieces than its length needs");
-        const struct piece *piece = at(store, next);
-        size_t length = left < sizeof(piece->text) ? left : sizeof(piece->text);
-        add_run(group, piece->text, length);
-        left -= length;
-        next = load32(&piece->link);
-    }
-}
-
 /* The checksum stands in the fixed part, before the texts, so the run of that is reserved and filled in last:
  * it must not have been written before. */
 static void add_record(const struct store *store, struct group *group, uint64_t sequence)
 {
-    const struct journal_note *note = &store->ring[sequence % RING];
-    const struct journal_segment *journal = &store->header->journal;
     struct journal_record *record = &group->records[group->count++];
-    *record = (struct journal_record){.magic = RECORD_MAGIC,
-                                      .type = note->type,
-                                      .flags = note->flags,
-                                      .body_length = note->body_length,
-                                      .sequence = sequence,
-                                      .synced = journal->synced,
-                                      .epoch = journal->epoch,
-                                      .account = note->account,
-                                      .second = note->second,
-                                      .id = note->id,
-                                      .other = note->other,
-                                      .received = note->received};
-    journal_measure(store, note, record);
-    if (!journal_is_plausible(record))
-        bug("a record or a mark of the journal is impossible");
+    journal_make_record(store, sequence, store->header->journal.synced, record);
     add_run(group, record, sizeof(*record));
     group->crc = journal_crc_begin(record);
-    if (note->message) {
-        add_message(store, group, record, note->message);
-    } else if (note->text) {
-        const struct identity *identity = at(store, note->text);
-        add_run(group, identity->text, record->sender_length);
-        add_run(group, identity->text + record->sender_length + 1, record->subject_length);
-    }
+    journal_give_texts(store, record, add_run, group);
     record->crc = journal_crc_end(record, group->crc);
     add_run(group, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
 }
@@ -153,39 +113,69 @@ static void write_large(const struct store *store, struct group *group, uint64_t
     group->offset = end;
 }
 
+/* As many of the pending records as fit. Sets *last to the sequence of the last one. Returns an errno. */
+static int write_through_the_cache(struct store *store, uint64_t *last)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    struct group group;
+    uint64_t bytes = 0;
+    uint64_t sequence = journal->written + 1;
+    journal_stage_drop(store);
+    group.count = 0;
+    group.run_count = 0;
+    group.error = 0;
+    group.offset = journal->tail;
+    group.file = store->files[journal_active(store)];
+    for (; sequence <= load64(&journal->assigned) && fits(store, &group, bytes, sequence); sequence++) {
+        bytes += store->ring[sequence % RING].body_length;
+        if (group.count == 0 && bytes > GROUP_BYTES)
+            write_large(store, &group, sequence);
+        else
+            add_record(store, &group, sequence);
+    }
+    if (group.run_count > 0 && group.error == 0)
+        write_runs(&group);
+    *last = sequence - 1;
+    return group.error;
+}
+
+/* Past the page cache if that can be (journal_stage.h), and else through it. */
+static int write_pending(struct store *store, bool sync, uint64_t *last)
+{
+    struct staged_group staged;
+    int error = EINVAL;
+    if (sync && journal_stage_close(store, &staged)) {
+        *last = staged.last;
+        error = journal_stage_write(store, &staged);
+    }
+    return error == EINVAL ? write_through_the_cache(store, last) : error;
+}
+
 /* Lets go of what the records held, a few in each transaction, and moves the marks. */
-static void release(struct store *store, const struct group *group, uint64_t tail, bool synced)
+static void release(struct store *store, uint64_t last, bool synced)
 {
     struct journal_segment *journal = &store->header->journal;
-    for (uint32_t i = 0; i < group->count;) {
-        uint64_t from_tail = tail;
+    for (uint64_t sequence = journal->written + 1; sequence <= last;) {
+        uint64_t bytes = 0;
         transaction_begin(store);
-        for (; i < group->count && transaction_has_room(store, 24); i++) {
-            const struct journal_note *note = &store->ring[group->records[i].sequence % RING];
+        for (; sequence <= last && transaction_has_room(store, 24); sequence++) {
+            const struct journal_note *note = &store->ring[sequence % RING];
+            struct journal_record record = {.body_length = note->body_length};
+            journal_measure(store, note, &record);
+            bytes += journal_size(&record);
             if (note->message)
                 message_unpin(store, note->message);
             if (note->text)
                 block_free(store, note->text);
-            tail += journal_size(&group->records[i]);
         }
-        set64(store, &journal->written, group->records[i - 1].sequence);
+        set64(store, &journal->written, sequence - 1);
         if (synced)
-            set64(store, &journal->synced, group->records[i - 1].sequence);
-        set64(store, &journal->tail, tail);
-        set64(store, &journal->log_bytes, journal->log_bytes + tail - from_tail);
+            set64(store, &journal->synced, sequence - 1);
+        set64(store, &journal->tail, journal->tail + bytes);
+        set64(store, &journal->log_bytes, journal->log_bytes + bytes);
         transaction_end(store, STATUS_OK);
     }
     message_sweep(store);
-}
-
-/* Past the page cache if that can be (journal_stage.h), and else through it. */
-static void write_group(struct store *store, struct group *group)
-{
-    int error = journal_stage_write(store, group->runs, group->run_count, group->offset);
-    if (error == EINVAL)
-        write_runs(group);
-    else
-        group->error = error;
 }
 
 /* With nothing new to write there may still be something to sync. */
@@ -204,12 +194,7 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
 {
     struct journal_segment *journal = &store->header->journal;
     uint64_t assigned = load64(&journal->assigned);
-    struct group group;
-    group.count = 0;
-    group.run_count = 0;
-    group.error = 0;
-    group.offset = journal->tail;
-    group.file = store->files[journal_active(store)];
+    uint64_t last = journal->written;
     *more = false;
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
@@ -220,30 +205,19 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
         journal_fail(store, errno, "writing a header");
         return STATUS_READ_ONLY;
     }
-    uint64_t bytes = 0;
-    uint64_t sequence = journal->written + 1;
-    /* With those that come while this goes on: the disk takes hardly longer for them. */
-    for (; sequence <= load64(&journal->assigned) && fits(store, &group, bytes, sequence); sequence++) {
-        bytes += store->ring[sequence % RING].body_length;
-        if (group.count == 0 && bytes > GROUP_BYTES)
-            write_large(store, &group, sequence);
-        else
-            add_record(store, &group, sequence);
-    }
-    if (group.run_count > 0 && group.error == 0)
-        write_group(store, &group);
-    *more = sequence <= assigned;
-    store->groups = group.count > 1;
-    if (group.error) {
-        journal_fail(store, group.error, "writing");
+    int error = last < assigned ? write_pending(store, sync, &last) : 0;
+    *more = last < assigned;
+    store->groups = last > journal->written + 1;
+    if (error) {
+        journal_fail(store, error, "writing");
         return STATUS_READ_ONLY;
     }
-    if (group.count == 0)
-        return sync && journal->synced < journal->written ? sync_file(store, journal->written) : STATUS_OK;
-    if (sync && fdatasync(group.file) != 0) {
+    if (last == journal->written)
+        return sync && journal->synced < last ? sync_file(store, last) : STATUS_OK;
+    if (sync && fdatasync(store->files[journal_active(store)]) != 0) {
         journal_fail(store, errno, "fdatasync");
         return STATUS_READ_ONLY;
     }
-    release(store, &group, journal->tail, sync);
+    release(store, last, sync);
     return STATUS_OK;
 }

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 11u
+#define LAYOUT_VERSION 12u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -199,6 +199,16 @@ struct journal_note {
 };
 static_assert(sizeof(struct journal_note) == 48, "three units");
 
+/* The group of records that is built in the stage to be written next (journal_stage.h). */
+struct staged_group {
+    uint64_t generation, epoch; /* of its file and its records */
+    uint64_t start, tail;       /* offsets in the file: of its first byte, behind its last */
+    uint64_t before, last;      /* sequences: of the record before its first, of its last */
+    uint32_t half;              /* of the stage: an even number or an odd one */
+    uint32_t crc;               /* of what the file has of the block that start is in */
+    uint32_t begun;             /* atomic: 0: there is no such group */
+};
+
 struct journal_segment {
     uint32_t on;
     uint32_t failure; /* atomic: errno of what went wrong; 0: nothing */
@@ -223,11 +233,9 @@ struct journal_segment {
     uint64_t looks;              /* atomic: grows when the keeper begins (then odd) and ends a look for it */
     uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
     sem_t keeper_wake;
-    char directory[256]; /* absolute if it fits; for messages and a repair: id tells */
-    /* By the leader, each with one store: what the file has of the block that this tail is in stands in the
-     * stage as well, and has this checksum. A tail of 0: none does; the stage changes. */
-    uint64_t staged_generation, staged_tail;
-    uint32_t staged_crc;
+    char directory[256];          /* absolute if it fits; for messages and a repair: id tells */
+    alignas(64) uint64_t builder; /* owner word: of who builds the staged group */
+    struct staged_group staged;
     uint32_t seal; /* journal_seal of this */
 };
 
@@ -284,7 +292,7 @@ struct store {
     uint64_t *reserved;        /* atomic bit per 64 KiB of the segment: memory is behind it */
     uint64_t *waits;           /* atomic word per slot: the account (packed) whose mailbox it waits for */
     struct journal_note *ring; /* [sequence % RING] */
-    char *stage;               /* the leader's (journal_stage.h) */
+    char *stage;               /* journal_stage.h */
     /* Tables in two parts, near and far, both as if they began with record 0: see slot_at and so on. */
     struct slot *slots[2];
     struct account_record *accounts[2]; /* 1 to accounts_most */
