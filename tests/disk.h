@@ -93,7 +93,8 @@ static time_t disk_seconds_a_look;      /* how fast the other clocks run ahead *
 static void (*disk_hook)(void);         /* called before each write to a journal file; not while it runs */
 static uint64_t disk_hook_file;         /* for it: which file, and where */
 static uint64_t disk_hook_offset;
-static void (*disk_synced)(int fd); /* called after each sync of another file or directory */
+static void (*disk_synced)(int fd);  /* called after each sync of another file or directory */
+static void (*disk_flushed)(int fd); /* called after each sync of a journal file; not while it runs */
 
 static inline void disk_start(void)
 {
@@ -253,6 +254,11 @@ static int sync_journal(int fd)
         disk_log(failed ? EVENT_FAILED_SYNC : EVENT_SYNC, file, 0, NULL, 0);
     else if (disk_synced && !failed)
         disk_synced(fd);
+    void (*flushed)(int) = disk_flushed;
+    disk_flushed = NULL;
+    if (file >= 0 && flushed)
+        flushed(fd);
+    disk_flushed = flushed;
     return failed ? -1 : 0;
 }
 

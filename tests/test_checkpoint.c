@@ -300,6 +300,36 @@ static void no_sync_brings_much_to_the_disk_at_once(void)
     reboot();
 }
 
+/* More than may be left at the end, and gone again. */
+static void send_and_delete_a_megabyte(int fd)
+{
+    static char body[1300000];
+    struct journal_segment *journal = &store->header->journal;
+    message_id id;
+    if (fd != store->files[1 - (journal->file & 1)] || load64(&journal->leader) == store->me ||
+        load64(&journal->checkpoint) == 0)
+        return;
+    meanwhile++;
+    memset(body, 'x', sizeof(body));
+    EXPECT_EQ(deliver(store, scene_account(store, "ann"), "ben", "", body, sizeof(body), &id), STATUS_OK);
+    EXPECT_EQ(mailbox_delete(store, scene_account(store, "ann"), id), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, false), STATUS_OK);
+}
+
+static void where_more_comes_during_each_sync_it_ends_all_the_same(void)
+{
+    struct store_options large = wide_options;
+    large.journal_bytes = 64 << 20;
+    store = attached_store(&large);
+    EXPECT_EQ(scene_create(store, "ann", NULL), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    disk_flushed = send_and_delete_a_megabyte;
+    EXPECT_EQ(journal_checkpoint(store, 4 << 20), STATUS_OK);
+    disk_flushed = NULL;
+    EXPECT(meanwhile >= 2);
+    reboot();
+}
+
 /* ---- between the copy of the log and the new header ---- */
 
 static bool is_before_the_new_header(void)
@@ -479,6 +509,8 @@ static const struct harness_test tests[] = {
      what_comes_at_the_last_moment_has_room_in_the_new_file_as_well},
     {"one in which somebody crashes does not count", one_in_which_somebody_crashes_does_not_count},
     {"no sync brings much to the disk at once", no_sync_brings_much_to_the_disk_at_once},
+    {"where more comes during each sync it ends all the same",
+     where_more_comes_during_each_sync_it_ends_all_the_same},
 };
 
 HARNESS_MAIN(tests)

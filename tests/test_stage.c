@@ -8,6 +8,7 @@
 #include "power.h"
 
 #include <poll.h>
+#include <stddef.h>
 
 static const struct store_options large_options = {.directory = "journal",
                                                    .crypt_cost = 1,
@@ -219,6 +220,70 @@ static void what_comes_while_a_group_is_written_is_built_meanwhile(void)
         EXPECT_EQ(journal()->synced, journal()->assigned);
     }
     play(8);
+}
+
+static void be_before_the_stage(struct staged_group *group)
+{
+    group->tail = 8;
+}
+
+static void be_far_away(struct staged_group *group)
+{
+    group->tail += UINT64_C(1) << 40;
+}
+
+static void wrap_around(struct staged_group *group)
+{
+    group->tail = (uint64_t)-8;
+}
+
+static void have_what_was_never_noted(struct staged_group *group)
+{
+    group->last += 3000;
+}
+
+static void have_what_was_never_built(struct staged_group *group)
+{
+    group->last++;
+}
+
+static void be_in_the_other_half(struct staged_group *group)
+{
+    group->half++;
+}
+
+static const struct scribble {
+    void (*scribble)(struct staged_group *);
+    bool seals; /* it is found by its seal or without it */
+} scribbles[] = {{be_before_the_stage, true},
+                 {be_far_away, true},
+                 {wrap_around, true},
+                 {have_what_was_never_noted, true},
+                 {have_what_was_never_built, false},
+                 {be_in_the_other_half, false}};
+
+static void a_group_that_is_scribbled_over_is_built_anew(void)
+{
+    begin();
+    for (size_t i = 0; i < 2 * sizeof(scribbles) / sizeof(scribbles[0]); i++) {
+        const struct scribble *how = &scribbles[i / 2];
+        struct staged_group *group = &journal()->staged;
+        note_mails(2);
+        settle();
+        note_mails(2);
+        journal_stage_help(store);
+        EXPECT_EQ(group->last, journal()->assigned);
+        note_mails(1);
+        how->scribble(group);
+        if (i % 2 && how->seals)
+            group->seal = crc32c(0, group, offsetof(struct staged_group, seal));
+        struct staged_group before = *group;
+        journal_stage_help(store);
+        EXPECT_EQ(memcmp(group, &before, sizeof(before)), 0);
+        EXPECT_EQ(count(CALL_READ, NULL, settle), 1);
+        EXPECT_EQ(journal()->synced, journal()->assigned);
+    }
+    play_end();
 }
 
 static void let_the_other_build(void)
@@ -497,6 +562,7 @@ static const struct harness_test tests[] = {
      a_block_that_cannot_be_read_is_left_to_the_page_cache},
     {"what comes while a group is written is built meanwhile",
      what_comes_while_a_group_is_written_is_built_meanwhile, 300},
+    {"a group that is scribbled over is built anew", a_group_that_is_scribbled_over_is_built_anew},
     {"who has to wait builds", who_has_to_wait_builds},
     {"no group is built behind what is not on the disk", no_group_is_built_behind_what_is_not_on_the_disk},
     {"a group behind one that was not written is built anew",

@@ -364,9 +364,14 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
                                     .state = JOURNAL_ACTIVE};
     uint64_t from = checkpoint->start_offset;
     memcpy(header.id, journal->id, sizeof(header.id));
-    while (checkpoint->status == STATUS_OK && load64(&journal->tail) - from > LAST_COPY) {
+    uint64_t before = UINT64_MAX;
+    uint64_t left = load64(&journal->tail) - from;
+    while (checkpoint->status == STATUS_OK && left > LAST_COPY) {
         copy_log(checkpoint, &from);
-        sync_out(checkpoint); /* little is left for the sync that everybody waits for */
+        if (left < before) /* else as much comes while it is synced: all have to wait once */
+            sync_out(checkpoint);
+        before = left;
+        left = load64(&journal->tail) - from;
     }
     bool more = true;
     journal_lead(store);

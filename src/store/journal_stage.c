@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -94,20 +95,27 @@ static void add_record(const struct store *store, char *start, struct journal_re
     memcpy(start, record, sizeof(*record));
 }
 
-static bool may_go_on(const struct store *store)
+static uint32_t seal_of(const struct staged_group *group)
+{
+    return crc32c(0, group, offsetof(struct staged_group, seal));
+}
+
+/* Copies the group: nobody scribbles over that. False: it is none to go on with. */
+static bool may_go_on(const struct store *store, struct staged_group *group)
 {
     const struct journal_segment *journal = &store->header->journal;
-    const struct staged_group *group = &journal->staged;
-    return load32(&group->begun) && group->generation == journal->generation &&
-           group->epoch == journal->epoch;
+    *group = journal->staged;
+    return group->begun && group->seal == seal_of(group) && group->generation == journal->generation &&
+           group->epoch == journal->epoch && group->tail >= group->start &&
+           group->tail - block_start(group->start) <= STAGE_HALF && group->last >= group->before &&
+           group->last <= load64(&journal->assigned);
 }
 
 /* Adds what is pending, and what comes meanwhile: the disk takes hardly longer for it. When this group is
  * written the one before it is on the disk. */
-static void gather(struct store *store)
+static void gather(struct store *store, struct staged_group *group)
 {
-    const struct journal_segment *journal = &store->header->journal;
-    struct staged_group *group = &store->header->journal.staged;
+    struct journal_segment *journal = &store->header->journal;
     char *bytes = half(store, group->half);
     uint64_t base = block_start(group->start);
     uint64_t tail = group->tail;
@@ -116,7 +124,7 @@ static void gather(struct store *store)
         struct journal_record record;
         journal_make_record(store, last + 1, group->before, &record);
         uint64_t end = block_end(tail + journal_size(&record));
-        if (tail < base || end - base > STAGE_HALF || end + APART > journal->capacity ||
+        if (end - base > STAGE_HALF || end + APART > journal->capacity ||
             segment_reserve(store, segment_offset(store, bytes), end - base) != STATUS_OK)
             break;
         add_record(store, bytes + (tail - base), &record);
@@ -124,7 +132,11 @@ static void gather(struct store *store)
         last++;
     }
     group->tail = tail;
-    __atomic_store_n(&group->last, last, __ATOMIC_RELEASE);
+    group->last = last;
+    group->seal = seal_of(group);
+    journal->staged.tail = tail;
+    journal->staged.seal = group->seal;
+    __atomic_store_n(&journal->staged.last, last, __ATOMIC_RELEASE);
 }
 
 /* An empty group. block: what the file has of the block that it begins in; NULL: that is read. */
@@ -143,17 +155,17 @@ static void begin(struct store *store, struct staged_group group, const char *bl
     group.tail = group.start;
     group.last = group.before;
     group.crc = crc32c(0, bytes, length);
+    group.seal = seal_of(&group);
     store->header->journal.staged = group;
     __atomic_store_n(&store->header->journal.staged.begun, 1, __ATOMIC_RELEASE);
 }
 
 /* Whether the group begins where the file ends. Not after a leader that has died, or after what went through
  * the cache. */
-static bool is_next(const struct store *store)
+static bool is_next(const struct store *store, struct staged_group *group)
 {
     const struct journal_segment *journal = &store->header->journal;
-    const struct staged_group *group = &journal->staged;
-    return may_go_on(store) && group->before == journal->written && group->start == journal->tail &&
+    return may_go_on(store, group) && group->before == journal->written && group->start == journal->tail &&
            group->crc == crc32c(0, half(store, group->half), group->start % STAGE_BLOCK);
 }
 
@@ -184,11 +196,12 @@ static void begin_behind(struct store *store, const struct staged_group *closed)
 void journal_stage_help(struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
+    struct staged_group group;
     if (!load32(&journal->staged.begun) || load64(&journal->staged.last) >= load64(&journal->assigned) ||
         !take(store, false))
         return;
-    if (may_go_on(store))
-        gather(store);
+    if (may_go_on(store, &group))
+        gather(store, &group);
     leave(store);
 }
 
@@ -200,12 +213,14 @@ bool journal_stage_close(struct store *store, struct staged_group *closed)
     if (store->direct[journal_active(store)] < 0 || journal->synced != journal->written)
         return false;
     take_in_turn(store);
-    if (!is_next(store))
+    bool begun = is_next(store, closed);
+    if (!begun) {
         begin_behind_the_file(store);
-    if (journal->staged.begun)
-        gather(store);
-    *closed = journal->staged;
-    bool goes = closed->begun && closed->last > closed->before;
+        begun = is_next(store, closed);
+    }
+    if (begun)
+        gather(store, closed);
+    bool goes = begun && closed->last > closed->before;
     if (goes)
         begin_behind(store, closed);
     leave(store);

@@ -206,6 +206,7 @@ struct staged_group {
     uint64_t before, last;      /* sequences: of the record before its first, of its last */
     uint32_t half;              /* of the stage: an even number or an odd one */
     uint32_t crc;               /* of what the file has of the block that start is in */
+    uint32_t seal;              /* checksum of all before this */
     uint32_t begun;             /* atomic: 0: there is no such group */
 };
 
