@@ -294,7 +294,7 @@ static void no_sync_brings_much_to_the_disk_at_once(void)
         disk_hook = NULL;
         EXPECT_EQ(meanwhile, 6);
         struct syncs syncs = look_at_syncs(file);
-        EXPECT(syncs.most >= JOURNAL_SYNC_STEP && syncs.most < 2 * JOURNAL_SYNC_STEP);
+        EXPECT(syncs.most >= JOURNAL_SYNC_STEP && syncs.most < (size_t)2 * JOURNAL_SYNC_STEP);
         EXPECT(syncs.last <= OUT_BYTES);
     }
     reboot();
@@ -305,7 +305,7 @@ static void send_and_delete_a_megabyte(int fd)
 {
     static char body[1300000];
     struct journal_segment *journal = &store->header->journal;
-    message_id id;
+    message_id id = 0;
     if (fd != store->files[1 - (journal->file & 1)] || load64(&journal->leader) == store->me ||
         load64(&journal->checkpoint) == 0)
         return;

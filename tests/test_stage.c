@@ -108,7 +108,7 @@ static void the_next_leader_has_the_block_at_hand(void)
 
 static char *staged_block(void)
 {
-    return store->stage + journal()->staged.half % 2 * STAGE_HALF;
+    return store->stage + journal()->staged.half % 2 * (size_t)STAGE_HALF;
 }
 
 static void scribble(void)
