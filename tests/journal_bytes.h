@@ -48,7 +48,7 @@ static inline size_t read_file(const char *directory, int file, unsigned char by
     return (size_t)length;
 }
 
-/* What the format says, told again: records follow each other to where none is. */
+/* What the format says, told again: records follow each other to where none is, or one of before. */
 static inline void journal_load(const char *directory)
 {
     struct journal_header header;
@@ -67,13 +67,16 @@ static inline void journal_load(const char *directory)
     journal.count = 0;
     journal.end = JOURNAL_HEADER_SIZE;
     journal.epoch = journal.header.epoch;
-    for (;;) {
+    for (uint64_t sequence = journal.header.log > JOURNAL_HEADER_SIZE ? 1 : journal.header.first + 1;;
+         sequence++) {
         struct place *place = &journal.places[journal.count];
         EXPECT(journal.count < PLACES_MAX);
         memcpy(&place->record, bytes + journal.end, sizeof(place->record));
-        if (place->record.magic != RECORD_MAGIC)
+        if (journal.end == journal.header.log)
+            sequence = journal.header.first + 1;
+        if (place->record.magic != RECORD_MAGIC || place->record.epoch != journal.epoch)
             break;
-        EXPECT_EQ(place->record.epoch, journal.epoch);
+        EXPECT_EQ(place->record.sequence, sequence);
         place->offset = journal.end;
         place->size = journal_size(&place->record);
         if (place->record.type == RECORD_EPOCH)
@@ -180,7 +183,7 @@ static inline void make_checkpointed(void)
     disk_hook = serve_meanwhile;
     EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_OK);
     disk_hook = NULL;
-    EXPECT_EQ(journal.scene.last, 14);
+    EXPECT_EQ(journal.scene.last, 15);
     do_and_settle(14, 16);
     reboot();
     do_and_settle(16, 18);
@@ -190,9 +193,10 @@ static inline void make_checkpointed(void)
 /* Where the snapshot's log begins, three records are on their way to the file already. */
 static inline void serve_before(void)
 {
-    if (disk_hook_file != store->header->journal.file)
+    if (disk_hook_file != store->header->journal.file ||
+        store->header->journal.epoch_begun <= journal.scene.last)
         return;
-    for (int which = SCENE_FIRST_HALF + 1; journal.scene.last < 13; which++)
+    for (int which = SCENE_FIRST_HALF + 1; which < 13; which++)
         scene_do(&journal.scene, store, which);
 }
 
@@ -210,10 +214,38 @@ static inline void make_captured(void)
     EXPECT(journal_reaches() > journal.header.first);
 }
 
-enum { JOURNAL_KINDS = 4 };
+/* Behind the log there are records of the file's use before. */
+static inline void make_reused(void)
+{
+    size_t left = 0;
+    begin_journal();
+    do_and_settle(0, 17);
+    for (int changes = 0; changes < 12; changes++) {
+        EXPECT_EQ(scene_secret(store, "alice", changes % 2 ? "$y$one hash" : "$y$another"), STATUS_OK);
+        scene_note(&journal.scene, store);
+        scene_settle(&journal.scene, store);
+    }
+    for (int checkpoints = 0; checkpoints < 2; checkpoints++) {
+        EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_OK);
+        scene_note(&journal.scene, store);
+    }
+    do_and_settle(17, 19);
+    end_journal();
+    const unsigned char *bytes = journal.bytes[journal.active];
+    for (size_t offset = journal.end; offset + sizeof(struct journal_record) <= journal.size[journal.active];
+         offset += 8) {
+        struct journal_record record;
+        memcpy(&record, bytes + offset, sizeof(record));
+        left += record.magic == RECORD_MAGIC;
+        EXPECT(record.magic != RECORD_MAGIC || record.epoch != journal.epoch);
+    }
+    EXPECT(left > 2);
+}
+
+enum { JOURNAL_KINDS = 5 };
 
 static void (*const journal_kinds[JOURNAL_KINDS])(void) = {make_plain, make_epochs, make_checkpointed,
-                                                           make_captured};
+                                                           make_captured, make_reused};
 
 /* ---- damaged, and recovered ---- */
 

@@ -35,8 +35,10 @@ static void checkpoint(struct store *store)
     EXPECT_EQ(journal_checkpoint(store, 1 << 18), STATUS_OK);
 }
 
+/* Into a file that has a log already. */
 static void checkpoint_and_live_on(struct store *store)
 {
+    checkpoint(store);
     checkpoint(store);
     live_on(store);
 }
@@ -331,7 +333,7 @@ static void a_cut_file(void)
             copy_journal();
             EXPECT_EQ(truncate(active, (off_t)(places[i].offset + cut)), 0);
             EXPECT_EQ(check_journal("broken"), 0);
-            EXPECT_EQ(was_said("is torn"), cut > 0);
+            EXPECT_EQ(was_said("is torn"), cut > offsetof(struct journal_record, sequence));
             EXPECT_EQ(repair_journal("broken"), 0);
             EXPECT_EQ(count_files("broken"), 3);
         }
@@ -345,7 +347,7 @@ static void a_cut_snapshot(void)
         copy_journal();
         EXPECT_EQ(truncate(active, (off_t)(places[i].offset + places[i].size / 2)), 0);
         EXPECT(check_journal("broken") > 0);
-        read_whole("journal/journal.1", &damaged);
+        read_whole(strstr(active, "journal.1") ? "journal/journal.1" : "journal/journal.0", &damaged);
         buffer_consume(&damaged, places[i].offset);
         EXPECT(mend() > 0);
     }

@@ -334,6 +334,37 @@ static void without_a_header_records_tell(void)
                             "damage@4256+80 (no record begins here); 11 12 end");
 }
 
+static void put_snapshot_of(uint64_t epoch, uint64_t from, uint64_t to)
+{
+    for (uint64_t sequence = from; sequence <= to; sequence++)
+        put((struct journal_record){.sequence = sequence,
+                                    .epoch = epoch,
+                                    .type = sequence == to ? RECORD_END : RECORD_MESSAGE,
+                                    .flags = RECORD_SNAPSHOT});
+}
+
+/* A longer snapshot and a log lie behind a shorter one's. */
+static void what_a_file_was_before_is_told_from_what_it_is(void)
+{
+    begin_file();
+    memset(file, 0x55, 64);
+    put_snapshot_of(EPOCH, 1, 3);
+    size_t first = end;
+    put_log(21, 20);
+    size_t second = put_log(22, 21);
+    put_snapshot_of(EPOCH - 1, 6, 9);
+    put((struct journal_record){.sequence = 23, .synced = 22, .epoch = EPOCH - 1});
+    EXPECT_STR(scan_file(), "s1 s2 s3 21 22 end");
+    spoil(first);
+    EXPECT_STR(scan_file(), "s1 s2 s3 damage@4336+80 (no record begins here); 22 end");
+    spoil(second);
+    EXPECT_STR(scan_file(), "s1 s2 s3 end");
+    spoil(first - 80);
+    EXPECT_STR(scan_file(), "s1 s2 damage@4256+640 (no record begins here); end");
+    put_log(24, 23);
+    EXPECT_STR(scan_file(), "s1 s2 damage@4256+640 (no record begins here); 24 end");
+}
+
 static void without_header_and_records_there_is_nothing(void)
 {
     begin_file();
@@ -500,6 +531,7 @@ static const struct harness_test tests[] = {
     {"a log that would begin within a record begins behind it",
      a_log_that_would_begin_within_a_record_begins_behind_it},
     {"without a header records tell", without_a_header_records_tell},
+    {"what a file was before is told from what it is", what_a_file_was_before_is_told_from_what_it_is},
     {"without header and records there is nothing", without_header_and_records_there_is_nothing},
     {"a gap may be longer than what is read at once", a_gap_may_be_longer_than_what_is_read_at_once},
     {"where reading fails the scan says so", where_reading_fails_the_scan_says_so},

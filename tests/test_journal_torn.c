@@ -22,10 +22,16 @@ static struct expectation whole(void)
     return (struct expectation){.sequence = journal_last()};
 }
 
+/* Not where there are zeros instead of zeros. */
 static bool is_hit(size_t index, const struct damage *damage)
 {
     const struct place *place = &journal.places[index];
-    return place->offset < damage->offset + damage->length && damage->offset < place->offset + place->size;
+    const unsigned char *bytes = journal.bytes[journal.active];
+    size_t end = damage->offset + damage->length;
+    bool hit = false;
+    for (size_t at = place->offset; at < place->offset + place->size && at < end; at++)
+        hit = hit || (at >= damage->offset && (damage->bytes || bytes[at] != 0));
+    return hit;
 }
 
 /* The prefix before what is hit first, unless some later sound record says that this was on disk, or the

@@ -64,6 +64,11 @@ static inline struct journal_directory_name journal_directory_name(const struct 
  * STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with store->wants_flush. */
 enum status journal_note(struct store *, const struct journal_note *, uint64_t *sequence);
 
+/* As the leader, or before anybody else is attached: notes a record that begins an epoch, and all that is
+ * noted behind it is of that. False, and nothing is changed: the ring is full, or the file but for so many
+ * bytes, or the system has no random number. */
+bool journal_begin_epoch(struct store *, uint64_t reserve);
+
 /* Within the same transaction: the record of that sequence is the last one about the account. */
 static inline void journal_mark(struct store *store, struct account_record *account, uint64_t sequence)
 {
@@ -145,8 +150,9 @@ enum status journal_write_header(const struct store *, uint32_t file, const stru
 /* As the leader: writes into the inactive file's header that it is not the active one. */
 enum status journal_retire(struct store *);
 
-/* Fills a file with zeros up to size, so that no write to it will need space. STATUS_FULL_JOURNAL: only up to
- * *reached. Both are synced. */
+/* Sees to it that a file has been written up to size, whatever with, so that no write to it will need space,
+ * and no sync more than the write: zeros go where nothing was. STATUS_FULL_JOURNAL: only up to *reached. Both
+ * are synced. */
 enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached);
 

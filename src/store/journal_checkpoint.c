@@ -248,17 +248,28 @@ void journal_forget_checkpoint(struct store *store)
         mark_running(store, false);
 }
 
-/* From here on the log is copied. */
+/* As the leader. */
+static enum status write_what_is_pending(struct store *store)
+{
+    enum status status = STATUS_OK;
+    bool more = true;
+    while (more && status == STATUS_OK)
+        status = journal_write_group(store, store->header->journal.sync == STORE_SYNC_ALWAYS, &more);
+    return status;
+}
+
+/* From here on the log is copied, and is of an epoch that nothing of what the file holds now can be of: as it
+ * is begun last, at random, nobody can have sent that as mail either. On a full disk
+ * the epoch stays: what is there comes earlier in the sequence at least, and deletes need the room more. */
 static enum status mark_start(struct checkpoint *checkpoint)
 {
     struct store *store = checkpoint->store;
     struct journal_segment *journal = &store->header->journal;
-    enum status status = STATUS_OK;
-    bool more = true;
     mark_running(store, true);
     journal_lead(store);
-    while (more && status == STATUS_OK)
-        status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
+    enum status status = write_what_is_pending(store);
+    if (status == STATUS_OK && journal_begin_epoch(store, JOURNAL_DELETE_RESERVE))
+        status = write_what_is_pending(store);
     checkpoint->start = journal->written;
     checkpoint->start_offset = journal->tail;
     journal_follow(store);
@@ -373,10 +384,9 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
         before = left;
         left = load64(&journal->tail) - from;
     }
-    bool more = true;
     journal_lead(store);
-    while (more && checkpoint->status == STATUS_OK)
-        checkpoint->status = journal_write_group(store, journal->sync == STORE_SYNC_ALWAYS, &more);
+    if (checkpoint->status == STATUS_OK)
+        checkpoint->status = write_what_is_pending(store);
     copy_log(checkpoint, &from);
     uint64_t capacity_before = journal->capacity;
     if (checkpoint->status == STATUS_OK && !lower_capacity(checkpoint, capacity))

@@ -212,20 +212,11 @@ enum status journal_retire(struct store *store)
     return status;
 }
 
-/* A hole reads as zeros too, but has no space: a copy of a journal may have some. */
-static bool is_written_zero(int file, uint64_t offset, size_t length, char *buffer)
-{
-    return lseek(file, (off_t)offset, SEEK_HOLE) >= (off_t)(offset + length) &&
-           pread(file, buffer, length, (off_t)offset) == (ssize_t)length && buffer[0] == 0 &&
-           memcmp(buffer, buffer + 1, length - 1) == 0;
-}
-
-/* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. But what
- * is zeros already is left alone: reading is quicker. */
+/* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. The
+ * system shows such space as a hole, as what a sparse copy has left out. */
 enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached)
 {
-    static char buffer[FILL_STEP];
     int error = 0;
     uint64_t unsynced = 0;
     *reached = from;
@@ -235,12 +226,16 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
                 return STATUS_SYSTEM;
             unsynced = 0;
         }
+        off_t hole = lseek(store->files[file], (off_t)*reached, SEEK_HOLE);
+        if (hole > (off_t)*reached) {
+            *reached = (uint64_t)hole < size ? (uint64_t)hole : size;
+            continue;
+        }
         size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
-        bool done = is_written_zero(store->files[file], *reached, length, buffer);
-        ssize_t written = done ? (ssize_t)length : pwrite(store->files[file], zeros, length, (off_t)*reached);
+        ssize_t written = pwrite(store->files[file], zeros, length, (off_t)*reached);
         if (written > 0) {
             *reached += (uint64_t)written;
-            unsynced += done ? 0 : (uint64_t)written;
+            unsynced += (uint64_t)written;
         } else if (written == 0 || errno != EINTR) {
             error = written == 0 ? ENOSPC : errno;
         }

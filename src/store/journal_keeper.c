@@ -1,5 +1,5 @@
 /* journal_keeper.c: the one process that keeps a journal in order beside those that serve: it syncs by the
- * clock, has zeros ready where records will go, and writes checkpoints. Without it commits go on until the
+ * clock, has room ready where records will go, and writes checkpoints. Without it commits go on until the
  * file is full. */
 #include "journal.h"
 

@@ -5,13 +5,12 @@
 
 #include "journal_format.h"
 
-#define EPOCHS_AHEAD                                                                      \
-    (UINT64_C(1) << 20) /* epochs that may have begun behind a record that cannot be read \
-                         */
+/* By how much epochs may have grown behind a record that cannot be read. */
+#define EPOCHS_AHEAD (16 * EPOCH_STEP_MAX)
 
 enum journal_found {
     FOUND_RECORD,
-    FOUND_END,     /* what follows was never acknowledged: zeros, or the torn rest of a last group */
+    FOUND_END,     /* what follows was never acknowledged, or is left of what the file was before */
     FOUND_DAMAGE,  /* a record that was on disk is not sound: reader->bad is its offset */
     FOUND_TROUBLE, /* reading failed: errno tells */
 };
@@ -46,14 +45,13 @@ void journal_read_close(struct journal_reader *);
 bool journal_read_at(struct journal_reader *, uint64_t offset, uint64_t ahead, struct journal_record *,
                      const char **texts);
 
-/* The first place from offset on, in steps of eight, where something may be a record: zero bytes, which most
- * files end with, are passed over quickly. The file's size: there is none, or reading failed, and errno
- * tells. */
+/* The first place from offset on, in steps of eight, where something may be a record: what else most files
+ * end with is passed over quickly. The file's size: there is none, or reading failed, and errno tells. */
 uint64_t journal_read_seek(struct journal_reader *, uint64_t offset);
 
 /* Whether some record of the log from offset on, further on in the sequence than the last one, says that the
- * one after that had been on disk: FOUND_DAMAGE, FOUND_END (none does) or FOUND_TROUBLE. A later epoch tells
- * as well: what is lost may be the very record that began it. */
+ * one after that had been on disk: FOUND_DAMAGE, FOUND_END (none does) or FOUND_TROUBLE. A later epoch
+ * tells as well: what is lost may be the very record that began it. */
 enum journal_found journal_read_later(struct journal_reader *, uint64_t offset);
 
 /* The next record and its texts, which hold until the next call. */

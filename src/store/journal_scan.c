@@ -136,18 +136,17 @@ static uint64_t next_place(struct journal_scan *scan, struct journal_record *rec
 /* Nothing that counts follows. */
 static enum scan_found finish(struct journal_scan *scan)
 {
-    char bytes[sizeof(struct journal_record)] = {0};
+    struct journal_record rest = {0};
     scan->offset = scan->reader.offset;
     scan->ended = true;
-    scan->torn = false;
     ssize_t got;
     do
-        got = pread(scan->reader.file, bytes, sizeof(bytes), (off_t)scan->offset);
+        got = pread(scan->reader.file, &rest, sizeof(rest), (off_t)scan->offset);
     while (got < 0 && errno == EINTR);
     if (got < 0 && errno != EIO)
         return SCAN_TROUBLE;
-    for (ssize_t i = 0; i < got; i++)
-        scan->torn = scan->torn || bytes[i] != 0;
+    scan->torn = rest.sequence == scan->reader.sequence + 1 &&
+                 (rest.magic == RECORD_MAGIC || rest.epoch == scan->reader.epoch);
     return SCAN_END;
 }
 
@@ -179,7 +178,7 @@ static enum scan_found pass_over(struct journal_scan *scan)
         if (!scan->sequence_unknown)
             scan->missing = record.sequence - reader->sequence - 1;
         scan->harmless =
-            scan->missing == 1 && scan->length == sizeof(record) && record.epoch == reader->epoch + 1;
+            scan->missing == 1 && scan->length == sizeof(record) && record.epoch != reader->epoch;
         reader->epoch = record.epoch;
         reader->sequence = record.sequence - 1;
     }
