@@ -186,7 +186,8 @@ static void a_journal_with_holes_is_filled_before_it_is_used(void)
     after_reboot(look);
     EXPECT_EQ(blocks_of("journal/journal.0"), whole);
     file = open("journal/journal.0", O_RDONLY);
-    EXPECT_EQ(lseek(file, 0, SEEK_HOLE), lseek(file, 0, SEEK_END)); /* what is only promised counts as one */
+    EXPECT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0); /* what is only promised is a hole then */
+    EXPECT_EQ(lseek(file, 0, SEEK_HOLE), lseek(file, 0, SEEK_END));
     close(file);
 }
 

@@ -156,6 +156,9 @@ enum status journal_retire(struct store *);
 enum status journal_fill(const struct store *, uint32_t file, uint64_t from, uint64_t size,
                          uint64_t *reached);
 
+/* Makes zeros of all that a file has from there on. Not synced. */
+enum status journal_wipe(const struct store *, uint32_t file, uint64_t from);
+
 /* Has the file system give both files space up to size, so that the inactive one can always take the state of
  * a log that has grown. STATUS_FULL_JOURNAL: only up to *reached, and errno says why. For the keeper, or
  * before anybody else is attached. */

@@ -246,6 +246,27 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
     return error ? STATUS_FULL_JOURNAL : STATUS_OK;
 }
 
+enum status journal_wipe(const struct store *store, uint32_t file, uint64_t from)
+{
+    static char buffer[FILL_STEP];
+    enum status status = STATUS_OK;
+    uint64_t at = from;
+    ssize_t got = 1;
+    while (status == STATUS_OK && got != 0) {
+        got = pread(store->files[file], buffer, sizeof(buffer), (off_t)at);
+        if (got < 0 && errno != EINTR)
+            status = STATUS_SYSTEM;
+        if (got <= 0)
+            continue;
+        if (buffer[0] != 0 || memcmp(buffer, buffer + 1, (size_t)got - 1) != 0)
+            status = write_all(store->files[file], zeros, (size_t)got, at);
+        at += (uint64_t)got;
+    }
+    /* A hole that was read has pages, with which the system takes it for written. */
+    (void)posix_fadvise(store->files[file], (off_t)from, 0, POSIX_FADV_DONTNEED);
+    return status;
+}
+
 /* Not posix_fallocate: what that does where the file system cannot give space in advance, the keeper's
  * sandbox does not allow. Then zeros behind its end do for a file, as long as it has no holes. Returns an
  * errno. */

@@ -14,7 +14,6 @@
 #include "segment.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,8 +149,9 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
     return journal_retire(recovery->store) == STATUS_OK ? STATUS_OK : cannot(recovery, "written");
 }
 
-/* After the last sound record: one that begins a new epoch, so that nothing stale behind it can be taken for
- * a record of this run. A full disk does not matter while there is room for that. */
+/* After the last sound record: zeros, so that nothing of this run can be taken for the next one's, and a
+ * record that begins a new epoch, so that nothing stale beyond the zeros can either. A full disk does not
+ * matter while there is room for that. */
 static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
 {
     struct store *store = recovery->store;
@@ -167,8 +167,8 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     if (journal_reserve(store, capacity, &both) != STATUS_OK)
         capacity =
             both > reader->offset + JOURNAL_DELETE_RESERVE ? both : reader->offset + JOURNAL_DELETE_RESERVE;
-    /* A hole that was read has pages, with which the system takes it for written. */
-    (void)posix_fadvise(store->files[journal->file], (off_t)reader->offset, 0, POSIX_FADV_DONTNEED);
+    if (journal_wipe(store, journal->file, reader->offset) != STATUS_OK)
+        return cannot(recovery, "written");
     enum status status = journal_fill(store, journal->file, reader->offset, capacity, &reached);
     if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
         return cannot(recovery, "written");
