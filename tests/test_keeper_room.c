@@ -40,6 +40,44 @@ static void it_makes_room_before_there_is_none(void)
     EXPECT_EQ(journal()->generation, 1);
 }
 
+static int times_woken(void)
+{
+    int value;
+    EXPECT_EQ(sem_getvalue(&journal()->keeper_wake, &value), 0);
+    return value;
+}
+
+static void send_and_write(size_t length)
+{
+    message_id id;
+    EXPECT_EQ(deliver(store, scene_account(store, "bob"), "a", "", body, length, &id), STATUS_OK);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+}
+
+/* As soon as the log is long, or half of the room is gone, each once. */
+static void it_is_woken_when_there_may_be_something_to_do(void)
+{
+    options.segment_bytes = UINT64_C(256) << 20;
+    options.journal_bytes = 4 << 20;
+    begin(STORE_SYNC_ALWAYS);
+    journal()->capacity += 1 << 20; /* so that the log is long first */
+    journal()->log_bytes = (2 << 20) - 1000;
+    send_and_write(0);
+    EXPECT_EQ(times_woken(), 0);
+    send_and_write(2000);
+    EXPECT_EQ(times_woken(), 1);
+    send_and_write(2000);
+    EXPECT_EQ(times_woken(), 1);
+    while (journal()->capacity - journal()->tail > 2300000) {
+        journal()->log_bytes = 0;
+        send_and_write(100000);
+    }
+    EXPECT_EQ(times_woken(), 1);
+    for (int i = 0; i < 3; i++)
+        send_and_write(200000);
+    EXPECT_EQ(times_woken(), 2);
+}
+
 /* Most bytes of the active file that waited for one sync, behind the last space that was given to the other.
  */
 static uint64_t most_unsynced(void)
@@ -208,6 +246,7 @@ static void it_writes_no_zeros_over_the_log(void)
 static const struct harness_test tests[] = {
     {"it makes room for what found none", it_makes_room_for_what_found_none},
     {"it makes room before there is none", it_makes_room_before_there_is_none},
+    {"it is woken when there may be something to do", it_is_woken_when_there_may_be_something_to_do},
     {"what may have been lost is written to the other file",
      what_may_have_been_lost_is_written_to_the_other_file},
     {"it makes much room in steps", it_makes_much_room_in_steps},

@@ -151,10 +151,19 @@ static int write_pending(struct store *store, bool sync, uint64_t *last)
     return error == EINVAL ? write_through_the_cache(store, last) : error;
 }
 
+/* When there may be a checkpoint to write or room to make, as the keeper finds out. */
+static bool is_due_for_a_look(const struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    uint64_t half = store->journal_bytes / 2;
+    return journal->log_bytes > half || journal->capacity - journal->tail < half;
+}
+
 /* Lets go of what the records held, a few in each transaction, and moves the marks. */
 static void release(struct store *store, uint64_t last, bool synced)
 {
     struct journal_segment *journal = &store->header->journal;
+    bool was_due = is_due_for_a_look(store);
     for (uint64_t sequence = journal->written + 1; sequence <= last;) {
         uint64_t bytes = 0;
         transaction_begin(store);
@@ -176,6 +185,8 @@ static void release(struct store *store, uint64_t last, bool synced)
         transaction_end(store, STATUS_OK);
     }
     message_sweep(store);
+    if (!was_due && is_due_for_a_look(store))
+        sem_post(&journal->keeper_wake);
 }
 
 /* With nothing new to write there may still be something to sync. */
