@@ -199,16 +199,10 @@ struct scene {
     uint64_t digests[SCENE_RECORDS];
 };
 
-/* After an operation: its record is one more, or it has none. A checkpoint may have begun an epoch before it,
- * which changes nothing. */
+/* After an operation: its record is one more, or it has none. */
 static inline void scene_note(struct scene *scene, struct store *store)
 {
     uint64_t assigned = store->header->journal.assigned;
-    uint64_t begun = store->header->journal.epoch_begun;
-    if (begun == scene->last + 1 && begun < assigned) {
-        scene->digests[begun] = scene->digests[scene->last];
-        scene->last = begun;
-    }
     EXPECT(assigned < SCENE_RECORDS && assigned <= scene->last + 1);
     scene->last = assigned;
     scene->digests[assigned] = scene_digest(store);

@@ -165,7 +165,6 @@ static void write_checkpoint(void)
     enum status status = journal_checkpoint(store, scene_options.journal_bytes);
     arm(false);
     disk_hook = NULL;
-    scene_note(scene, store); /* its epoch */
     judge(status == STATUS_FULL_SEGMENT ? STATUS_OK : status, "a checkpoint");
     EXPECT_CLEAN(store);
 }

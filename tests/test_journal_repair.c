@@ -36,10 +36,15 @@ static void checkpoint(struct store *store)
 }
 
 /* Into a file that has a log already. */
-static void checkpoint_and_live_on(struct store *store)
+static void checkpoint_twice(struct store *store)
 {
     checkpoint(store);
     checkpoint(store);
+}
+
+static void checkpoint_and_live_on(struct store *store)
+{
+    checkpoint_twice(store);
     live_on(store);
 }
 
@@ -60,6 +65,12 @@ static void make_two_epochs(void)
 {
     in_store(&with_journal, live, NULL);
     in_store(&with_journal, live_on_in_checkpoint, &before);
+}
+
+static void make_snapshot(void)
+{
+    in_store(&with_journal, live, NULL);
+    in_store(&with_journal, checkpoint_twice, &before);
 }
 
 static void make_snapshot_and_log(void)
@@ -242,9 +253,9 @@ static void expect_all_kept(void)
 
 static void a_lost_header(void)
 {
-    void (*const make[])(void) = {make_log, make_two_epochs, make_snapshot_and_log};
+    void (*const make[])(void) = {make_log, make_two_epochs, make_snapshot, make_snapshot_and_log};
     buffer_clear(&damaged);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         run_command("rm -rf journal");
         make[i]();
         for (int zeroed = 0; zeroed <= 1; zeroed++) {
@@ -321,6 +332,24 @@ static void a_superseded_file_alone(void)
     buffer_free(&now);
 }
 
+/* All that the last checkpoint and the log since have written is gone, but not what was there before. */
+static void what_a_lost_file_was_before(void)
+{
+    static const char zeros[BUFSIZ];
+    char why[1024];
+    struct report report = hearing();
+    make_snapshot_and_log();
+    copy_journal();
+    const struct place *last = &places[place_count - 1];
+    for (uint64_t at = 0; at < last->offset + last->size; at += sizeof(zeros)) {
+        uint64_t left = last->offset + last->size - at;
+        write_at(active, at, zeros, left < sizeof(zeros) ? left : sizeof(zeros));
+    }
+    expect_refused(journal_repair("broken", &report, why, sizeof(why)), STATUS_MISMATCH, why, "superseded");
+    expect_refused(journal_check("broken", &report, why, sizeof(why)), STATUS_MISMATCH, why, "superseded");
+    EXPECT_EQ(count_files("broken"), 3);
+}
+
 /* ---- ends ---- */
 
 static void a_cut_file(void)
@@ -389,6 +418,7 @@ static const struct harness_test tests[] = {
     {"the header of the file that is not active does not matter", the_other_header},
     {"where both are active the one that goes on longest counts", the_younger_of_two_headers},
     {"a file that was superseded is not taken for the last word", a_superseded_file_alone},
+    {"what a lost file was before is not taken for it", what_a_lost_file_was_before},
     {"a torn end is no damage, and nothing to repair", a_cut_file},
     {"a snapshot that ends too early is damage", a_cut_snapshot},
     {"ids that may have been given are not given again", ids_are_not_used_again},

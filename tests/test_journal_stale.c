@@ -143,7 +143,7 @@ static size_t make_body(size_t pad, char *body)
     uint64_t epoch = store->header->journal.epoch;
     const struct forged records[] = {
         {"", epoch - 1, last + 1, UINT64_MAX, 0},
-        {"", epoch ^ UINT64_C(1) << 60, last + 1, UINT64_MAX, 0},
+        {"", epoch ^ 1 << 30, last + 1, UINT64_MAX, 0},
         {"", epoch, last + 1, last, 0},
         {"", epoch, last + 2, last, 0},
     };
@@ -206,6 +206,37 @@ static void a_message_is_never_taken_for_records(void)
         leave_directory();
     }
     harness_say("%zu torn messages tried that hold records", tried);
+}
+
+/* Who has seen the journal sends records that say all that one can say, and deletes them: when the file is
+ * used again they lie behind its log. */
+static void what_comes_to_lie_behind_a_log_is_no_record_whoever_made_it(void)
+{
+    static char body[16 << 10];
+    size_t length = 0, left = 0;
+    message_id id = 0;
+    begin_journal();
+    do_and_settle(0, 9);
+    for (uint64_t later = 0; later < 100; later++) {
+        const struct forged forged = {"", store->header->journal.epoch + later / 25,
+                                      journal.scene.last + later % 25, UINT64_MAX, 0};
+        length += forge(&forged, (unsigned char *)body + length);
+    }
+    EXPECT_EQ(deliver(store, scene_account(store, "bob"), "alice", "123", body, length, &id), /* at 88 */
+              STATUS_OK);
+    scene_note(&journal.scene, store);
+    EXPECT_EQ(mailbox_delete(store, scene_account(store, "bob"), id), STATUS_OK);
+    scene_note(&journal.scene, store);
+    for (int checkpoints = 0; checkpoints < 2; checkpoints++)
+        EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_OK);
+    do_and_settle(11, 12);
+    end_journal();
+    for (size_t i = journal.end; i < journal.size[journal.active]; i++)
+        left += memcmp(journal.bytes[journal.active] + i, "forged", 6) == 0;
+    EXPECT(left > 80);
+    trial_begin();
+    put_all();
+    expect_after_recovery(journal_last(), "what was made up");
 }
 
 /* ---- killed ---- */
@@ -321,6 +352,8 @@ static const struct harness_test tests[] = {
     {"a stale tail is no record", a_stale_tail_is_no_record},
     {"what was torn off does not come back", what_was_torn_off_does_not_come_back},
     {"a message is never taken for records", a_message_is_never_taken_for_records, 300},
+    {"what comes to lie behind a log is no record, whoever made it",
+     what_comes_to_lie_behind_a_log_is_no_record_whoever_made_it},
     {"a recovery that is killed at any write is done again", a_recovery_killed_at_any_write_is_done_again,
      300},
     {"a recovery that is killed at any time is done again", a_recovery_killed_at_any_time_is_done_again, 600},

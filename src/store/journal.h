@@ -64,11 +64,6 @@ static inline struct journal_directory_name journal_directory_name(const struct 
  * STATUS_READ_ONLY, or STATUS_FULL_SEGMENT with store->wants_flush. */
 enum status journal_note(struct store *, const struct journal_note *, uint64_t *sequence);
 
-/* As the leader, or before anybody else is attached: notes a record that begins an epoch, and all that is
- * noted behind it is of that. False, and nothing is changed: the ring is full, or the file but for so many
- * bytes, or the system has no random number. */
-bool journal_begin_epoch(struct store *, uint64_t reserve);
-
 /* Within the same transaction: the record of that sequence is the last one about the account. */
 static inline void journal_mark(struct store *store, struct account_record *account, uint64_t sequence)
 {
@@ -127,6 +122,9 @@ enum status journal_write_group(struct store *, bool sync, bool *more);
 
 /* The file's bytes are gone or uncertain: nothing is acknowledged any more until a restart. */
 void journal_fail(struct store *, int error, const char *what);
+
+/* An epoch that nobody can guess. False: the system has no random numbers. */
+bool journal_fresh_epoch(uint64_t *epoch);
 
 /* Before anybody else is attached: reads the directory's active file into the empty segment, or begins a new
  * journal there, with files of at least so many bytes. why: what to do, where it is refused. */

@@ -1,6 +1,9 @@
 /* journal_checkpoint.c: the state as a snapshot in the inactive file, then the log since, then that file is
  * the active one.
  *
+ * What the file holds from its use before stays behind the log, where nothing is of the epoch that begins
+ * with the snapshot: it is chosen at random when all that is there already.
+ *
  * The store serves meanwhile. Each account is captured at a moment of its own, which its record names; its
  * messages follow in chunks, bounded by the newest id of that moment. What changes in between stands in the
  * log, which is copied from the sequence at which the snapshot began.
@@ -12,6 +15,7 @@
 #include "account_record.h"
 #include "buffer.h"
 #include "crc32c.h"
+#include "journal_read.h"
 #include "log.h"
 #include "mailbox_record.h"
 #include "message.h"
@@ -33,9 +37,10 @@ struct checkpoint {
     uint64_t offset;   /* where out goes */
     uint64_t unsynced; /* bytes before it that may not be on the disk yet */
     struct buffer out;
+    uint64_t epoch; /* of the new file */
     uint64_t records;
-    uint64_t start,
-        start_offset; /* the log's first record that is copied comes after that sequence, at that offset */
+    uint64_t start, start_offset; /* sequence and offset behind which the log is copied */
+    struct journal_reader log;    /* the next record to be copied */
     bool disk_is_full;
     enum status status;
 };
@@ -70,10 +75,19 @@ static void flush_out(struct checkpoint *checkpoint)
 
 static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)
 {
-    if (checkpoint->out.length + length > OUT_BYTES)
-        flush_out(checkpoint);
-    if (!buffer_append(&checkpoint->out, bytes, length))
-        checkpoint->status = STATUS_NO_MEMORY;
+    for (size_t part; length > 0; bytes = (const char *)bytes + part, length -= part) {
+        if (checkpoint->out.length == OUT_BYTES)
+            flush_out(checkpoint);
+        part = length < OUT_BYTES - checkpoint->out.length ? length : OUT_BYTES - checkpoint->out.length;
+        if (!buffer_append(&checkpoint->out, bytes, part))
+            checkpoint->status = STATUS_NO_MEMORY;
+    }
+}
+
+static void put_padding(struct checkpoint *checkpoint, const struct journal_record *record)
+{
+    static const char zeros[8];
+    put(checkpoint, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
 }
 
 static void find_damage(struct checkpoint *checkpoint)
@@ -87,14 +101,13 @@ static void find_damage(struct checkpoint *checkpoint)
 static void put_record(struct checkpoint *checkpoint, struct journal_record *record, const char *texts,
                        const struct message *message)
 {
-    static const char zeros[8];
     struct message_cursor cursor = {0};
     const char *run;
     size_t length;
     record->magic = RECORD_MAGIC;
     record->flags = RECORD_SNAPSHOT;
     record->sequence = ++checkpoint->records;
-    record->epoch = checkpoint->store->header->journal.epoch;
+    record->epoch = checkpoint->epoch;
     if (!journal_is_plausible(record)) {
         find_damage(checkpoint);
         return;
@@ -109,7 +122,7 @@ static void put_record(struct checkpoint *checkpoint, struct journal_record *rec
     cursor = (struct message_cursor){0};
     while (message && message_next(checkpoint->store, message, &cursor, &run, &length))
         put(checkpoint, run, length);
-    put(checkpoint, zeros, (size_t)(journal_size(record) - sizeof(*record) - journal_texts(record)));
+    put_padding(checkpoint, record);
 }
 
 static void put_message(struct checkpoint *checkpoint, enum journal_type type, uint32_t account,
@@ -258,9 +271,7 @@ static enum status write_what_is_pending(struct store *store)
     return status;
 }
 
-/* From here on the log is copied, and is of an epoch that nothing of what the file holds now can be of: as it
- * is begun last, at random, nobody can have sent that as mail either. On a full disk
- * the epoch stays: what is there comes earlier in the sequence at least, and deletes need the room more. */
+/* From here on the log is copied. */
 static enum status mark_start(struct checkpoint *checkpoint)
 {
     struct store *store = checkpoint->store;
@@ -268,33 +279,35 @@ static enum status mark_start(struct checkpoint *checkpoint)
     mark_running(store, true);
     journal_lead(store);
     enum status status = write_what_is_pending(store);
-    if (status == STATUS_OK && journal_begin_epoch(store, JOURNAL_DELETE_RESERVE))
-        status = write_what_is_pending(store);
     checkpoint->start = journal->written;
     checkpoint->start_offset = journal->tail;
+    checkpoint->log = (struct journal_reader){.file = store->files[journal_active(store)],
+                                              .offset = checkpoint->start_offset,
+                                              .epoch = journal->epoch,
+                                              .sequence = checkpoint->start};
     journal_follow(store);
     return status;
 }
 
-/* Copies the active file's log from *from up to its tail. */
-static void copy_log(struct checkpoint *checkpoint, uint64_t *from)
+/* Copies the active file's log up to its tail, into the new epoch. */
+static void copy_log(struct checkpoint *checkpoint)
 {
-    struct store *store = checkpoint->store;
-    struct journal_segment *journal = &store->header->journal;
-    uint64_t tail = load64(&journal->tail);
-    while (*from < tail && checkpoint->status == STATUS_OK) {
-        flush_out(checkpoint);
-        size_t length = tail - *from < OUT_BYTES ? (size_t)(tail - *from) : OUT_BYTES;
-        char *room = buffer_reserve(&checkpoint->out, length);
-        ssize_t got = room ? pread(store->files[journal_active(store)], room, length, (off_t)*from) : -1;
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            checkpoint->status = room ? STATUS_SYSTEM : STATUS_NO_MEMORY;
-            return;
+    struct journal_reader *log = &checkpoint->log;
+    struct journal_record record;
+    const char *texts;
+    log->size =
+        load64(&checkpoint->store->header->journal.tail); /* what lies behind it is not to be read yet */
+    while (checkpoint->status == STATUS_OK && log->offset < log->size) {
+        if (journal_read(log, &record, &texts) != FOUND_RECORD) {
+            checkpoint->status = STATUS_SYSTEM;
+            break;
         }
-        checkpoint->out.length += (size_t)got;
-        *from += (uint64_t)got;
+        size_t length = (size_t)journal_texts(&record);
+        record.epoch = checkpoint->epoch;
+        record.crc = journal_crc_end(&record, crc32c(journal_crc_begin(&record), texts, length));
+        put(checkpoint, &record, sizeof(record));
+        put(checkpoint, texts, length);
+        put_padding(checkpoint, &record);
     }
     flush_out(checkpoint);
 }
@@ -325,8 +338,10 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
     struct journal_segment next = *journal;
     next.file = checkpoint->file;
     next.generation = header->generation;
+    next.epoch = header->epoch;
     set32(store, &journal->file, next.file);
     set64(store, &journal->generation, next.generation);
+    set64(store, &journal->epoch, next.epoch);
     set32(store, &journal->seal, journal_seal(&next));
     set64(store, &journal->synced, journal->written);
     set64(store, &journal->tail, checkpoint->offset);
@@ -369,25 +384,24 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
     struct journal_header header = {.magic = JOURNAL_MAGIC,
                                     .version = JOURNAL_VERSION,
                                     .generation = journal->generation + 1,
-                                    .epoch = journal->epoch,
+                                    .epoch = checkpoint->epoch,
                                     .first = checkpoint->start,
                                     .log = log,
                                     .state = JOURNAL_ACTIVE};
-    uint64_t from = checkpoint->start_offset;
     memcpy(header.id, journal->id, sizeof(header.id));
     uint64_t before = UINT64_MAX;
-    uint64_t left = load64(&journal->tail) - from;
+    uint64_t left = load64(&journal->tail) - checkpoint->log.offset;
     while (checkpoint->status == STATUS_OK && left > LAST_COPY) {
-        copy_log(checkpoint, &from);
+        copy_log(checkpoint);
         if (left < before) /* else as much comes while it is synced: all have to wait once */
             sync_out(checkpoint);
         before = left;
-        left = load64(&journal->tail) - from;
+        left = load64(&journal->tail) - checkpoint->log.offset;
     }
     journal_lead(store);
     if (checkpoint->status == STATUS_OK)
         checkpoint->status = write_what_is_pending(store);
-    copy_log(checkpoint, &from);
+    copy_log(checkpoint);
     uint64_t capacity_before = journal->capacity;
     if (checkpoint->status == STATUS_OK && !lower_capacity(checkpoint, capacity))
         checkpoint->status = STATUS_FULL_JOURNAL;
@@ -412,6 +426,8 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
         find_damage(&checkpoint); /* it might be the active file that is written over */
     else
         checkpoint.status = journal_write_header(store, checkpoint.file, &empty);
+    if (checkpoint.status == STATUS_OK && !journal_fresh_epoch(&checkpoint.epoch))
+        checkpoint.status = STATUS_SYSTEM;
     if (checkpoint.status == STATUS_OK)
         checkpoint.status = mark_start(&checkpoint);
     for (uint32_t index = 1; checkpoint.status == STATUS_OK && index <= load32(&store->header->accounts_used);
@@ -439,6 +455,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
         log_warning("journal %s: a checkpoint failed: %s", journal_directory_name(store).text,
                     status_text(checkpoint.status));
     message_release_all(store);
+    journal_read_close(&checkpoint.log);
     buffer_free(&checkpoint.out);
     return checkpoint.status;
 }

@@ -98,6 +98,7 @@ void journal_directory_close(struct journal_directory *place)
 struct survey {
     enum journal_found found; /* of its header */
     bool readable;            /* it has records */
+    bool begins;              /* with its first one sound, which each use of the file writes over */
     struct journal_header header;
     uint32_t accounts;
     uint64_t last;
@@ -128,7 +129,7 @@ static void note_record(struct survey *survey, const struct journal_record *reco
         survey->accounts = record->second;
 }
 
-static enum status look(int file, struct survey *survey)
+static enum status look(int file, bool superseded_too, struct survey *survey)
 {
     struct journal_scan scan;
     struct journal_record record;
@@ -141,12 +142,14 @@ static enum status look(int file, struct survey *survey)
     if (survey->found == FOUND_RECORD) {
         survey->header = scan.reader.header;
         survey->last = survey->header.first;
-        survey->readable = is_active(survey) && survey->header.version == JOURNAL_VERSION;
+        survey->readable = (is_active(survey) || superseded_too) && survey->header.version == JOURNAL_VERSION;
     }
     while (survey->readable && (found = journal_scan_next(&scan, &record, &texts)) != SCAN_END &&
            found != SCAN_TROUBLE)
-        if (found == SCAN_RECORD)
+        if (found == SCAN_RECORD) {
+            survey->begins = survey->begins || scan.offset == JOURNAL_HEADER_SIZE;
             note_record(survey, &record);
+        }
     /* Each index that was ever handed out has a record: one that has no room for as many is nobody's. */
     if (survey->accounts > scan.reader.size / sizeof(record))
         survey->accounts = (uint32_t)(scan.reader.size / sizeof(record));
@@ -154,6 +157,20 @@ static enum status look(int file, struct survey *survey)
     journal_scan_close(&scan);
     errno = error;
     return found == SCAN_TROUBLE || survey->found == FOUND_TROUBLE ? STATUS_SYSTEM : STATUS_OK;
+}
+
+/* What a file with a lost header and a lost beginning has may be from its use before the last one. Then the
+ * other one has all that, and was superseded by what is lost. */
+static enum status look_whether_outdated(const struct journal_directory *place, struct survey surveys[2],
+                                         int file)
+{
+    struct survey *other = &surveys[1 - file];
+    if (surveys[file].found == FOUND_RECORD || !surveys[file].readable || surveys[file].begins ||
+        other->found != FOUND_RECORD || other->header.state != JOURNAL_SUPERSEDED)
+        return STATUS_OK;
+    enum status status = look(place->files[1 - file], true, other);
+    surveys[file].readable = surveys[file].last > other->last;
+    return status;
 }
 
 /* Nothing is active by its header, or by its records: why. */
@@ -200,7 +217,7 @@ enum status journal_choose(const struct journal_directory *place, struct journal
     struct survey surveys[2];
     int file = -1;
     for (int i = 0; i < 2; i++) {
-        if (look(place->files[i], &surveys[i]) != STATUS_OK)
+        if (look(place->files[i], false, &surveys[i]) != STATUS_OK)
             return refuse(place->path, journal_file_name(i), why, why_size);
         if (surveys[i].found == FOUND_RECORD && surveys[i].header.version != JOURNAL_VERSION) {
             snprintf(
@@ -221,6 +238,9 @@ enum status journal_choose(const struct journal_directory *place, struct journal
             place->path);
         return STATUS_MISMATCH;
     }
+    for (int i = 0; i < 2; i++)
+        if (look_whether_outdated(place, surveys, i) != STATUS_OK)
+            return refuse(place->path, journal_file_name(1 - i), why, why_size);
     for (int i = 0; i < 2; i++)
         if (surveys[i].found != FOUND_RECORD && surveys[i].readable &&
             (file < 0 || surveys[i].last > surveys[file].last))

@@ -36,8 +36,8 @@ struct journal_choice {
     uint8_t id[16];      /* zeros: no header tells */
 };
 
-/* A file whose header is lost is the active one if the other was superseded, or has less. STATUS_MISMATCH:
- * none can be. */
+/* A file whose header is lost is the active one if the other was superseded, or has less, and what it holds
+ * is not from before. STATUS_MISMATCH: none can be. */
 enum status journal_choose(const struct journal_directory *, struct journal_choice *, struct report *,
                            char *why, size_t why_size);
 

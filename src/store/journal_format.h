@@ -13,10 +13,6 @@
 #define JOURNAL_MAGIC UINT64_C(0x314c4e524a4d4853) /* "SHMJRNL1" */
 #define RECORD_MAGIC 0x4352534au                   /* "JSRC" */
 
-/* The most by which a record that begins an epoch makes it grow: at random, so that nobody who has seen a
- * journal can know what its records will be of. */
-#define EPOCH_STEP_MAX (UINT64_C(1) << 40)
-
 /* Where a log may begin: after a thousand million records a second for 146 years. */
 #define JOURNAL_FIRST_MAX (UINT64_C(1) << 62)
 
@@ -26,7 +22,7 @@ enum {
 };
 
 enum journal_type {
-    RECORD_EPOCH = 1, /* other: the epoch of all that follows, greater than before */
+    RECORD_EPOCH = 1, /* other: the epoch of all that follows, one more than before */
     RECORD_ACCOUNT,   /* first text: name, second: hash; id, other: newest ids of mailbox and queue */
     RECORD_PASSWORD,  /* second text: hash */
     RECORD_REMOVE,    /* an account; in a snapshot: there was none of that index at sequence received */

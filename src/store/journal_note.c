@@ -14,7 +14,6 @@
 
 #include <sched.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
@@ -28,32 +27,6 @@ enum {
 /* What a process waits for that waits for no record: in its slot. */
 #define ROOM UINT64_MAX
 #define LEAD (UINT64_MAX - 1)
-
-bool journal_begin_epoch(struct store *store, uint64_t reserve)
-{
-    struct journal_segment *journal = &store->header->journal;
-    uint64_t step;
-    if (getrandom(&step, sizeof(step), 0) != (ssize_t)sizeof(step))
-        return false;
-    transaction_begin(store);
-    struct journal_segment next = *journal;
-    next.epoch_before = next.epoch;
-    next.epoch += 1 + step % EPOCH_STEP_MAX;
-    next.epoch_begun = ++next.assigned;
-    next.end += sizeof(struct journal_record);
-    bool fits = next.assigned - next.written <= RING && next.end + reserve <= next.capacity;
-    if (fits) {
-        store->ring[next.assigned % RING] = (struct journal_note){.type = RECORD_EPOCH, .other = next.epoch};
-        set64(store, &journal->epoch, next.epoch);
-        set64(store, &journal->epoch_begun, next.epoch_begun);
-        set64(store, &journal->epoch_before, next.epoch_before);
-        set32(store, &journal->seal, journal_seal(&next));
-        set64(store, &journal->assigned, next.assigned);
-        set64(store, &journal->end, next.end);
-    }
-    transaction_end(store, STATUS_OK);
-    return fits;
-}
 
 static bool frees_space(unsigned type)
 {

@@ -49,9 +49,10 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
     }
     reader->at = offset;
     reader->length = 0;
-    while (reader->length < reader->capacity && offset + reader->length < reader->size) {
-        ssize_t got = pread(reader->file, reader->bytes + reader->length, reader->capacity - reader->length,
-                            (off_t)(offset + reader->length));
+    uint64_t end = offset + reader->capacity < reader->size ? offset + reader->capacity : reader->size;
+    while (offset + reader->length < end) {
+        ssize_t got = pread(reader->file, reader->bytes + reader->length,
+                            (size_t)(end - offset - reader->length), (off_t)(offset + reader->length));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0 && errno == EIO && reader->tolerant)

@@ -5,8 +5,9 @@
 
 #include "journal_format.h"
 
-/* By how much epochs may have grown behind a record that cannot be read. */
-#define EPOCHS_AHEAD (16 * EPOCH_STEP_MAX)
+#define EPOCHS_AHEAD                                                                      \
+    (UINT64_C(1) << 20) /* epochs that may have begun behind a record that cannot be read \
+                         */
 
 enum journal_found {
     FOUND_RECORD,
@@ -17,7 +18,7 @@ enum journal_found {
 
 struct journal_reader {
     int file;
-    uint64_t size;
+    uint64_t size;   /* nothing is read behind it */
     uint64_t offset; /* of what journal_read reads next; behind the last sound record at the end */
     uint64_t bad;
     uint64_t epoch;

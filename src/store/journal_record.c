@@ -22,7 +22,6 @@ void journal_measure(const struct store *store, const struct journal_note *note,
 void journal_make_record(const struct store *store, uint64_t sequence, uint64_t synced,
                          struct journal_record *record)
 {
-    const struct journal_segment *journal = &store->header->journal;
     const struct journal_note *note = &store->ring[sequence % RING];
     *record = (struct journal_record){.magic = RECORD_MAGIC,
                                       .type = note->type,
@@ -30,8 +29,7 @@ void journal_make_record(const struct store *store, uint64_t sequence, uint64_t 
                                       .body_length = note->body_length,
                                       .sequence = sequence,
                                       .synced = synced,
-                                      .epoch = sequence > journal->epoch_begun ? journal->epoch
-                                                                               : journal->epoch_before,
+                                      .epoch = store->header->journal.epoch,
                                       .account = note->account,
                                       .second = note->second,
                                       .id = note->id,

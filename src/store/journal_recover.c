@@ -106,13 +106,13 @@ static enum status choose(struct recovery *recovery, enum journal_found *found)
     return status;
 }
 
-static enum status fresh_epoch(uint64_t *epoch)
+bool journal_fresh_epoch(uint64_t *epoch)
 {
     do {
         if (getrandom(epoch, sizeof(*epoch), 0) != (ssize_t)sizeof(*epoch))
-            return STATUS_SYSTEM;
+            return false;
     } while (*epoch == 0);
-    return STATUS_OK;
+    return true;
 }
 
 static void set_marks(struct journal_segment *journal, uint64_t sequence, uint64_t offset, uint64_t capacity)
@@ -133,7 +133,7 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
                                     .generation = 1,
                                     .log = JOURNAL_HEADER_SIZE,
                                     .state = JOURNAL_ACTIVE};
-    enum status status = fresh_epoch(&header.epoch);
+    enum status status = journal_fresh_epoch(&header.epoch) ? STATUS_OK : STATUS_SYSTEM;
     if (status == STATUS_OK && getrandom(header.id, sizeof(header.id), 0) != (ssize_t)sizeof(header.id))
         status = STATUS_SYSTEM;
     for (uint32_t file = 0; file < 2 && status == STATUS_OK; file++)
@@ -173,9 +173,13 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
         return cannot(recovery, "written");
     set_marks(journal, reader->sequence, reader->offset, reached);
-    if (!journal_begin_epoch(store, 0) || journal_flush(store, true) != STATUS_OK)
-        return cannot(recovery, "written");
-    return STATUS_OK;
+    struct journal_note note = {.type = RECORD_EPOCH, .other = reader->epoch + 1};
+    journal->assigned++;
+    store->ring[journal->assigned % RING] = note;
+    journal->end += sizeof(struct journal_record);
+    status = journal_flush(store, true);
+    journal->epoch = note.other;
+    return status == STATUS_OK ? status : cannot(recovery, "written");
 }
 
 static enum status replay(struct recovery *recovery)

@@ -59,9 +59,8 @@ static bool begin_journal(const struct journal_directory *place, const struct jo
     journal->written = journal->synced = journal->assigned;
     journal->tail = journal->end = journal->capacity = JOURNAL_HEADER_SIZE;
     memcpy(journal->id, choice->id, sizeof(journal->id));
-    bool begun = getrandom(&journal->epoch, sizeof(journal->epoch), 0) == (ssize_t)sizeof(journal->epoch) &&
-                 (memcmp(journal->id, unknown, sizeof(unknown)) != 0 ||
-                  getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id));
+    bool begun = memcmp(journal->id, unknown, sizeof(unknown)) != 0 ||
+                 getrandom(journal->id, sizeof(journal->id), 0) == (ssize_t)sizeof(journal->id);
     journal->seal = journal_seal(journal);
     return begun;
 }

@@ -178,7 +178,7 @@ static enum scan_found pass_over(struct journal_scan *scan)
         if (!scan->sequence_unknown)
             scan->missing = record.sequence - reader->sequence - 1;
         scan->harmless =
-            scan->missing == 1 && scan->length == sizeof(record) && record.epoch != reader->epoch;
+            scan->missing == 1 && scan->length == sizeof(record) && record.epoch == reader->epoch + 1;
         reader->epoch = record.epoch;
         reader->sequence = record.sequence - 1;
     }

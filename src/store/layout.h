@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 13u
+#define LAYOUT_VERSION 12u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -217,8 +217,6 @@ struct journal_segment {
     uint32_t file;    /* the active one: 0 or 1 */
     uint8_t id[16];
     uint64_t generation, epoch;
-    uint64_t epoch_begun;   /* by the record of that sequence, */
-    uint64_t epoch_before;  /* which still is of this one, as those before it */
     uint64_t assigned;      /* the last sequence that was given */
     uint64_t written;       /* up to here the file has it */
     uint64_t synced;        /* up to here the disk has it */
