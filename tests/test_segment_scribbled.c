@@ -127,6 +127,26 @@ static void hints_for_slots_that_cannot_be_are_passed_over(void)
     EXPECT_CLEAN(store);
 }
 
+/* They are the first that anybody looks at, before a check as well. */
+static void lists_of_what_is_to_be_freed_that_cannot_be_are_left(void)
+{
+    const uint32_t impossible[] = {UINT32_MAX, 1u << 31, 11, 1000};
+    store = attached_store(&(struct store_options){.accounts = 10, .slots = 4, .crypt_cost = 1});
+    new_account(store, "alice");
+    uint32_t *const lists[] = {&store->header->accounts_dying, &store->header->limbo};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < sizeof(impossible) / sizeof(impossible[0]); j++) {
+            *lists[i] = impossible[j];
+            store->header->acquitted = store->header->suspected;
+            store_reclaim(store);
+            EXPECT(store_is_suspect(store));
+            EXPECT_EQ(*lists[i], impossible[j]);
+            *lists[i] = 0;
+        }
+    store->header->acquitted = store->header->suspected;
+    EXPECT_CLEAN(store);
+}
+
 static size_t reports;
 
 static void count_report(void *context, const char *text)
@@ -388,6 +408,8 @@ static const struct harness_test tests[] = {
     {"sizes that change are taken as they were verified", sizes_that_change_are_taken_as_they_were_verified},
     {"a lock word that names no slot is nobody's", a_lock_word_that_names_no_slot_is_nobodys},
     {"hints for slots that cannot be are passed over", hints_for_slots_that_cannot_be_are_passed_over},
+    {"lists of what is to be freed that cannot be are left",
+     lists_of_what_is_to_be_freed_that_cannot_be_are_left},
     {"a repair drops a transaction that was scribbled over", a_scribbled_record_of_a_transaction_is_dropped},
     {"a suspect post office names no account", a_suspect_post_office_names_no_account},
     {"what is in use but not reserved is found", what_is_in_use_but_not_reserved_is_found},

@@ -390,9 +390,15 @@ void account_sweep(struct store *store)
         do {
             transaction_begin(store);
             uint32_t index = store->header->accounts_dying;
-            if (index && strip(store, account_at(store, index)))
+            if (index && !account_has_record(store, index))
+                status = STATUS_DAMAGED;
+            else if (index && strip(store, account_at(store, index)))
                 free_record(store, index);
         } while (!transaction_finish(store, &status));
+        if (status == STATUS_DAMAGED) {
+            store_suspect(store);
+            return;
+        }
         message_sweep(store);
     }
 }

@@ -396,9 +396,15 @@ void message_sweep(struct store *store)
         if (goes_on)
             lock_give_way(store);
         transaction_begin(store);
-        if (store->header->limbo)
-            free_step(store, store->header->limbo);
+        block_t first = store->header->limbo;
+        bool is_sound = !first || block_is_one(store, first);
+        if (first && is_sound)
+            free_step(store, first);
         transaction_end(store, STATUS_OK);
+        if (!is_sound) {
+            store_suspect(store);
+            return;
+        }
     }
 }
 
