@@ -40,6 +40,35 @@ static void it_makes_room_before_there_is_none(void)
     EXPECT_EQ(journal()->generation, 1);
 }
 
+static void leave_no_space(void)
+{
+    fault.kinds = CALL_RESERVE;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = ENOSPC;
+}
+
+/* Who gives a larger size to a post office that stands. On a full disk that is no reason to complain. */
+static void it_makes_a_file_as_large_as_is_wanted(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    uint64_t capacity = journal()->capacity;
+    store->journal_bytes = capacity * 3 / 2;
+    pid_t unlucky = start_keeper(1, false, leave_no_space);
+    while (load64(&journal()->looks) < 2)
+        poll(NULL, 0, 1);
+    stop_keeper(unlucky);
+    EXPECT_EQ(journal()->roomless, 0);
+    EXPECT_EQ(journal()->capacity, capacity);
+    pid_t pid = start_keeper(1, false, NULL);
+    while (load64(&journal()->capacity) < store->journal_bytes)
+        poll(NULL, 0, 1);
+    rest(2);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->capacity, store->journal_bytes);
+    EXPECT_EQ(journal()->generation, 1);
+}
+
 static int times_woken(void)
 {
     int value;
@@ -246,6 +275,7 @@ static void it_writes_no_zeros_over_the_log(void)
 static const struct harness_test tests[] = {
     {"it makes room for what found none", it_makes_room_for_what_found_none},
     {"it makes room before there is none", it_makes_room_before_there_is_none},
+    {"it makes a file as large as is wanted", it_makes_a_file_as_large_as_is_wanted},
     {"it is woken when there may be something to do", it_is_woken_when_there_may_be_something_to_do},
     {"what may have been lost is written to the other file",
      what_may_have_been_lost_is_written_to_the_other_file},

@@ -139,9 +139,13 @@ static enum status look(struct store *store, uint64_t bytes)
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (wanted > WANTED_MOST) /* a scribble, which would take all of the disk */
         wanted = 0;
-    if (room >= bytes / 2 && room >= wanted)
+    bool is_enough = room >= bytes / 2 && room >= wanted;
+    if (is_enough && load64(&journal->capacity) >= bytes)
         return STATUS_OK;
-    enum status status = extend(store, (bytes < EXTEND_MOST ? bytes : EXTEND_MOST) + wanted);
+    uint64_t more = is_enough ? bytes - load64(&journal->capacity) : bytes;
+    enum status status = extend(store, (more < EXTEND_MOST ? more : EXTEND_MOST) + wanted);
+    if (is_enough && status == STATUS_FULL_JOURNAL) /* a file that is smaller than it might be */
+        return STATUS_OK;
     if (status != STATUS_FULL_JOURNAL || !may || !is_worth_a_checkpoint(store, wanted))
         return status;
     return make_checkpoint(store, bytes);
