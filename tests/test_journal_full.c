@@ -215,6 +215,27 @@ static void without_room_for_an_epoch_a_start_is_refused(void)
     EXPECT_EQ(scene_digest(store), digest);
 }
 
+static void a_journal_that_finds_no_room_to_begin_takes_none(void)
+{
+    char why[1024];
+    struct stat about;
+    scene = calloc(1, sizeof(*scene));
+    disk_start();
+    fault.kinds = CALL_WRITE;
+    fault.at = 3; /* the second file's */
+    fault.lasts = true;
+    fault.error = ENOSPC;
+    EXPECT_EQ(store_open(&store, &options, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, "cannot be written: No space left on device"));
+    fault.kinds = 0;
+    for (int file = 0; file < 2; file++) {
+        EXPECT_EQ(stat(file ? "journal/journal.1" : "journal/journal.0", &about), 0);
+        EXPECT_EQ(about.st_size, 0);
+    }
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
 /* ---- the keeper ---- */
 
 static pid_t start_keeper(void)
@@ -402,6 +423,7 @@ static const struct harness_test tests[] = {
     {"a file system that gives no space in advance will do",
      a_file_system_that_gives_no_space_in_advance_will_do},
     {"without room for an epoch a start is refused", without_room_for_an_epoch_a_start_is_refused},
+    {"a journal that finds no room to begin takes none", a_journal_that_finds_no_room_to_begin_takes_none},
     {"the keeper makes room as it is needed", the_keeper_makes_room_as_it_is_needed},
     {"on a full disk deletes never stop, however far the log had grown",
      on_a_full_disk_deletes_never_stop_however_far_the_log_had_grown},

@@ -9,6 +9,7 @@
 #include "account_record.h"
 #include "crc32c.h"
 #include "journal_read.h"
+#include "log.h"
 #include "queue.h"
 #include "restore.h"
 #include "segment.h"
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 struct recovery {
     struct store *store;
@@ -123,6 +125,16 @@ static void set_marks(struct journal_segment *journal, uint64_t sequence, uint64
     journal->log_bytes = offset;
 }
 
+/* What was blank has taken what was left of the disk. */
+static void empty_both(const struct store *store)
+{
+    int error = errno;
+    for (int file = 0; file < 2; file++)
+        if (ftruncate(store->files[file], 0) != 0)
+            log_warning("journal.%d cannot be made empty again: %s", file, strerror(errno));
+    errno = error;
+}
+
 /* Both files are made at once, lest a full disk leaves no room for the first checkpoint. */
 static enum status begin(struct recovery *recovery, uint64_t bytes)
 {
@@ -140,8 +152,10 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
         status = journal_fill(recovery->store, file, 0, bytes, &reached);
     if (status == STATUS_OK)
         status = journal_write_header(recovery->store, 0, &header);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        empty_both(recovery->store);
         return cannot(recovery, "written");
+    }
     memcpy(journal->id, header.id, sizeof(journal->id));
     journal->generation = header.generation;
     journal->epoch = header.epoch;
