@@ -3,6 +3,7 @@
 #include "disk.h"
 #include "scene.h"
 
+#include "mending.h"
 #include "named_segment.h"
 
 static struct store_options options;
@@ -152,6 +153,97 @@ static void a_segment_wants_its_own_journal_or_none(void)
     close(fd);
 }
 
+/* ---- a copy from before ---- */
+
+static void send_one(void)
+{
+    EXPECT_EQ(scene_send(store, "bob", "", 40), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+}
+
+static void take_copy(void)
+{
+    scene_close(store);
+    run_command("rm -rf copy && cp -a journal copy");
+    store = attached_store(&options);
+}
+
+/* Under its own path, as who brings back a backup would have it. */
+static void expect_copy_refused(void)
+{
+    scene_close(store);
+    run_command("rm -rf last && mv journal last && cp -a copy journal");
+    refuse(STATUS_MISMATCH, "journal directory journal is a copy from before: post office ");
+    run_command("rm -rf journal && cp -a last journal");
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+static void what_was_written_last_must_be_there(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    take_copy();
+    send_one();
+    expect_copy_refused();
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    expect_copy_refused(); /* nothing was written since but the other file */
+    take_copy();
+    send_one();
+    expect_copy_refused();
+    send_one();
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    expect_copy_refused(); /* the same file again */
+}
+
+static void send_meanwhile(void)
+{
+    if (disk_hook_file != store->header->journal.file && disk_hook_offset == JOURNAL_HEADER_SIZE)
+        EXPECT_EQ(scene_send(store, "bob", "", 40), STATUS_OK);
+}
+
+/* With what a checkpoint has copied as the last record, too. */
+static void an_up_to_date_copy_will_do(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    take_copy();
+    disk_hook = send_meanwhile;
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    disk_hook = NULL;
+    EXPECT(store->header->journal.last >= JOURNAL_HEADER_SIZE);
+    take_copy();
+    scene_close(store);
+    run_command("rm -rf journal && mv copy journal");
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+/* Then the segment knows best: a checkpoint writes all of it to the other file. */
+static void where_something_failed_it_may_be_missing(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    uint32_t *const words[] = {&store->header->journal.failure, &store->header->journal.suspect,
+                               &store->header->journal.doubtful};
+    for (size_t i = 0; i < 3; i++) {
+        take_copy();
+        send_one();
+        *words[i] = 1;
+        scene_close(store);
+        run_command("rm -rf last && mv journal last && cp -a copy journal");
+        store = attached_store(&options);
+        *words[i] = 0;
+        scene_close(store);
+        run_command("rm -rf journal && mv last journal");
+        store = attached_store(&options);
+    }
+}
+
 static const struct harness_test tests[] = {
     {"a directory that cannot be had is refused", a_directory_that_cannot_be_had_is_refused},
     {"a directory that another post office has is refused",
@@ -162,6 +254,9 @@ static const struct harness_test tests[] = {
     {"a long path is recorded as it was given", a_long_path_is_recorded_as_it_was_given},
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
+    {"what was written last must be there", what_was_written_last_must_be_there},
+    {"an up to date copy will do", an_up_to_date_copy_will_do},
+    {"where something failed it may be missing", where_something_failed_it_may_be_missing},
 };
 
 HARNESS_MAIN(tests)

@@ -41,6 +41,7 @@ struct checkpoint {
     uint64_t records;
     uint64_t start, start_offset; /* sequence and offset behind which the log is copied */
     struct journal_reader log;    /* the next record to be copied */
+    uint64_t last;                /* where the last one went; 0: none has been */
     bool disk_is_full;
     enum status status;
 };
@@ -303,6 +304,7 @@ static void copy_log(struct checkpoint *checkpoint)
             break;
         }
         size_t length = (size_t)journal_texts(&record);
+        checkpoint->last = checkpoint->offset + checkpoint->out.length;
         record.epoch = checkpoint->epoch;
         record.crc = journal_crc_end(&record, crc32c(journal_crc_begin(&record), texts, length));
         put(checkpoint, &record, sizeof(record));
@@ -348,6 +350,7 @@ static void activate(struct checkpoint *checkpoint, const struct journal_header 
     set64(store, &journal->end, checkpoint->offset + pending);
     set64(store, &journal->capacity, capacity);
     set64(store, &journal->log_bytes, 0);
+    set64(store, &journal->last, checkpoint->last);
     set32(store, &journal->suspect, 0);
     transaction_end(store, STATUS_OK);
     /* So that damage to the new header can never make the old file look like the last word. */

@@ -295,6 +295,30 @@ enum status journal_create(struct store *store, const struct store_options *opti
     return status;
 }
 
+/* Whether the active file is the one that this segment has written: by its generation, and by the record that
+ * was written last, or a later one. Else it is a copy from before, and what was written since would be lost.
+ * Where something has failed or a checkpoint was interrupted nobody can say. Sets *error where it cannot be
+ * read. */
+static bool is_up_to_date(const struct store *store, const struct journal_header *header, int *error)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    struct journal_record record;
+    ssize_t got;
+    if (load32(&journal->doubtful) || load32(&journal->suspect) || load32(&journal->failure))
+        return true;
+    uint64_t written = load64(&journal->written);
+    uint64_t last = load64(&journal->last);
+    if (header->generation != load64(&journal->generation) || last == 0)
+        return header->generation == load64(&journal->generation);
+    do
+        got = pread(store->files[journal_active(store)], &record, sizeof(record), (off_t)last);
+    while (got < 0 && errno == EINTR);
+    if (got <= 0)
+        *error = got < 0 ? errno : ENODATA;
+    return got == (ssize_t)sizeof(record) && record.magic == RECORD_MAGIC &&
+           (record.flags & RECORD_SNAPSHOT) == 0 && record.sequence >= written;
+}
+
 enum status journal_attach(struct store *store, const struct store_options *options, char *why,
                            size_t why_size)
 {
@@ -321,14 +345,14 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     enum status status = journal_open_directory(store, options, why, why_size);
     if (status != STATUS_OK)
         return status;
-    bool ours, repaired;
+    bool ours, repaired, outdated;
     int error;
     uint64_t generation;
     uint32_t file;
     do { /* again where a checkpoint has changed the files meanwhile */
         generation = load64(&journal->generation);
         file = load32(&journal->file);
-        ours = repaired = false;
+        ours = repaired = outdated = false;
         error = 0;
         for (uint32_t i = 0; i < 2; i++) {
             enum journal_found found = journal_read_open(&reader, store->files[i]);
@@ -338,6 +362,7 @@ enum status journal_attach(struct store *store, const struct store_options *opti
                 found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0;
             ours = ours || (same && i == file);
             repaired = repaired || (same && reader.header.generation > generation + 1);
+            outdated = outdated || (same && i == file && !is_up_to_date(store, &reader.header, &error));
             journal_read_close(&reader);
         }
     } while (load64(&journal->generation) != generation || load32(&journal->file) != file);
@@ -351,6 +376,14 @@ enum status journal_attach(struct store *store, const struct store_options *opti
             why, why_size,
             "journal directory %s has been repaired since: post office %s is out of date, remove it with "
             "'shmailctl rm %s'",
+            options->directory, options->name, options->name);
+        return STATUS_MISMATCH;
+    }
+    if (outdated) {
+        snprintf(
+            why, why_size,
+            "journal directory %s is a copy from before: post office %s has written more since; give it the one "
+            "that it has written, or remove it with 'shmailctl rm %s', and what came since with it",
             options->directory, options->name, options->name);
         return STATUS_MISMATCH;
     }

@@ -165,18 +165,20 @@ static void release(struct store *store, uint64_t last, bool synced)
     struct journal_segment *journal = &store->header->journal;
     bool was_due = is_due_for_a_look(store);
     for (uint64_t sequence = journal->written + 1; sequence <= last;) {
-        uint64_t bytes = 0;
+        uint64_t bytes = 0, size = 0;
         transaction_begin(store);
         for (; sequence <= last && transaction_has_room(store, 24); sequence++) {
             const struct journal_note *note = &store->ring[sequence % RING];
             struct journal_record record = {.body_length = note->body_length};
             journal_measure(store, note, &record);
-            bytes += journal_size(&record);
+            size = journal_size(&record);
+            bytes += size;
             if (note->message)
                 message_unpin(store, note->message);
             if (note->text)
                 block_free(store, note->text);
         }
+        set64(store, &journal->last, journal->tail + bytes - size); /* before written: journal_attach */
         set64(store, &journal->written, sequence - 1);
         if (synced)
             set64(store, &journal->synced, sequence - 1);

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 12u
+#define LAYOUT_VERSION 13u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -224,6 +224,7 @@ struct journal_segment {
     uint64_t end;           /* offset behind record assigned */
     uint64_t capacity;      /* bytes of the active file that need no more space */
     uint64_t log_bytes;     /* since the last checkpoint */
+    uint64_t last;          /* offset of record written; 0: it is not in the active file's log */
     uint8_t segment_id[16]; /* what the directory's lock file says while this segment has it */
     uint64_t checkpoint;    /* atomic: 1 while one runs: RECORD_STORE then carries the message */
     uint32_t doubtful;      /* atomic: 1: the inactive file's header may say that it is the active one */
