@@ -514,7 +514,7 @@ static void a_page_that_cannot_be_read_is_damage(void)
     begin_long();
     fault.kinds = CALL_READ;
     fault.error = EIO;
-    fault.at = 2; /* once: when it is looked at again it can be read */
+    fault.at = 3; /* once: when it is looked at again it can be read */
     fault.seen = 0;
     EXPECT_STR(scan_file(), long_expected);
     fault.kinds = 0;

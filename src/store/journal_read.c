@@ -79,8 +79,10 @@ enum journal_found journal_read_open(struct journal_reader *reader, int file)
         errno = S_ISDIR(about.st_mode) ? EISDIR : ESPIPE;
         return FOUND_TROUBLE;
     }
-    reader->size = (uint64_t)about.st_size;
+    uint64_t size = (uint64_t)about.st_size;
+    reader->size = size < JOURNAL_HEADER_SIZE ? size : JOURNAL_HEADER_SIZE; /* most want no more of it */
     const char *bytes = window(reader, 0, sizeof(reader->header));
+    reader->size = size;
     if (!bytes)
         return errno ? FOUND_TROUBLE : FOUND_END;
     memcpy(&reader->header, bytes, sizeof(reader->header));
