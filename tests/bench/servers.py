@@ -102,7 +102,7 @@ def shmaild(place, pinned, options=(), office=None, program="shmaild"):
         if option.startswith("--") and not place.has_option(option.split("=")[0]):
             raise Unavailable(f"shmaild has no {option.split('=')[0]} yet")
     directory = place.new_directory("shmaild")
-    names = {"JOURNAL": str(directory / "journal"), "ROOM": "2G" if place.quick else "6G"}
+    names = {"JOURNAL": str(directory / "journal"), "ROOM": "512M" if place.quick else "6G"}
     options = [names.get(option, option) for option in options]
     whose = ["-e"] if office is None else ["-n", office]
     command = [place.program(program), *whose, "-1", "-l", "inet:127.0.0.1:0", "--crypt-cost", "1", *options]
