@@ -330,7 +330,18 @@ static void where_more_comes_during_each_sync_it_ends_all_the_same(void)
     reboot();
 }
 
-/* What is left there of the log of before is room as it is. */
+static void expect_zeros_behind_the_tail(void)
+{
+    static char bytes[1 << 16], zeros[sizeof(bytes)];
+    off_t at = (off_t)store->header->journal.tail;
+    ssize_t got;
+    for (; (got = pread(store->files[journal_active(store)], bytes, sizeof(bytes), at)) > 0; at += got)
+        EXPECT_EQ(memcmp(bytes, zeros, (size_t)got), 0);
+    EXPECT_EQ(got, 0);
+    EXPECT(at >= 12 << 20);
+}
+
+/* What is left there of the log of before is room as it is, until the next start. */
 static void a_file_that_has_been_written_is_not_filled_again(void)
 {
     store = attached_store(&wide_options);
@@ -349,6 +360,7 @@ static void a_file_that_has_been_written_is_not_filled_again(void)
     EXPECT(store->header->journal.capacity >= 12 << 20);
     EXPECT_EQ(scene_send(store, "ann", "short", 40), STATUS_OK);
     reboot();
+    expect_zeros_behind_the_tail();
 }
 
 /* What is in the file before it is written cannot be of its epoch then, whoever has made it up. */

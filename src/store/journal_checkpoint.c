@@ -290,14 +290,13 @@ static enum status mark_start(struct checkpoint *checkpoint)
     return status;
 }
 
-/* Copies the active file's log up to its tail, into the new epoch. */
+/* Copies the active file's log up to its tail, behind which nothing is to be read yet, into the new epoch. */
 static void copy_log(struct checkpoint *checkpoint)
 {
     struct journal_reader *log = &checkpoint->log;
     struct journal_record record;
     const char *texts;
-    log->size =
-        load64(&checkpoint->store->header->journal.tail); /* what lies behind it is not to be read yet */
+    log->size = load64(&checkpoint->store->header->journal.tail);
     while (checkpoint->status == STATUS_OK && log->offset < log->size) {
         if (journal_read(log, &record, &texts) != FOUND_RECORD) {
             checkpoint->status = STATUS_SYSTEM;

@@ -4,7 +4,7 @@
  * A group of records is synced before the next one is written, and each record says up to which one all were
  * on disk when it was written. So what is torn at the end was never acknowledged, unless some later record of
  * the same epoch says that it had been on disk: then the file is damaged. What the file has of its use
- * before the last checkpoint into it is of an older epoch. */
+ * before the last checkpoint into it is of another epoch. */
 #include "journal_read.h"
 
 #include "crc32c.h"
