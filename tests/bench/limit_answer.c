@@ -14,12 +14,14 @@
  *           an end to waiting.
  * reap      The parent learns of each child's end, as it must if it is to count them, and to clean up after
  *           one that was killed.
- * ahead     The children are forked before the connection comes, which is passed to them. */
+ * ahead     The children are forked before the connection comes, which is passed to them.
+ * accepting They are, and accept it themselves: the fastest, where no limit must be kept by who knows all. */
 #include "limit_program.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +34,7 @@ enum { PLACES = 6, AHEAD = 8 };
 enum { HUGE = 2 << 20 }; /* bytes */
 
 struct duties {
-    bool same, segment, stay, confined, reap, ahead;
+    bool same, segment, stay, confined, reap, ahead, accepting;
 };
 
 /* As large as a post office may become, and as empty as one is. */
@@ -162,6 +164,35 @@ static void serve_ahead(const struct duties *duties, int listener, char *segment
     }
 }
 
+/* Whoever leaves only half of them idle has the parent fork the others. */
+static void serve_accepting(const struct duties *duties, int listener, char *segment)
+{
+    int bell = eventfd(0, EFD_CLOEXEC);
+    int *idle = mmap(NULL, sizeof(*idle), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    eventfd_t rung;
+    if (bell < 0 || idle == MAP_FAILED)
+        fail("what the children share");
+    do {
+        while (duties->reap && waitpid(-1, NULL, WNOHANG) > 0)
+            continue;
+        while (__atomic_load_n(idle, __ATOMIC_RELAXED) < AHEAD) {
+            __atomic_add_fetch(idle, 1, __ATOMIC_RELAXED);
+            pid_t child = fork();
+            if (child < 0)
+                fail("fork");
+            if (child > 0)
+                continue;
+            if (duties->segment)
+                touch(segment);
+            int connection = accept_connection(listener);
+            if (__atomic_sub_fetch(idle, 1, __ATOMIC_RELAXED) == AHEAD / 2)
+                (void)eventfd_write(bell, 1);
+            serve(duties, connection);
+            _exit(0);
+        }
+    } while (eventfd_read(bell, &rung) == 0);
+}
+
 static void serve_then(const struct duties *duties, int listener, char *segment)
 {
     for (;;) {
@@ -185,15 +216,17 @@ int main(int argc, char **argv)
     const struct {
         const char *word;
         bool *duty;
-    } words[] = {{"same", &duties.same}, {"segment", &duties.segment},   {"stay", &duties.stay},
-                 {"reap", &duties.reap}, {"confined", &duties.confined}, {"ahead", &duties.ahead}};
+    } words[] = {{"same", &duties.same},          {"segment", &duties.segment},   {"stay", &duties.stay},
+                 {"reap", &duties.reap},          {"confined", &duties.confined}, {"ahead", &duties.ahead},
+                 {"accepting", &duties.accepting}};
     const size_t count = sizeof(words) / sizeof(words[0]);
     for (int i = 1; i < argc; i++) {
         size_t at = 0;
         while (at < count && strcmp(argv[i], words[at].word) != 0)
             at++;
         if (at == count || (argc > 2 && words[at].duty == &duties.same)) {
-            fputs("usage: limit_answer [same | [segment] [stay] [confined] [reap] [ahead]]\n", stderr);
+            fputs("usage: limit_answer [same | [segment] [stay] [confined] [reap] [ahead | accepting]]\n",
+                  stderr);
             return 64;
         }
         *words[at].duty = true;
@@ -203,6 +236,8 @@ int main(int argc, char **argv)
     signal(SIGCHLD, duties.reap ? SIG_DFL : SIG_IGN);
     if (duties.confined)
         confine();
+    if (duties.accepting)
+        serve_accepting(&duties, listener, segment);
     if (duties.ahead)
         serve_ahead(&duties, listener, segment);
     serve_then(&duties, listener, segment);

@@ -49,6 +49,9 @@ class Work:
         self.sides = [side for side in self.sides if side.name in needed]
 
 
+AHEAD, ACCEPTING = "as a store must, ahead", "as a store must, accepting ahead"
+
+
 def connecting(connections):
     return Work(
         f"connect-{connections}", f"connect, COUNT, close; {connections} at once",
@@ -57,8 +60,8 @@ def connecting(connections):
          sides.answer("with a segment", ("segment",)),
          sides.answer("as a store must, not confined", ("segment", "stay", "reap")),
          sides.answer("as a store must", ("segment", "stay", "reap", "confined")),
-         sides.answer("with a segment, ahead", ("segment", "ahead")),
-         sides.answer("as a store must, ahead", ("segment", "stay", "reap", "confined", "ahead")),
+         sides.answer(AHEAD, ("segment", "stay", "reap", "confined", "ahead")),
+         sides.answer(ACCEPTING, ("segment", "stay", "reap", "confined", "accepting")),
          sides.connecting(),
          sides.connecting("--no-sandbox", ("--no-sandbox",)),
          sides.connecting("--spare 8", ("--spare", "8")),
@@ -70,12 +73,11 @@ def connecting(connections):
          Target(None, "fork, answer, exit", "with a segment"),
          Target(None, "fork, answer, exit", "as a store must, not confined"),
          Target(None, "fork, answer, exit", "as a store must"),
-         Target(None, "fork, answer, exit", "with a segment, ahead"),
-         Target(None, "fork, answer, exit", "as a store must, ahead"),
-         *([Target(None, "fork, answer, exit", "as a store must, ahead", "p50")] if connections == 1 else []),
+         *(Target(None, "fork, answer, exit", name, figure) for name in (AHEAD, ACCEPTING)
+           for figure in (("rate", "p50") if connections == 1 else ("rate",))),
          Target(None, "as a store must, not confined", "--no-sandbox"),
          Target(None, "as a store must"),
-         Target(None, "as a store must, ahead", "--spare 8"),
+         Target(None, AHEAD, "--spare 8"),
          Target(None, "fork, answer, exit", "not static"),
          Target(None, "--no-sandbox"),
          Target(None, "fork, answer, exit", "answer without fork")],
