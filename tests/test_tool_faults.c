@@ -188,11 +188,47 @@ static void a_journal_whose_headers_are_lost(void)
     fail_each_call();
 }
 
+static void a_journal_whose_beginning_is_lost(void)
+{
+    make_checkpointed();
+    memset(journal.bytes[journal.active], 0, journal.places[journal.count - 2].offset);
+    fail_each_call();
+}
+
+/* What was there before the last checkpoint must not pass for the last word because the other file, which has
+ * as much, cannot be read. */
+static void a_journal_of_which_only_the_past_is_left(void)
+{
+    char why[1024];
+    struct report report;
+    make_checkpointed();
+    unsigned char *active = journal.bytes[journal.active];
+    memset(active, 0, journal.end);
+    memcpy(active + journal.end, journal.bytes[1 - journal.active] + JOURNAL_HEADER_SIZE,
+           journal.size[journal.active] - journal.end);
+    EXPECT_EQ(mkdir("trial", 0700), 0);
+    put_trial();
+    for (size_t i = 0; i < KINDS; i++) {
+        bool struck = kinds[i].call == CALL_READ && kinds[i].error != EIO;
+        for (uint64_t at = 1; struck; at++) {
+            arm(&kinds[i], at);
+            EXPECT(run(CHECK, &report, why, sizeof(why)) != STATUS_OK);
+            struck = fault.seen >= at;
+            arm(NULL, 0);
+            expect_untouched();
+        }
+    }
+}
+
 static const struct harness_test tests[] = {
     {"whatever fails over a sound journal, it is said or does not matter", a_sound_journal},
     {"whatever fails over a damaged journal, it is said or does not matter", a_damaged_journal},
     {"whatever fails over a journal without headers, it is said or does not matter",
      a_journal_whose_headers_are_lost},
+    {"whatever fails over a journal without its beginning, it is said or does not matter",
+     a_journal_whose_beginning_is_lost},
+    {"whatever cannot be read, the past is not taken for the last word",
+     a_journal_of_which_only_the_past_is_left},
 };
 
 HARNESS_MAIN(tests)

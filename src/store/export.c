@@ -84,13 +84,24 @@ static enum status fail(struct exporter *exporter)
     return STATUS_FULL_JOURNAL;
 }
 
+/* Where it cannot be opened it goes again. */
+static bool make_directory(struct exporter *exporter)
+{
+    if (mkdirat(exporter->parent, exporter->name, 0700) != 0)
+        return false;
+    exporter->directory = openat(exporter->parent, exporter->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = errno;
+    if (exporter->directory < 0)
+        unlinkat(exporter->parent, exporter->name, AT_REMOVEDIR);
+    errno = error;
+    return exporter->directory >= 0;
+}
+
 static enum status write_file(struct exporter *exporter, const char *name, const struct stray *stray)
 {
     struct buffer header = {0};
     enum status status = STATUS_OK;
-    if (exporter->directory < 0 && mkdirat(exporter->parent, exporter->name, 0700) == 0)
-        exporter->directory = openat(exporter->parent, exporter->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (exporter->directory < 0)
+    if (exporter->directory < 0 && !make_directory(exporter))
         return fail(exporter);
     int file = openat(exporter->directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (file < 0)
