@@ -117,7 +117,8 @@ void journal_follow(struct store *);
  * failed, of which the system tells nobody else: where there was something to sync the file is suspect. */
 bool journal_take_role(struct store *, uint64_t *word, bool look_for_dead);
 
-/* As the leader: writes and syncs one group of pending records. *more: there were more than fit. */
+/* As the leader: writes and syncs one group of pending records. *more: there were more than fit, and
+ * nothing has failed. */
 enum status journal_write_group(struct store *, bool sync, bool *more);
 
 /* The file's bytes are gone or uncertain: nothing is acknowledged any more until a restart. */

@@ -265,10 +265,11 @@ void journal_forget_checkpoint(struct store *store)
 /* As the leader. */
 static enum status write_what_is_pending(struct store *store)
 {
-    enum status status = STATUS_OK;
-    bool more = true;
-    while (more && status == STATUS_OK)
+    enum status status;
+    bool more;
+    do
         status = journal_write_group(store, store->header->journal.sync == STORE_SYNC_ALWAYS, &more);
+    while (more);
     return status;
 }
 

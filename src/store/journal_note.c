@@ -175,11 +175,12 @@ void journal_follow(struct store *store)
 
 enum status journal_flush(struct store *store, bool sync)
 {
-    bool more = true;
-    enum status status = STATUS_OK;
+    enum status status;
+    bool more;
     journal_lead(store);
-    while (more && status == STATUS_OK)
+    do
         status = journal_write_group(store, sync, &more);
+    while (more);
     journal_follow(store);
     return status;
 }

@@ -219,7 +219,6 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
         return STATUS_READ_ONLY;
     }
     int error = last < assigned ? write_pending(store, sync, &last) : 0;
-    *more = last < assigned;
     store->groups = last > journal->written + 1;
     if (error) {
         journal_fail(store, error, "writing");
@@ -232,5 +231,6 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
         return STATUS_READ_ONLY;
     }
     release(store, last, sync);
+    *more = last < assigned;
     return STATUS_OK;
 }
