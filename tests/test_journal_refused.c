@@ -198,6 +198,30 @@ static void what_was_written_last_must_be_there(void)
     expect_copy_refused(); /* the same file again */
 }
 
+/* Where the last record should stand there is another one. */
+static void a_record_that_is_none_of_the_last_is_no_proof(void)
+{
+    struct journal_record record;
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    take_copy();
+    uint64_t last = store->header->journal.last;
+    for (int way = 0; way < 2; way++) {
+        int fd = open("copy/journal.0", O_RDWR | O_CLOEXEC);
+        EXPECT_EQ(pread(fd, &record, sizeof(record), (off_t)last), sizeof(record));
+        struct journal_record other = record;
+        if (way)
+            other.sequence--;
+        else
+            other.flags |= RECORD_SNAPSHOT;
+        EXPECT_EQ(pwrite(fd, &other, sizeof(other), (off_t)last), sizeof(other));
+        expect_copy_refused();
+        EXPECT_EQ(pwrite(fd, &record, sizeof(record), (off_t)last), sizeof(record));
+        close(fd);
+    }
+}
+
 static void send_meanwhile(void)
 {
     if (disk_hook_file != store->header->journal.file && disk_hook_offset == JOURNAL_HEADER_SIZE)
@@ -255,6 +279,7 @@ static const struct harness_test tests[] = {
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
     {"what was written last must be there", what_was_written_last_must_be_there},
+    {"a record that is none of the last is no proof", a_record_that_is_none_of_the_last_is_no_proof},
     {"an up to date copy will do", an_up_to_date_copy_will_do},
     {"where something failed it may be missing", where_something_failed_it_may_be_missing},
 };

@@ -187,6 +187,12 @@ static void what_was_on_disk_is_told_from_what_never_was(void)
     spoil(end - 80);
     EXPECT_STR(scan_file(), "1 2 3 torn end");
     spoil(end - 80);
+    spoil(end - 80 + offsetof(struct journal_record, epoch));
+    EXPECT_STR(scan_file(), "1 2 3 torn end");
+    spoil(end - 80);
+    EXPECT_STR(scan_file(), "1 2 3 end");
+    spoil(end - 80);
+    spoil(end - 80 + offsetof(struct journal_record, epoch));
     end -= 40;
     EXPECT_STR(scan_file(), "1 2 3 torn end");
 }

@@ -242,19 +242,31 @@ static struct message_record *send_long(void)
     return at(store, message.reference);
 }
 
-/* None of the marks contradicts another. */
-static void nothing_is_written_over_the_beginning_of_a_file(void)
+static void expect_nothing_written_where(uint64_t tail, uint64_t end)
 {
-    begin();
     struct journal_segment *journal = &store->header->journal;
-    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
-    uint64_t pending = journal->end - journal->tail;
-    journal->tail = JOURNAL_HEADER_SIZE - 8;
-    journal->end = journal->tail + pending;
+    journal->tail = tail;
+    journal->end = end;
     EXPECT(store_check(store, print_finding, NULL) > 0);
     expect_end_of_leading(SIGABRT);
     EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_DAMAGED);
     expect_same_after_reboot();
+}
+
+/* None of the marks contradicts another. */
+static void nothing_is_written_over_the_beginning_of_a_file(void)
+{
+    begin();
+    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
+    uint64_t pending = store->header->journal.end - store->header->journal.tail;
+    expect_nothing_written_where(JOURNAL_HEADER_SIZE - 8, JOURNAL_HEADER_SIZE - 8 + pending);
+}
+
+static void nothing_is_written_behind_the_end(void)
+{
+    begin();
+    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
+    expect_nothing_written_where(store->header->journal.tail, store->header->journal.tail - 8);
 }
 
 /* In another file, or of another epoch, it would not be found again. */
@@ -350,6 +362,7 @@ static const struct harness_test tests[] = {
     {"no checkpoint is made of messages that cannot be", no_checkpoint_is_made_of_messages_that_cannot_be},
     {"no checkpoint is made of accounts that cannot be", no_checkpoint_is_made_of_accounts_that_cannot_be},
     {"nothing is written over the beginning of a file", nothing_is_written_over_the_beginning_of_a_file},
+    {"nothing is written behind the end", nothing_is_written_behind_the_end},
     {"a leader writes nothing that would not be read", a_leader_writes_nothing_that_would_not_be_read},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},
     {"a leader follows pieces that go round to their end",

@@ -4,6 +4,8 @@
 
 #include "crc32c.h"
 
+#include <stddef.h>
+
 enum { MAILS = 12 }; /* of lengths with which blocks begin, go on and end */
 
 /* Where the next record will stand, and where what the stage held before would be taken for one. */
@@ -44,6 +46,31 @@ static void what_is_not_synced_at_once_goes_through_the_page_cache(void)
     EXPECT_EQ(journal_flush(store, true), STATUS_OK);
     disk_acknowledged(scene->last);
     EXPECT_EQ(disk_directs, 0);
+    play_end();
+}
+
+static void flush(void)
+{
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+}
+
+/* A group has a table of a thousand pieces, and here each message has four of them. */
+static void what_has_many_pieces_is_written_in_several_groups(void)
+{
+    static char body[BLOCK_MAX - 1];
+    struct store_options options = large_options;
+    message_id id;
+    options.sync = STORE_SYNC_TIMED;
+    open_post_office(&options);
+    do_and_settle(0, 2);
+    for (int mail = 0; mail < 255; mail++) {
+        EXPECT_EQ(deliver(store, scene_account(store, "bob"), "alice", "", body, sizeof(body), &id),
+                  STATUS_OK);
+        scene_note(scene, store);
+    }
+    EXPECT_EQ(count(CALL_WRITE, NULL, flush), 2);
+    EXPECT_EQ(journal()->synced, scene->last);
+    disk_acknowledged(scene->last);
     play_end();
 }
 
@@ -116,6 +143,7 @@ static void a_block_that_is_in_doubt_is_read_from_the_file(void)
             send_and_settle(1000);
         } while (journal()->tail % STAGE_BLOCK <= 1000);
         doubts[i]();
+        journal()->staged.seal = crc32c(0, &journal()->staged, offsetof(struct staged_group, seal));
         EXPECT_EQ(count(CALL_READ, NULL, send_one), 1);
     }
     play_end();
@@ -203,6 +231,26 @@ static void without_memory_for_the_stage_it_goes_through_the_page_cache(void)
     play_end();
 }
 
+/* What was built before goes on its way, and what follows. */
+static void without_memory_for_more_of_the_stage_a_group_ends(void)
+{
+    begin();
+    for (int mail = 0; mail < 30; mail++) {
+        EXPECT_EQ(scene_send(store, "bob", "meanwhile", 3600), STATUS_OK);
+        scene_note(scene, store);
+    }
+    uint64_t directs = disk_directs;
+    fault.kinds = CALL_RESERVE;
+    fault.at = 1;
+    fault.seen = 0;
+    fault.error = ENOSPC;
+    settle();
+    EXPECT_EQ(fault.seen, 1);
+    fault.kinds = 0;
+    EXPECT_EQ(disk_directs, directs + 2);
+    play_end();
+}
+
 static void a_write_cut_short_or_interrupted_is_done_again_through_the_page_cache(void)
 {
     static const int ways[] = {DISK_SHORT, EINTR};
@@ -265,6 +313,7 @@ static const struct harness_test tests[] = {
     {"a synced group is one write past the page cache", a_synced_group_is_one_write_past_the_page_cache},
     {"what is not synced at once goes through the page cache",
      what_is_not_synced_at_once_goes_through_the_page_cache},
+    {"what has many pieces is written in several groups", what_has_many_pieces_is_written_in_several_groups},
     {"the next leader has the block at hand", the_next_leader_has_the_block_at_hand},
     {"a block that is in doubt is read from the file", a_block_that_is_in_doubt_is_read_from_the_file},
     {"a block that cannot be read is left to the page cache",
@@ -275,6 +324,7 @@ static const struct harness_test tests[] = {
     {"a file system that refuses is asked once", a_file_system_that_refuses_is_asked_once},
     {"without memory for the stage it goes through the page cache",
      without_memory_for_the_stage_it_goes_through_the_page_cache},
+    {"without memory for more of the stage a group ends", without_memory_for_more_of_the_stage_a_group_ends},
     {"a write cut short or interrupted is done again through the page cache",
      a_write_cut_short_or_interrupted_is_done_again_through_the_page_cache},
     {"a write that fails is told", a_write_that_fails_is_told},

@@ -68,14 +68,17 @@ static void be_in_the_other_half(struct staged_group *group)
     group->half++;
 }
 
+static void end_before_it_begins(struct staged_group *group)
+{
+    group->last = group->before - 1;
+}
+
 static const struct scribble {
     void (*scribble)(struct staged_group *);
     bool seals; /* it is found by its seal or without it */
-} scribbles[] = {{be_before_the_stage, true},
-                 {be_far_away, true},
-                 {wrap_around, true},
-                 {have_what_was_never_noted, true},
-                 {have_what_was_never_built, false},
+} scribbles[] = {{be_before_the_stage, true},  {be_far_away, true},
+                 {wrap_around, true},          {have_what_was_never_noted, true},
+                 {end_before_it_begins, true}, {have_what_was_never_built, false},
                  {be_in_the_other_half, false}};
 
 static void a_group_that_is_scribbled_over_is_built_anew(void)
@@ -206,6 +209,28 @@ static void what_a_dead_builder_leaves_is_built_anew(void)
     play(8);
 }
 
+static void a_builder_that_takes_its_time_is_waited_for(void)
+{
+    uint64_t directs;
+    begin();
+    pid_t pid = fork_attached();
+    if (pid == 0) {
+        __atomic_store_n(&journal()->builder, store->me, __ATOMIC_RELEASE);
+        journal()->staged.begun = 0; /* who comes too soon would read the block anew */
+        poll(NULL, 0, 50);
+        journal()->staged.begun = 1;
+        __atomic_store_n(&journal()->builder, 0, __ATOMIC_RELEASE);
+        _exit(0);
+    }
+    while (load64(&journal()->builder) == 0)
+        poll(NULL, 0, 1);
+    EXPECT_EQ(count(CALL_READ, &directs, send_one), 0);
+    EXPECT_EQ(directs, 1);
+    EXPECT_EQ(journal()->builder, 0);
+    EXPECT(!wait_for(pid));
+    play_end();
+}
+
 static void what_is_of_another_file_or_epoch_is_not_built_on(void)
 {
     begin();
@@ -235,6 +260,7 @@ static const struct harness_test tests[] = {
     {"nobody builds behind what goes through the page cache",
      nobody_builds_behind_what_goes_through_the_page_cache, 300},
     {"what a dead builder leaves is built anew", what_a_dead_builder_leaves_is_built_anew, 300},
+    {"a builder that takes its time is waited for", a_builder_that_takes_its_time_is_waited_for},
     {"what is of another file or epoch is not built on", what_is_of_another_file_or_epoch_is_not_built_on},
 };
 
