@@ -207,6 +207,19 @@ END
     start_server --accounts 100
 }
 
+@test "a new post office has slots for as many connections as are asked for, and later no more" {
+    start_server -c 1500 -d journal
+    run -0 shmailctl -n "$SHMAIL_NAME" stat
+    assert_output --partial "2 of 1501" # the keeper's, and its own
+    stop_server
+    start_server -c 1400 -d journal
+    stop_server
+    run -64 --separate-stderr shmaild -n "$SHMAIL_NAME" -c 1501 -d journal 127.0.0.1 0
+    [[ $stderr == *"-c 1501: post office $SHMAIL_NAME has 1501 process slots"* ]]
+    run -64 --separate-stderr shmaild -n "$SHMAIL_NAME" -c 1501 --slots 1501 -d journal 127.0.0.1 0
+    [[ $stderr == *"-c 1501: more connections than process slots (--slots) are left for them, 1500"* ]]
+}
+
 # A server whose shared memory is a file system of its own, of so many bytes.
 start_in_small_memory() { # size, [server option]...
     local real=$SHMAIL_BUILD size=$1

@@ -43,7 +43,8 @@ struct store_options {
     bool changes;     /* with must_exist: it does more than look, so a journal's directory is needed */
     uint64_t segment_bytes; /* address space of the segment; 0: 64 GiB for a new one, else what it has */
     uint32_t accounts;      /* most accounts; 0: 1,000,000 for a new segment, else what it has */
-    uint32_t slots;         /* most processes at once; 0: 1,024 for a new segment, else what it has */
+    uint32_t slots;         /* most processes at once; 0: what the segment has; a new one gets 1,024, */
+    uint32_t slots_least;   /* or so many, if that is more */
     uint32_t sessions_per_account; /* a login over this ends the account's oldest session; 0: 1 */
     int crypt_cost;                /* yescrypt cost of new hashes, 1 to 11; 0: the library's default */
 
@@ -106,6 +107,10 @@ void store_name_peer(struct store *, const char *peer, const struct source *);
 
 /* How many processes have named that source, this one too. Without a lock. */
 size_t store_count_source(struct store *, const struct source *);
+
+/* True once in so many seconds over all processes: for a line of the log that a client can cause at will. */
+bool store_may_complain(struct store *, uint32_t seconds);
+
 void store_describe(struct store *,
                     const char *protocol); /* protocol lives for ever, at most 15 bytes count */
 

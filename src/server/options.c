@@ -13,7 +13,6 @@
 #include <string.h>
 
 enum {
-    SLOTS_DEFAULT = 1024, /* what a new post office has (store.h) */
     SLOTS_MAX = 65536,
     ACCOUNTS_MAX = 100 * 1000 * 1000,
     SESSIONS_MAX = 16, /* what an account record keeps */
@@ -381,10 +380,28 @@ static void parse_operands(struct options *options, struct complaint *complaint,
     }
 }
 
+/* For connections there are all but the keeper's. Without --slots a new post office gets as many as they
+ * need, and one that stands has what it has. */
+static void check_slots(struct options *options, struct complaint *complaint)
+{
+    uint32_t slots = options->store.slots > 0 ? options->store.slots : SLOTS_MAX;
+    uint32_t kept = options->store.directory != NULL && !options->inetd;
+
+    if (!options->inetd) {
+        options->store.slots_least = options->connections + kept;
+    }
+    if (slots == kept) {
+        complain(complaint,
+                 "--slots 1: the keeper of a journal (-d) takes that one, none is left for connections");
+    }
+    if (options->connections > slots - kept && !options->inetd) {
+        complain(complaint, "-c %u: more connections than process slots (--slots) are left for them, %u",
+                 (unsigned)options->connections, (unsigned)(slots - kept));
+    }
+}
+
 static void check_together(struct options *options, struct complaint *complaint)
 {
-    uint32_t slots = options->store.slots > 0 ? options->store.slots : SLOTS_DEFAULT;
-
     if (options->inetd && options->listener_count > 0) {
         complain(complaint, "-i: serves standard input; an address to listen on cannot be given with it");
     }
@@ -394,17 +411,7 @@ static void check_together(struct options *options, struct complaint *complaint)
     if (options->store.directory == NULL && (options->sync_given || options->store.journal_bytes > 0)) {
         complain(complaint, "--sync, --journal-size: need a journal (-d DIR)");
     }
-    if (options->store.directory != NULL && !options->inetd) {
-        slots--; /* the keeper's */
-    }
-    if (slots == 0) {
-        complain(complaint,
-                 "--slots 1: the keeper of a journal (-d) takes that one, none is left for connections");
-    }
-    if (options->connections > slots && !options->inetd) {
-        complain(complaint, "-c %u: more connections than process slots (--slots) are left for them, %u",
-                 (unsigned)options->connections, (unsigned)slots);
-    }
+    check_slots(options, complaint);
 }
 
 bool options_parse(struct options *options, int argc, char **argv, char *why, size_t why_size)

@@ -247,6 +247,12 @@ static void read_boot_id(char out[40])
     close(fd);
 }
 
+static uint32_t slots_of(const struct store_options *options)
+{
+    uint32_t least = options->slots_least > SLOTS_DEFAULT ? options->slots_least : SLOTS_DEFAULT;
+    return options->slots ? options->slots : least;
+}
+
 static void sizes_from_options(struct header *sizes, const struct store_options *options)
 {
     *sizes = (struct header){
@@ -254,7 +260,7 @@ static void sizes_from_options(struct header *sizes, const struct store_options 
         .records = records_hash(),
         .segment_bytes = options->segment_bytes ? options->segment_bytes / PAGE * PAGE : SEGMENT_BYTES_MAX,
         .accounts_most = options->accounts ? options->accounts : ACCOUNTS_DEFAULT,
-        .slots_most = options->slots ? options->slots : SLOTS_DEFAULT,
+        .slots_most = slots_of(options),
         .created = clock_unix(),
     };
     uint64_t sessions =
