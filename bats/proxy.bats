@@ -114,6 +114,9 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     grep -q '192\.0\.2\.7:3: closed: its source has 2 connections already' "$log"
     tell "$d" $'PROXY TCP4 192.0.2.8 192.0.2.1 4 25\r' NOOP
     told "$d" OK
+    run through 'PROXY TCP4 192.0.2.7 192.0.2.1 5 25\r\nNOOP\n'
+    assert_output ""
+    grep -c 'closed: its source has 2 connections already' "$log" | grep -qx 1 # in ten seconds
     tell "$a" QUIT
     told "$a" OK
 }

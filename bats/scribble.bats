@@ -285,7 +285,7 @@ is_asleep() { # for longer than who has just accepted
 @test "without a parent: who comes next turns its client away from what is damaged, and says what to do" {
     shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 <<<"REGISTER alice secret"
     tool_scribble "$SHMAIL_NAME" mailbox
-    run -69 --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
+    run -65 --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<NOOP
     assert_output KO
     [[ $stderr == *"the post office is damaged: "*"mend it with 'shmailctl repair'"* ]]
     cd "$BATS_TEST_TMPDIR"

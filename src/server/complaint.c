@@ -3,8 +3,6 @@
 
 #include "clock.h"
 
-enum { COMPLAINT_SECONDS = 10 }; /* the least time between two lines about the same trouble */
-
 bool complaint_is_due(struct complaint *complaint)
 {
     int64_t now = clock_now();

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { COMPLAINT_SECONDS = 10 }; /* the least time between two lines about the same trouble */
+
 /* When trouble of one kind was last logged; 0: never. */
 struct complaint {
     int64_t last;

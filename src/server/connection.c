@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include "checker.h"
+#include "complaint.h"
 #include "descriptors.h"
 #include "log.h"
 #include "peer.h"
@@ -111,7 +112,7 @@ static int turn_away(struct stream *stream, const char *peer, enum status why)
     protocol_turn_away(stream, why);
     stream_linger(stream);
     stream_close(stream);
-    return EX_UNAVAILABLE;
+    return why == STATUS_DAMAGED ? EX_DATAERR : EX_UNAVAILABLE;
 }
 
 static const char *header_text(enum status status)
@@ -140,8 +141,10 @@ static bool identify(struct store *store, int in, size_t per_source, struct peer
     }
     store_name_peer(store, peer->name, &peer->source);
     if (store_count_source(store, &peer->source) > per_source) {
-        log_warning("%s: closed: its source has %zu connections already (--per-source)", peer->name,
-                    per_source);
+        if (store_may_complain(store, COMPLAINT_SECONDS)) {
+            log_warning("%s: closed: its source has %zu connections already (--per-source)", peer->name,
+                        per_source);
+        }
         return false;
     }
     return true;

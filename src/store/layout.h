@@ -253,8 +253,8 @@ struct header {
     uint8_t hash_key[16];   /* of names */
     char boot_id[40];
     int64_t created;
-    uint32_t crc; /* CRC32C of version up to here, which never changes again */
-    uint32_t unused;
+    uint32_t crc;                        /* CRC32C of version up to here, which never changes again */
+    uint32_t complained;                 /* atomic: second of the last store_may_complain; 0: never */
     uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
     uint64_t suspected;                  /* atomic: deaths that may have left a scribble */
     uint64_t acquitted;                  /* atomic: how many of them a check has cleared */

@@ -363,6 +363,15 @@ size_t store_count_source(struct store *store, const struct source *source)
     return count;
 }
 
+bool store_may_complain(struct store *store, uint32_t seconds)
+{
+    uint32_t now = (uint32_t)(clock_now() / NANOSECONDS_PER_SECOND) + 1;
+    uint32_t last = load32(&store->header->complained);
+    return (last == 0 || now - last >= seconds) &&
+           __atomic_compare_exchange_n(&store->header->complained, &last, now, false, __ATOMIC_RELAXED,
+                                       __ATOMIC_RELAXED);
+}
+
 void store_describe(struct store *store, const char *protocol)
 {
     set_text(store->slot->protocol, sizeof(store->slot->protocol), protocol);
