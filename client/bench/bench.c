@@ -92,7 +92,7 @@ _Noreturn static void work(const struct plan *plan, struct board *board, unsigne
     static struct worker worker;
 
     if (!worker_open(&worker, plan, process, &stop)) {
-        _exit(EX_TEMPFAIL);
+        _exit(EX_OSERR);
     }
     set_up(&worker);
     if (worker.status != 0) {

@@ -11,7 +11,7 @@ enum { EXIT_WRONG = 1 }; /* a reply was not what it had to be */
 
 __attribute__((format(printf, 2, 3))) void complain(const struct plan *, const char *format, ...);
 
-/* "COUNT bench7: expected EXPECTED, got BYTES"; request NULL: nothing had been asked. */
+/* "wrong reply to COUNT bench7: expected EXPECTED, got "BYTES""; request NULL: nothing had been asked. */
 void complain_of_reply(const struct plan *, const struct request *, const char *expected, const char *bytes,
                        size_t length);
 

@@ -15,7 +15,7 @@ char *lane_room(struct lane *lane, size_t length)
 
     if (room == NULL) {
         (void)fprintf(stderr, "%s: no memory for a request\n", lane->plan->program);
-        exit(EX_TEMPFAIL);
+        exit(EX_OSERR);
     }
     return room;
 }
