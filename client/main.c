@@ -14,8 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SERVER_DEFAULT "inet:127.0.0.1:8887"
-
 enum { PATIENCE_DEFAULT = 60 }; /* seconds; a password hash behind others in the queue takes a few */
 
 static const char usage[] = "usage: shmail [-P smsp|message] [-t SECONDS] [HOST PORT] [COMMAND [ARG ...]]\n"
@@ -149,7 +147,7 @@ static int read_words(struct terminal *terminal, struct invocation *invocation, 
         }
         words += 2;
         count -= 2;
-    } else if (!address_parse(server != NULL ? server : SERVER_DEFAULT, &invocation->server, &why)) {
+    } else if (!address_parse(server != NULL ? server : ADDRESS_DEFAULT, &invocation->server, &why)) {
         return complain_of_usage(terminal, "SHMAIL_SERVER", why);
     }
 

@@ -2,6 +2,7 @@
  * and content that a person or a script gave. It knows nothing of mail or the server. */
 #include "terminal.h"
 
+#include "escape.h"
 #include "limit.h"
 #include "silence.h"
 #include "utf8.h"
@@ -40,23 +41,12 @@ void terminal_free(struct terminal *terminal)
     buffer_free(&terminal->output);
 }
 
-/* Controls of C0 and C1 drive a terminal; those of the bidirectional algorithm make a text look like another
- * one. */
-static bool is_harmless(uint32_t code)
-{
-    if (code == '\n' || code == '\t') {
-        return true;
-    }
-    return code >= 0x20 && !(code >= 0x7f && code <= 0x9f) && !(code >= 0x200e && code <= 0x200f) &&
-           !(code >= 0x2028 && code <= 0x202e) && !(code >= 0x2066 && code <= 0x2069) && code != 0x061c;
-}
-
 static void append_escaped(struct buffer *out, const char *bytes, size_t length)
 {
     while (length > 0) {
         uint32_t code = 0;
         size_t size = utf8_decode(bytes, length, &code);
-        bool harmless = size > 0 && is_harmless(code);
+        bool harmless = size > 0 && (code == '\n' || code == '\t' || !escape_hides(code));
         if (size == 0) {
             size = 1;
         }

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#define ADDRESS_DEFAULT "inet:127.0.0.1:8887" /* where clients look for a server that nobody has named */
+
 enum {
     ADDRESS_NAME_MAX = 255,  /* bytes of a host (RFC 1035), or of a path: sun_path takes 107 */
     ADDRESS_TEXT_SIZE = 128, /* any address as text with its NUL: "unix:" and sun_path is the longest */

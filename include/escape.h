@@ -3,9 +3,14 @@
 #ifndef SHMAIL_ESCAPE_H
 #define SHMAIL_ESCAPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { ESCAPE_MAX = 16 }; /* four bytes of UTF-8, each as \xNN */
+
+/* Controls of both kinds, line and paragraph separators, and what reorders the characters around it. */
+bool escape_hides(uint32_t code);
 
 /* Takes one character off the text, of which *left (at least 1) bytes are left, and writes it as it may be
  * printed. Returns how many bytes that are; there is no NUL. */

@@ -17,7 +17,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define SERVER_DEFAULT "inet:127.0.0.1:8887"
 #define PASSWORD_DEFAULT "shmail-bench"
 #define MILLISECOND (NANOSECONDS_PER_SECOND / 1000)
 
@@ -360,7 +359,7 @@ static int read_server(struct plan *plan, int count, char **words)
                    ? -1
                    : complain_of_usage(plan, words[0], why);
     }
-    server = count == 1 ? words[0] : server != NULL && server[0] != '\0' ? server : SERVER_DEFAULT;
+    server = count == 1 ? words[0] : server != NULL && server[0] != '\0' ? server : ADDRESS_DEFAULT;
     return address_parse(server, &plan->server, &why) ? -1 : complain_of_usage(plan, server, why);
 }
 

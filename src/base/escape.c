@@ -3,11 +3,9 @@
 
 #include "utf8.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-/* Controls of both kinds, line and paragraph separators, and what reorders the characters around it. */
-static bool hides_something(uint32_t code)
+bool escape_hides(uint32_t code)
 {
     return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E ||
            code == 0x200F || (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
@@ -19,7 +17,7 @@ size_t escape_next(const char **text, size_t *left, char out[static ESCAPE_MAX])
     uint32_t code = 0;
     size_t length = 0;
     size_t taken = utf8_decode(*text, *left, &code);
-    bool hidden = taken == 0 || hides_something(code);
+    bool hidden = taken == 0 || escape_hides(code);
     if (taken == 0)
         taken = utf8_broken(*text, *left);
     for (size_t i = 0; i < taken; i++) {
