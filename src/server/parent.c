@@ -25,15 +25,15 @@
 
 enum {
     END_SECONDS =
-        4, /* for children to end by themselves; with what follows below the 5 s that are promised */
+        4, /* for children to end by themselves and the maker before them; below the 5 s that are promised */
     WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX,
     LET_IN = 16, /* turns in which somebody is there at once, until signals are let in */
 };
 
-#define PAUSE (NANOSECONDS_PER_SECOND / 5)      /* after a resource ran out */
-#define END_KILLED (NANOSECONDS_PER_SECOND / 2) /* for the kernel to end what was killed */
-#define QUIET (NANOSECONDS_PER_SECOND / 100)    /* nobody is kept waiting by what is done then */
-#define WATCH NANOSECONDS_PER_SECOND            /* who is served waits no longer for a check to begin */
+#define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
+#define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
+#define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
+#define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
 
@@ -384,11 +384,13 @@ static void end_maker(struct parent *p)
 
 static void end(struct parent *p)
 {
+    int64_t deadline = deadline_after_seconds(END_SECONDS);
+
     listeners_remove(p->listeners);
     end_maker(p);
     children_signal(&p->children, SIGTERM);
     reap(p);
-    wait_for_children(p, deadline_after_seconds(END_SECONDS));
+    wait_for_children(p, deadline);
     if (p->children.count > 0) {
         log_warning("%zu connections did not end in %d s and are cut", p->children.count, END_SECONDS);
         children_signal(&p->children, SIGKILL);
