@@ -74,7 +74,6 @@ void stream_put(struct stream *, const void *bytes, size_t length);
  * it; NULL: there is no room. Until anything else is done with the stream. */
 char *stream_room(struct stream *, size_t length);
 
-void stream_put_text(struct stream *, const char *text);
 void stream_put_number(struct stream *, uint64_t);
 void stream_refer(struct stream *, const void *bytes, size_t length);
 

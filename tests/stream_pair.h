@@ -23,6 +23,11 @@ struct pair {
     int own, peer;
 };
 
+static inline void put_text(struct stream *stream, const char *text)
+{
+    stream_put(stream, text, strlen(text));
+}
+
 static inline void note(int number)
 {
     if (number == SIGIO) {

@@ -12,12 +12,12 @@ static void replies_leave_together_when_the_input_is_used_up(void)
     struct stream *s = pair.stream;
 
     memset(text, 'x', sizeof text);
-    stream_put_text(s, "OK ");
+    put_text(s, "OK ");
     stream_put_number(s, UINT64_MAX);
     stream_put(s, "\n", 1);
     stream_refer(s, text, sizeof text);
     stream_refer(s, "short", 5);
-    stream_put_text(s, "\n");
+    put_text(s, "\n");
     EXPECT_STR(hear(pair.peer), "");
     say(pair.peer, "NOOP\n");
     EXPECT_EQ(stream_read(s, MOST), STATUS_OK);
@@ -208,7 +208,7 @@ static void why_replies_cannot_be_written_is_known_at_the_flush(void)
 
     stream_put(s, text, sizeof text);
     errno = 0;
-    stream_put_text(s, "OK\n");
+    put_text(s, "OK\n");
     EXPECT_EQ(stream_flush(s), STATUS_SYSTEM);
     EXPECT_EQ(errno, ENOSPC);
     stream_close(s);
@@ -279,7 +279,7 @@ static void what_is_referred_to_is_needed_until_the_flush_and_no_longer(void)
     EXPECT_EQ(flushes, 1);
     EXPECT(close(pair.own) == 0);
     expect_success(reader);
-    stream_put_text(pair.stream, "x");
+    put_text(pair.stream, "x");
     EXPECT(stream_flush(pair.stream) != STATUS_OK);
     EXPECT_EQ(flushes, 2);
     stream_close(pair.stream);

@@ -18,7 +18,7 @@ static void a_half_closed_peer_gets_its_replies(void)
     EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_HANGUP);
     EXPECT_EQ(stream_length(pair.stream), 5);
     EXPECT(!stream_gone(pair.stream));
-    stream_put_text(pair.stream, "COUNTED 1\n");
+    put_text(pair.stream, "COUNTED 1\n");
     EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
     EXPECT_STR(hear(pair.peer), "COUNTED 1\n");
     stream_close(pair.stream);
@@ -31,9 +31,9 @@ static void a_peer_that_is_gone_is_noticed_without_a_signal_that_kills(void)
     EXPECT(!stream_gone(pair.stream));
     EXPECT(close(pair.peer) == 0);
     EXPECT(stream_gone(pair.stream));
-    stream_put_text(pair.stream, "OK\n");
+    put_text(pair.stream, "OK\n");
     EXPECT_EQ(stream_flush(pair.stream), STATUS_HANGUP);
-    stream_put_text(pair.stream, "OK\n");
+    put_text(pair.stream, "OK\n");
     EXPECT_EQ(stream_flush(pair.stream), STATUS_HANGUP);
     EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_HANGUP);
     stream_close(pair.stream);
@@ -98,7 +98,7 @@ static void what_has_arrived_is_read_before_the_server_closes(void)
     say(pair.peer, "COUNT");
     EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
     EXPECT_EQ(stream_length(pair.stream), 5);
-    stream_put_text(pair.stream, "COUNTED 1\n");
+    put_text(pair.stream, "COUNTED 1\n");
     EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_CLOSING);
     EXPECT_STR(hear(pair.peer), "COUNTED 1\n");
     EXPECT(stream_gone(pair.stream));
@@ -169,7 +169,7 @@ static void unread_input_does_not_cost_the_last_reply(void)
     EXPECT(server >= 0);
     if (server == 0) {
         EXPECT(close(pair.peer) == 0);
-        stream_put_text(pair.stream, "OK\n");
+        put_text(pair.stream, "OK\n");
         EXPECT_EQ(stream_flush(pair.stream), STATUS_OK);
         stream_linger(pair.stream);
         _exit(0);

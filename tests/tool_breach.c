@@ -37,7 +37,8 @@ static enum status call(struct stream *stream)
     }
     long result = syscall(number != NULL ? parse(number) : -1, arguments[0], arguments[1], arguments[2],
                           arguments[3], arguments[4], arguments[5]);
-    stream_put_text(stream, result < 0 ? "FAILED\n" : "DONE\n");
+    const char *reply = result < 0 ? "FAILED\n" : "DONE\n";
+    stream_put(stream, reply, strlen(reply));
     return stream_flush(stream);
 }
 

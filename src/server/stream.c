@@ -476,11 +476,6 @@ char *stream_room(struct stream *s, size_t length)
     return batch_room(&s->batch, length);
 }
 
-void stream_put_text(struct stream *s, const char *text)
-{
-    stream_put(s, text, strlen(text));
-}
-
 void stream_put_number(struct stream *s, uint64_t number)
 {
     char digits[NUMBER_TEXT];
