@@ -70,7 +70,7 @@ attack() { # kind, number
     assert_success
 }
 
-@test "10,000 silent, slow and half-closed connections keep nobody out, and leave nothing" {
+@test "silent, slow and half-closed connections keep nobody out, however many, and leave nothing" {
     start_server -c 256
     remember
     attack flood $((10 * SHMAIL_ATTACK))
@@ -86,7 +86,7 @@ half_open() { # in a network of its own
     stop_server
 }
 
-@test "10,000 handshakes that nobody finishes keep nobody out" {
+@test "handshakes that nobody finishes keep nobody out, however many" {
     unshare -n true || skip "a network of its own needs root"
     run timeout 58 unshare -n bash -ec "$(declare -f); half_open $((10 * SHMAIL_ATTACK))"
     echo "# figures: ${output//$'\n'/; }" >&3
@@ -125,7 +125,7 @@ END
     expect_deserted
 }
 
-@test "1,000 connections that send garbage are ended, and leave nothing" {
+@test "connections that send garbage are ended, however many, and leave nothing" {
     start_server
     remember
     attack garbage "$SHMAIL_ATTACK"

@@ -16,7 +16,7 @@ setup() {
 
 programs() {
     local program
-    for program in shmail shmaild shmailctl; do
+    for program in shmail shmail-bench shmaild shmailctl; do
         echo "$SHMAIL_BUILD/$program"
     done
 }
@@ -49,7 +49,8 @@ copy_tree() { # to
         readelf -W -h -d -l -n "$program" >facts
         readelf -W --dyn-syms "$program" >symbols
         echo "# $program" && grep -q 'Type: *DYN' facts                                 # at any address
-        grep -q 'FLAGS_1.*NOW.*PIE' facts && grep -q 'FLAGS.*BIND_NOW' facts            # all bound at the start,
+        grep -q 'FLAGS_1.*NOW.*PIE' facts                                               # all bound at the start,
+        grep -q 'FLAGS.*BIND_NOW' facts
         grep -q GNU_RELRO facts                                                         # and then read-only
         grep -qE 'GNU_STACK.* RW +0x' facts                                             # no code on the stack
         run ! grep -E 'TEXTREL|RPATH|RUNPATH| RWE ' facts

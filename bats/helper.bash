@@ -82,5 +82,6 @@ run() {
         printf '%s\n' "${output-}" "${stderr-}" | grep -aE '^(<[0-7]>)?shmail(d|ctl)?: ' \
             >>"$SHMAIL_LOGS/$SHMAIL_NAME-run" || :
     fi
+    [ "$result" -eq 0 ] || printf '%s\n' "${output-}" "${stderr-}" # of a status that was not expected, why
     return "$result"
 }

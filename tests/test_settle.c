@@ -168,7 +168,7 @@ static const struct {
     {"account_create of a taken name", create_y, "Y", 9},
     {"account_find of nobody", remove_x, "x", 10},
     {"mailbox_first of nobody", remove_y, "y", 14},
-    {"mailbox_append for nobody", create_z, "z", -1},
+    {"account_create of a free name", create_z, "z", -1},
     {"mailbox_append for nobody", remove_z, "z", 16},
     {"mailbox_wait for nobody", remove_carol, "carol", 18},
 };
