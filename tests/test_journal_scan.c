@@ -78,7 +78,8 @@ static size_t put_log(uint64_t sequence, uint64_t synced)
 
 static size_t put_snapshot(uint64_t sequence, enum journal_type type)
 {
-    return put((struct journal_record){.sequence = sequence, .type = type, .flags = RECORD_SNAPSHOT});
+    return put(
+        (struct journal_record){.sequence = sequence, .type = (uint16_t)type, .flags = RECORD_SNAPSHOT});
 }
 
 static void spoil(size_t offset)

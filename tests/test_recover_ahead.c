@@ -80,10 +80,11 @@ static enum status give_account(uint32_t account, const char *name)
 static enum status give_message(uint32_t length)
 {
     struct journal_record record = {.type = RECORD_MESSAGE,
-                                    .sequence = ++given,
+                                    .sequence = given + 1,
                                     .account = alice.index,
-                                    .id = given,
+                                    .id = given + 1,
                                     .body_length = length};
+    given++;
     return restore_record(restore, &record, body);
 }
 

@@ -111,7 +111,7 @@ static void a_record_that_contradicts_those_before_it_is_refused(void)
 static enum status give_captured(enum journal_type type, uint32_t account, uint64_t id, uint64_t other)
 {
     struct journal_record record = {
-        .type = type, .flags = RECORD_SNAPSHOT, .account = account, .id = id, .other = other};
+        .type = (uint16_t)type, .flags = RECORD_SNAPSHOT, .account = account, .id = id, .other = other};
     static const char *const names[] = {"", "alice", "bob", "carol"};
     if (type == RECORD_ACCOUNT)
         record.sender_length = (uint8_t)strlen(names[account]);

@@ -231,7 +231,7 @@ static inline void add_office(const char **arguments, size_t count)
 /* The server as a process that does not listen yet; *said is where it says so. */
 static inline pid_t fork_server(int *said)
 {
-    const char *arguments[32] = {"shmaild", "-1", "-l", "unix:" SOCKET_PATH};
+    const char *arguments[32] = {"shmaild", "-1", "-l", ("unix:" SOCKET_PATH)};
     int ends[2];
 
     EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
