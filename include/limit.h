@@ -3,11 +3,11 @@
 #define SHMAIL_LIMIT_H
 
 enum {
-    USERNAME_MAX = 64,     /* protocols.md, section 1 */
-    NAME_MAX_BYTES = 254,  /* protocols.md, section 2: an address; also the longest name the store keeps */
-    PASSWORD_MAX = 256,    /* protocols.md, section 1 */
+    USERNAME_MAX = 64,     /* smsp(7) */
+    NAME_MAX_BYTES = 254,  /* shmail-message(7): an address; also the longest name the store keeps */
+    PASSWORD_MAX = 256,    /* smsp(7) */
     HASH_MAX = 383,        /* crypt(5): CRYPT_OUTPUT_SIZE is 384 with its NUL */
-    SUBJECT_MAX = 4096,    /* protocols.md, section 2: "header" */
+    SUBJECT_MAX = 4096,    /* shmail-message(7): "header" */
     POST_OFFICE_MAX = 64,  /* a segment name must fit a directory entry of tmpfs with its prefix */
     OBJECT_MAX = 128,      /* a segment's name when it was set aside, be it twice: NAME.damaged-MOMENT-N */
     PEER_MAX = 63,         /* an address or "unix:uid=N,pid=N" fits; the rest of a path does not matter */
@@ -30,7 +30,7 @@ enum {
 
 #define MESSAGE_LIMIT_DEFAULT (10u << 20) /* bytes of text in one message: shmaild -m */
 #define MESSAGE_LIMIT_MAX (1u << 30)      /* lengths of a text fit 31 bits everywhere */
-#define MAILBOX_REPLY_MAX (64u << 20)     /* protocols.md, section 2 */
+#define MAILBOX_REPLY_MAX (64u << 20)     /* shmail-message(7) */
 #define FRAME_LENGTH_MAX 0x7FFFFFFFu      /* the published Message client reads lengths as signed */
 #define FRAME_DISCARD_MAX (64u << 20)     /* a longer body is no length at all: the framing is lost */
 #define LIST_REPLY_MAX (256u << 20)       /* an SMSP listing is gathered whole, for its count stands first */

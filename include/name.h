@@ -1,7 +1,7 @@
 /* name.h: names of accounts as both protocols write them, and the one form in which the store knows them.
  *
  * The user name alice and the address alice@DOMAIN, DOMAIN being local, are one account, known as "alice";
- * any other address is an account of its own, known by the whole address. (protocols.md, sections 1 to 3.) */
+ * any other address is an account of its own, known by the whole address. (smsp(7), shmail-message(7).) */
 #ifndef SHMAIL_NAME_H
 #define SHMAIL_NAME_H
 

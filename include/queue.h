@@ -1,7 +1,7 @@
 /* queue.h: the incoming message queue (the seed's IMQ), kept per sender: what MESSAGE gave and STORE has not
  * yet taken.
  *
- * The seed hands STORE the newest message of anybody; here only the sender's own (protocols.md, section 1).
+ * The seed hands STORE the newest message of anybody; here only the sender's own (smsp(7)).
  */
 #ifndef SHMAIL_QUEUE_H
 #define SHMAIL_QUEUE_H

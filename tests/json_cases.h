@@ -11,7 +11,7 @@ enum verdict {
     MUST_TAKE,
     MUST_REFUSE,
     TAKEN,   /* either will do */
-    REFUSED, /* either will do, or protocols.md is narrower than the RFC */
+    REFUSED, /* either will do, or shmail-message(7) is narrower than the RFC */
 };
 
 struct test_case {
@@ -316,7 +316,7 @@ static const struct test_case objects[] = {
     {MUST_TAKE, TEXT("{\"a\":1,\"A\":1,\"a \":1}")},
     {MUST_TAKE, TEXT("{\"a\":1,\"\xC3\xA0\":1,\"a\xCC\x80\":1}")}, /* one letter to a person, two keys here */
     {MUST_TAKE, TEXT("{\"__proto__\":1}")},
-    /* The RFC only advises against a key that comes twice; protocols.md makes it an error. */
+    /* The RFC only advises against a key that comes twice; shmail-message(7) makes it an error. */
     {REFUSED, TEXT("{\"a\":\"b\",\"a\":\"c\"}")},
     {REFUSED, TEXT("{\"a\":\"b\",\"a\":\"b\"}")},
     {REFUSED, TEXT("{\"a\":1,\"b\":2,\"\\u0061\":3}")},

@@ -9,7 +9,8 @@
 /* Waits for this source's turn (some seconds at most, where there were many failures), then reads the secret
  * of a name (canonical: name.h) and checks the password against it. Replies that are gathered leave first if
  * it has to wait. STATUS_DENIED: unknown name or wrong password. STATUS_THROTTLED: its turn did not come, and
- * nothing was checked. STATUS_HANGUP: the peer is gone, or the server ends. Wipe *secret when it is used. */
+ * nothing was checked. STATUS_HANGUP: the peer is gone, or the server ends. STATUS_NO_MEMORY,
+ * STATUS_SYSTEM: nothing is known. Wipe *secret when it is used. */
 enum status authenticate(struct connection *, const char *name, size_t name_length, const char *password,
                          size_t password_length, struct account_secret *secret);
 

@@ -26,9 +26,9 @@ struct peer {
 void peer_of(int descriptor, const struct caller *, struct peer *);
 
 /* Reads the PROXY header that a connection begins with, and not a byte more; where it names a client, that is
- * the peer from now on. STATUS_MALFORMED: it begins with something else, or is no socket; STATUS_TIMED_OUT:
- * the header did not come soon enough; STATUS_HANGUP, STATUS_CLOSING, STATUS_SYSTEM. Needs signals_prepare.
- */
+ * the peer from now on. STATUS_MALFORMED: it begins with something else; STATUS_TIMED_OUT: the header did
+ * not come soon enough; STATUS_HANGUP, STATUS_CLOSING; STATUS_SYSTEM, also where it is no socket. Needs
+ * signals_prepare. */
 enum status peer_take_proxy(int descriptor, struct peer *);
 
 #endif
