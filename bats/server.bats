@@ -376,7 +376,7 @@ PYTHON
     local wrong value
     for wrong in "-x" "--frob" "--help=1" "--version=x" "-n" "-n " "-n .a" "-n a/b" "-n $(printf '%065d' 0)" "-D" "-D local host" "-D nodot" \
         "-D a@b.c" "-D $(printf '%0200d' 0).c" "-t -1" "-t 1s" "-t " "-t 99999999999" "-m 0" "-m 1025M" "-m 10MB" \
-        "-m 99999999999999999999" "-m K" "-c 0" "-c many" "-c 1025" "-l inet:127.0.0.1" "-l tcp:127.0.0.1:1" \
+        "-m 99999999999999999999" "-m K" "-c 0" "-c many" "-c 65537" "-l inet:127.0.0.1" "-l tcp:127.0.0.1:1" \
         "-l inet:127.0.0.1:65536" "-l unix:" "-l unix:$(printf '%0108d' 0)" "--crypt-cost 0" "--crypt-cost 12" \
         "--crypt-cost" "--accounts 0" "--slots 0" "--slots x" "--segment-size 1" "--segment-size 65G" "--sessions 0"; do
         if [[ $wrong == *" "* ]]; then value=${wrong#* }; else value=; fi
