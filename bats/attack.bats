@@ -125,6 +125,13 @@ END
     expect_deserted
 }
 
+@test "who comes again as soon as a connection has ended is not one too many" {
+    start_server -c 64 --per-source 16
+    run -0 shmail-bench -c 12 -r 1 -n 10000 -m NOOP "$HOST" "$PORT"
+    run -0 shmail-bench -c 16 -r 1 -n 10000 -m NOOP "$HOST" "$PORT"
+    run ! grep -q 'its source has' "$log"
+}
+
 @test "connections that send garbage are ended, however many, and leave nothing" {
     start_server
     remember

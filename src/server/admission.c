@@ -25,23 +25,26 @@ static struct source source_of(const struct address *address, int connection)
     return source_of_address(address);
 }
 
-static bool has_its_share(const struct children *children, size_t share, const struct arrival *arrival,
-                          struct complaint *complaint)
+bool admission_has_share(const struct children *children, size_t per_source, const struct arrival *arrival)
+{
+    return !arrival->caller.proxied && children_serving(children) >= per_source &&
+           children_of(children, &arrival->source) >= per_source;
+}
+
+void admission_refuse(const struct arrival *arrival, size_t per_source, struct complaint *complaint)
 {
     struct peer peer;
 
-    if (children_serving(children) < share || children_of(children, &arrival->source) < share) {
-        return false;
-    }
     if (complaint_is_due(complaint)) {
         peer_of(arrival->connection, &arrival->caller, &peer);
-        log_warning("%s: closed: its source has %zu connections already (--per-source)", peer.name, share);
+        log_warning("%s: closed: its source has %zu connections already (--per-source)", peer.name,
+                    per_source);
     }
-    return true;
+    (void)close(arrival->connection);
 }
 
 enum admission admission_accept(const struct listener *listener, const struct children *children,
-                                size_t per_source, struct complaint *complaint, struct arrival *arrival)
+                                size_t per_source, struct arrival *arrival)
 {
     struct address address = {.length = sizeof address.socket};
 
@@ -55,9 +58,5 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
                                               : source_of(&address, arrival->connection);
-    if (!arrival->caller.proxied && has_its_share(children, per_source, arrival, complaint)) {
-        (void)close(arrival->connection);
-        return ADMISSION_NONE;
-    }
-    return ADMISSION_GRANTED;
+    return admission_has_share(children, per_source, arrival) ? ADMISSION_LATE : ADMISSION_GRANTED;
 }

@@ -20,14 +20,20 @@ struct arrival {
 
 enum admission {
     ADMISSION_GRANTED,
-    ADMISSION_NONE,      /* nobody is there any more, or he was turned away */
+    ADMISSION_LATE,      /* its source has its share: admission_refuse, unless somebody is about to end */
+    ADMISSION_NONE,      /* nobody is there any more */
     ADMISSION_EXHAUSTED, /* no descriptor or memory for it; errno tells */
     ADMISSION_BROKEN,    /* the listener is none; errno tells */
 };
 
-/* per_source: how many connections of one source there may be. One more is closed at once: whoever holds so
- * many shall not fill the backlog too. What comes through a proxy is counted when it has said whose it is. */
+/* per_source: how many connections of one source there may be. What comes through a proxy is counted when it
+ * has said whose it is. */
 enum admission admission_accept(const struct listener *, const struct children *, size_t per_source,
-                                struct complaint *, struct arrival *);
+                                struct arrival *);
+
+bool admission_has_share(const struct children *, size_t per_source, const struct arrival *);
+
+/* Closes it: whoever holds so many shall not fill the backlog too. */
+void admission_refuse(const struct arrival *, size_t per_source, struct complaint *);
 
 #endif

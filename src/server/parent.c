@@ -26,12 +26,14 @@
 enum {
     END_SECONDS =
         4, /* for children to end by themselves and the maker before them; below the 5 s that are promised */
-    WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX,
+    LATE_MOST = 256,
+    WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX + LATE_MOST,
     LET_IN = 16, /* turns in which somebody is there at once, until signals are let in */
 };
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
+#define LATE (NANOSECONDS_PER_SECOND / 20)          /* for a process to end whose client has seen the end */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
@@ -47,6 +49,9 @@ struct parent {
     struct helpers helpers;
     struct arrival *waiting; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
+    struct arrival late[LATE_MOST]; /* of a source that has its share, until somebody of it has ended */
+    int64_t late_until[LATE_MOST];
+    size_t late_count;
     bool quiet;         /* nothing has come for a while */
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
     unsigned turns;     /* how often somebody has */
@@ -70,6 +75,9 @@ static void close_all(struct parent *p)
     scheduling_share(0);
     for (size_t i = 0; i < p->waiting_count; i++) {
         (void)close(p->waiting[i].connection);
+    }
+    for (size_t i = 0; i < p->late_count; i++) {
+        (void)close(p->late[i].connection);
     }
     listeners_close(p->listeners);
     children_forget(&p->children);
@@ -124,6 +132,8 @@ static void forget_maker(struct parent *p)
     }
 }
 
+static void let_in_late(struct parent *, const struct source *);
+
 /* A connection that a spare has died with, untouched, goes to another process. */
 static void reap_child(struct parent *p, pid_t pid, int status)
 {
@@ -136,6 +146,7 @@ static void reap_child(struct parent *p, pid_t pid, int status)
     child_note_death(pid, status);
     put_back(p, &child);
     p->pause.lasts = false; /* what had run out may be there again */
+    let_in_late(p, &child.source);
 }
 
 static void reap(struct parent *p)
@@ -194,7 +205,7 @@ static bool can_look_later(const struct parent *p)
 {
     size_t known = p->children.count + p->children.asked_count;
 
-    return p->busy && has_enough_spares(p) && known < p->limits->per_source;
+    return p->busy && has_enough_spares(p) && known < p->limits->per_source && p->late_count == 0;
 }
 
 /* When the sleep ends by itself. That the post office has become suspect is no signal where it was none of
@@ -206,6 +217,9 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
 
     if (retries) {
         return 0;
+    }
+    if (p->late_count > 0) {
+        end = earlier(end, p->late_until[0]);
     }
     if (naps || busy) {
         end = earlier(end, clock_now() + (naps ? QUIET : BUSY));
@@ -225,7 +239,7 @@ static size_t sleep_for_work(struct parent *p)
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
     bool fills = children_idle(&p->children) < spares_wanted(p);
     bool naps = !p->pause.lasts && !retries && (hears || fills);
-    bool busy = p->busy && accepts;
+    bool busy = p->busy && accepts && p->late_count == 0;
     size_t count = accepts ? p->listeners->count : 0;
     struct timespec left = deadline_left(sleep_end(p, retries, naps, busy));
 
@@ -247,12 +261,32 @@ static size_t sleep_for_work(struct parent *p)
     return ready > 0 ? count : 0;
 }
 
+static void refuse(struct parent *p, const struct arrival *arrival)
+{
+    admission_refuse(arrival, p->limits->per_source, &p->share_complaint);
+}
+
+/* A client may come again when it has seen the end of its connection, and the process of that is still about
+ * to end. */
+static void let_wait(struct parent *p, const struct arrival *arrival)
+{
+    if (p->late_count == LATE_MOST) {
+        refuse(p, arrival);
+        return;
+    }
+    p->late[p->late_count] = *arrival;
+    p->late_until[p->late_count++] = clock_now() + LATE;
+}
+
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
-    switch (admission_accept(listener, &p->children, p->limits->per_source, &p->share_complaint, arrival)) {
+    switch (admission_accept(listener, &p->children, p->limits->per_source, arrival)) {
     case ADMISSION_GRANTED:
         return true;
+    case ADMISSION_LATE:
+        let_wait(p, arrival);
+        return false;
     case ADMISSION_EXHAUSTED:
         back_off(p, "cannot accept a connection", errno);
         return false;
@@ -280,6 +314,43 @@ static void serve(struct parent *p, const struct arrival *arrival)
     }
     back_off(p, "cannot ask for a process", errno);
     p->waiting[p->waiting_count++] = *arrival;
+}
+
+static void forget_late(struct parent *p, size_t which)
+{
+    p->late_count--;
+    memmove(&p->late[which], &p->late[which + 1], (p->late_count - which) * sizeof p->late[0]);
+    memmove(&p->late_until[which], &p->late_until[which + 1],
+            (p->late_count - which) * sizeof p->late_until[0]);
+}
+
+/* Of a source of which a process has ended. */
+static void let_in_late(struct parent *p, const struct source *source)
+{
+    size_t which = 0;
+
+    while (which < p->late_count && memcmp(&p->late[which].source, source, sizeof *source) != 0) {
+        which++;
+    }
+    if (which == p->late_count || is_full(p) ||
+        admission_has_share(&p->children, p->limits->per_source, &p->late[which])) {
+        return;
+    }
+    struct arrival arrival = p->late[which];
+    forget_late(p, which);
+    serve(p, &arrival);
+}
+
+static void end_late(struct parent *p)
+{
+    while (p->late_count > 0 && p->late_until[0] <= clock_now()) {
+        if (admission_has_share(&p->children, p->limits->per_source, &p->late[0])) {
+            refuse(p, &p->late[0]);
+        } else {
+            p->waiting[p->waiting_count++] = p->late[0];
+        }
+        forget_late(p, 0);
+    }
 }
 
 static void serve_waiting(struct parent *p)
@@ -357,6 +428,9 @@ static void let_go(struct parent *p)
 {
     while (p->waiting_count > 0) {
         (void)close(p->waiting[--p->waiting_count].connection);
+    }
+    while (p->late_count > 0) {
+        (void)close(p->late[--p->late_count].connection);
     }
     children_forget(&p->children);
 }
@@ -487,6 +561,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             signals_interrupt(NULL);
             return PARENT_DAMAGED;
         }
+        end_late(&parent);
         serve_ready(&parent, asked);
     }
 }
