@@ -511,6 +511,19 @@ Invalid destination address
 Timed out"
 }
 
+@test "in a script the header and text of a Message that cannot be sent are no commands" {
+    become_mailbox
+    SHMAIL_USER='no address' run message <<END
+send $SHMAIL_USER
+entry $SHMAIL_USER
+entry $SHMAIL_USER
+mailbox
+END
+    assert_failure 1
+    refute_output --partial Success
+    refute_output --partial "unknown command"
+}
+
 @test "single commands of Message enter by SHMAIL_USER and print plainly" {
     become_mailbox
     run message send "$SHMAIL_USER" Subject some text

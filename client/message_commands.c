@@ -219,17 +219,19 @@ static int send_mail(struct client *client, const char *to, const char *header, 
     return exchange_for_ok(client, TYPE_SEND);
 }
 
-/* Asks for what the line does not give, as the seed's client does. */
+/* Asks for what the line does not give, as the seed's client does. In a script the lines that follow are that
+ * also where it cannot be sent: they must not become commands. */
 static int run_send(struct client *client, const struct command *command, char *const *words, int count)
 {
     (void)command;
     struct buffer header = {.cap = 0};
     struct buffer text = {.cap = 0};
     int code = need_entry(client);
+    bool asks = code == EX_OK || !client->terminal.input_is_terminal;
 
-    if (code == EX_OK && ((count < 2 && !ask_line(client, "Header: ", &header)) ||
-                          (count < 3 && !ask_line(client, "Text: ", &text)))) {
-        code = EX_USAGE;
+    if (asks && ((count < 2 && !ask_line(client, "Header: ", &header)) ||
+                 (count < 3 && !ask_line(client, "Text: ", &text)))) {
+        code = code == EX_OK ? EX_USAGE : code;
     }
     if (code == EX_OK) {
         code = send_mail(client, words[0], count < 2 ? header.bytes : words[1],
