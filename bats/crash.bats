@@ -167,6 +167,19 @@ is_kept() {
     expect_sound
 }
 
+@test "a keeper that is killed is named in the log, and followed" {
+    local first
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    first=$(keeper)
+    kill -KILL "$first"
+    eventually grep -q "child $first was ended by signal 9" "$log"
+    grep -q "that was the journal's keeper; another one follows" "$log"
+    eventually has_keeper
+    [ "$(keeper)" != "$first" ]
+    stop_server
+}
+
 @test "a server beside a keeper that is not its own makes one keeper, which stands by" {
     local held first
     mkfifo requests

@@ -129,6 +129,18 @@ has_ipv6() {
     done
 }
 
+@test "the log says of a client that waits for mail that the server let it go" {
+    local cookie
+    start_server --crypt-cost 1 -v
+    cookie=$(ask "REGISTER alice secret")
+    connect
+    say "WAIT alice 1 60 ${cookie#OK }"
+    eventually has_children 1
+    stop_server
+    grep -q 'closed: the server is closing down' "$log"
+    exec {connection}>&-
+}
+
 @test "where one source may have all connections, further ones wait" {
     local n held=()
     start_server -c 4 --per-source 4
@@ -376,7 +388,7 @@ PYTHON
     local wrong value
     for wrong in "-x" "--frob" "--help=1" "--version=x" "-n" "-n " "-n .a" "-n a/b" "-n $(printf '%065d' 0)" "-D" "-D local host" "-D nodot" \
         "-D a@b.c" "-D $(printf '%0200d' 0).c" "-t -1" "-t 1s" "-t " "-t 99999999999" "-m 0" "-m 1025M" "-m 10MB" \
-        "-m 99999999999999999999" "-m K" "-c 0" "-c many" "-c 65537" "-l inet:127.0.0.1" "-l tcp:127.0.0.1:1" \
+        "-m 99999999999999999999" "-m K" "-c 0" "-c many" "-c 65537" "--proxy" "-l inet:127.0.0.1" "-l tcp:127.0.0.1:1" \
         "-l inet:127.0.0.1:65536" "-l unix:" "-l unix:$(printf '%0108d' 0)" "--crypt-cost 0" "--crypt-cost 12" \
         "--crypt-cost" "--accounts 0" "--slots 0" "--slots x" "--segment-size 1" "--segment-size 65G" "--sessions 0"; do
         if [[ $wrong == *" "* ]]; then value=${wrong#* }; else value=; fi

@@ -80,6 +80,9 @@ void helpers_reap(struct helpers *helpers, pid_t pid, int status)
     if (pid == helpers->keeper) {
         helpers->keeper = 0;
         child_note_death(pid, status);
+        if (WIFSIGNALED(status)) {
+            log_error("that was the journal's keeper; another one follows");
+        }
         if (WIFEXITED(status) && !helpers->replaces) {
             pause_begin(&helpers->pause, GAVE_UP);
         }

@@ -10,6 +10,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -407,6 +408,9 @@ static void check_together(struct options *options, struct complaint *complaint)
     }
     if (options->inetd && options->announce) {
         complain(complaint, "-1: cannot be given with -i, whose standard output is the client's");
+    }
+    if (options->proxy && !options->inetd && getenv("LISTEN_FDS") == NULL) {
+        complain(complaint, "--proxy: is for -i and LISTEN_FDS; to listen for a proxy say -l proxy:ADDRESS");
     }
     if (options->store.directory == NULL && (options->sync_given || options->store.journal_bytes > 0)) {
         complain(complaint, "--sync, --journal-size: need a journal (-d DIR)");
