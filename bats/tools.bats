@@ -138,7 +138,7 @@ has_mail() {
     start_server --crypt-cost 1 -d journal
     "$SHMAIL_BUILD/tests/tool_scribble" "$SHMAIL_NAME" directory
     run -69 ctl account list
-    assert_output --partial 'has its journal in \x1b[2J'
+    assert_output --partial 'had its journal in \x1b[2J'
 }
 
 @test "rm removes no post office that somebody is in" {

@@ -64,13 +64,13 @@ static void a_directory_that_was_made_anew_is_another(void)
     store = open_named_store("-a");
     scene_close(store);
     EXPECT_EQ(rename("journal", "moved"), 0);
-    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
     EXPECT_EQ(access("journal", F_OK), -1);
     EXPECT_EQ(mkdir("journal", 0700), 0);
-    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
     EXPECT_EQ(access("journal/lock", F_OK), -1);
     close(open("journal/lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-    refuse(STATUS_MISMATCH, "/journal, not in journal: give -d /");
+    refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
     other_office_in("journal");
     char command[200];
     snprintf(command, sizeof(command), "remove it with 'shmailctl rm %s'", options.name);
@@ -78,6 +78,9 @@ static void a_directory_that_was_made_anew_is_another(void)
     options.directory = "moved";
     store = attached_store(&options);
     EXPECT_CLEAN(store);
+    scene_close(store);
+    options.directory = NULL;
+    refuse(STATUS_MISMATCH, "/moved: give -d /");
 }
 
 /* Its message sends nobody to remove what only lies elsewhere. */
@@ -93,6 +96,7 @@ static void a_directory_of_another_post_office_is_the_wrong_one(void)
     options.directory = "other";
     refuse(STATUS_MISMATCH, message);
     EXPECT_EQ(rename("journal", "moved"), 0); /* it cannot be compared with any more */
+    snprintf(message, sizeof(message), "had its journal in %s/journal, where it is no more", here);
     refuse(STATUS_MISMATCH, message);
 }
 
@@ -119,7 +123,7 @@ static void a_relative_path_in_a_segment_is_no_proof(void)
     scene_close(store);
     EXPECT_EQ(rename("journal", "moved"), 0);
     other_office_in("journal");
-    refuse(STATUS_MISMATCH, "has its journal in journal, not in journal");
+    refuse(STATUS_MISMATCH, "had its journal in journal, where it is no more");
     options.directory = "moved";
     store = attached_store(&options);
     EXPECT_CLEAN(store);

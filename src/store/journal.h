@@ -139,7 +139,10 @@ enum status journal_attach(struct store *, const struct store_options *, char *w
 /* Opens the directory and takes its lock. Makes nothing where the segment has its journal already. */
 enum status journal_open_directory(struct store *, const struct store_options *, char *why, size_t why_size);
 
-/* The directory is not the segment's: STATUS_MISMATCH, and why says which one is. */
+/* The directory, in the segment, for messages and for who asks whether another one is the same. */
+void journal_record_directory(struct journal_segment *, const char *given);
+
+/* The directory that was given, or none, is not the segment's: STATUS_MISMATCH, and why says which one is. */
 enum status journal_refuse_directory(const struct store *, const struct store_options *, char *why,
                                      size_t why_size);
 

@@ -7,7 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -35,13 +37,46 @@ static bool lock(int file, int how)
     return result == 0;
 }
 
+/* Whether the recorded directory still is the segment's. */
+static bool is_in(const struct store *store, const char *recorded)
+{
+    uint8_t holder[sizeof(store->header->journal.segment_id)];
+    int directory = open(recorded, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int file = openat(directory, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool holds = file >= 0 && pread(file, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
+                 memcmp(holder, store->header->journal.segment_id, sizeof(holder)) == 0;
+    if (file >= 0)
+        close(file);
+    if (directory >= 0)
+        close(directory);
+    return holds;
+}
+
 enum status journal_refuse_directory(const struct store *store, const struct store_options *options,
                                      char *why, size_t why_size)
 {
     const struct journal_directory_name recorded = journal_directory_name(store);
-    snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
-             recorded.text, options->directory, recorded.text);
+    if (!is_in(store, recorded.text))
+        snprintf(why, why_size,
+                 "post office %s had its journal in %s, where it is no more: say with -d where it is now, or "
+                 "give up what is in memory with 'shmailctl rm %s'",
+                 options->name, recorded.text, options->name);
+    else if (options->directory)
+        snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
+                 recorded.text, options->directory, recorded.text);
+    else
+        snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
+                 recorded.text, recorded.text);
     return STATUS_MISMATCH;
+}
+
+/* As a path that holds from elsewhere too, unless it does not fit. */
+void journal_record_directory(struct journal_segment *journal, const char *given)
+{
+    char path[PATH_MAX];
+    bool fits = realpath(given, path) && strlen(path) < sizeof(journal->directory);
+    snprintf(journal->directory, sizeof(journal->directory), "%.*s", (int)sizeof(journal->directory) - 1,
+             fits ? path : given);
 }
 
 /* Older segments have a path there that held for their maker only. */
@@ -69,8 +104,11 @@ static enum status take_lock(struct store *store, const struct store_options *op
     ssize_t got = lock(store->lock_file, LOCK_SH) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
     if (got < 0)
         return refuse(options, "the lock file cannot be read", why, why_size);
-    if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0)
+    if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0) {
+        if (journal->on && !is_recorded_one(store)) /* it was moved */
+            journal_record_directory(journal, options->directory);
         return STATUS_OK;
+    }
     /* An empty one is new, and so another one. */
     if (journal->on && (got == 0 || !is_recorded_one(store)))
         return journal_refuse_directory(store, options, why, why_size);

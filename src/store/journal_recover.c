@@ -258,15 +258,6 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
 
 enum { BYTES_DEFAULT = 64 << 20 };
 
-/* As a path that holds from elsewhere too, unless it does not fit. */
-static void record_directory(struct journal_segment *journal, const char *given)
-{
-    char path[PATH_MAX];
-    bool fits = realpath(given, path) && strlen(path) < sizeof(journal->directory);
-    snprintf(journal->directory, sizeof(journal->directory), "%.*s", (int)sizeof(journal->directory) - 1,
-             fits ? path : given);
-}
-
 enum status journal_create(struct store *store, const struct store_options *options, char *why,
                            size_t why_size)
 {
@@ -284,7 +275,7 @@ enum status journal_create(struct store *store, const struct store_options *opti
     enum status status = journal_open_directory(store, options, why, why_size);
     if (status != STATUS_OK)
         return status;
-    record_directory(journal, options->directory);
+    journal_record_directory(journal, options->directory);
     status = store_attach(store, "recovery");
     if (status != STATUS_OK) {
         snprintf(why, why_size, "the journal cannot be recovered: %s", status_text(status));
@@ -330,10 +321,7 @@ enum status journal_attach(struct store *store, const struct store_options *opti
     if (journal->on && !options->directory) {
         if (options->must_exist && !options->changes)
             return STATUS_OK; /* who only looks needs no journal */
-        const struct journal_directory_name recorded = journal_directory_name(store);
-        snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
-                 recorded.text, recorded.text);
-        return STATUS_MISMATCH;
+        return journal_refuse_directory(store, options, why, why_size);
     }
     if (!journal->on) {
         snprintf(
