@@ -18,6 +18,7 @@
 enum {
     FILL_STEP = 1 << 20,
     RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
+    RESERVE_LEAST = 4 << 10,
 };
 
 static const char zeros[FILL_STEP];
@@ -331,20 +332,25 @@ static uint64_t solid_bytes(int file)
     return hole > JOURNAL_HEADER_SIZE ? (uint64_t)hole : JOURNAL_HEADER_SIZE;
 }
 
-/* In turns, so that a disk with little left gives both as much. What a file holds there stays as it is. */
+/* In turns, so that a disk with little left gives both as much; by ever smaller steps, for what both have
+ * already, where nothing was written yet and SEEK_HOLE shows a hole. What a file holds there stays as it is.
+ */
 enum status journal_reserve(const struct store *store, uint64_t size, uint64_t *reached)
 {
     int inactive = store->files[1 - journal_active(store)];
     int active = store->files[journal_active(store)];
     uint64_t at = solid_bytes(inactive) < solid_bytes(active) ? solid_bytes(inactive) : solid_bytes(active);
+    uint64_t step = RESERVE_STEP;
     int error = 0;
-    while (at < size && error == 0) {
-        uint64_t length = size - at < RESERVE_STEP ? size - at : RESERVE_STEP;
+    while (at < size && step >= RESERVE_LEAST) {
+        uint64_t length = size - at < step ? size - at : step;
         error = allocate(active, at, length);
         if (error == 0)
             error = allocate(inactive, at, length);
         if (error == 0)
             at += length;
+        else
+            step /= 2;
     }
     *reached = at < size ? at : size;
     errno = error;
