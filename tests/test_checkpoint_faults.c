@@ -98,9 +98,13 @@ static void send_much_at_the_end(void)
 static void what_is_pending_and_has_no_room_in_the_new_file_stays_in_the_old_one(void)
 {
     begin(0);
+    disk_start();
+    EXPECT_EQ(syscall(SYS_ftruncate, store->files[1], 64L << 10), 0);
+    disk->is_full = true;
     disk_hook = send_much_at_the_end;
     EXPECT_EQ(journal_checkpoint(store, 64 << 10), STATUS_FULL_JOURNAL);
     disk_hook = NULL;
+    disk->is_full = false;
     EXPECT(meanwhile > 500);
     EXPECT_EQ(store->header->journal.file, 0);
     EXPECT_EQ(store_settle(store), STATUS_OK);
@@ -108,10 +112,25 @@ static void what_is_pending_and_has_no_room_in_the_new_file_stays_in_the_old_one
     end();
 }
 
+static void what_is_pending_is_given_room_where_the_disk_has_some(void)
+{
+    begin(0);
+    disk_hook = send_much_at_the_end;
+    EXPECT_EQ(journal_checkpoint(store, 4 << 10), STATUS_OK);
+    disk_hook = NULL;
+    EXPECT(meanwhile > 500);
+    EXPECT_EQ(store->header->journal.file, 1);
+    EXPECT_EQ(mailbox_count(store, scene_account(store, "ann")), meanwhile);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    end();
+}
+
 static const struct harness_test tests[] = {
     {"whatever sync of a checkpoint fails, the old file has all", whatever_sync_fails, 300},
     {"what is pending and has no room in the new file stays in the old one",
      what_is_pending_and_has_no_room_in_the_new_file_stays_in_the_old_one},
+    {"what is pending is given room where the disk has some",
+     what_is_pending_is_given_room_where_the_disk_has_some},
 };
 
 HARNESS_MAIN(tests)

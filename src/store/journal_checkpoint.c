@@ -42,6 +42,8 @@ struct checkpoint {
     uint64_t start, start_offset; /* sequence and offset behind which the log is copied */
     struct journal_reader log;    /* the next record to be copied */
     uint64_t last;                /* where the last one went; 0: none has been */
+    uint64_t bytes;               /* that are to be free behind the log */
+    uint64_t capacity;            /* of the new file */
     bool disk_is_full;
     enum status status;
 };
@@ -380,7 +382,23 @@ static void raise_capacity(struct store *store, uint64_t capacity)
     transaction_end(store, STATUS_OK);
 }
 
-static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacity)
+/* For so much behind what is written, and what is to be free; but a full disk is no reason to stay in a
+ * fuller file. */
+static void make_room(struct checkpoint *checkpoint, uint64_t more)
+{
+    uint64_t both;
+    if (checkpoint->status != STATUS_OK)
+        return;
+    enum status reserved =
+        journal_reserve(checkpoint->store, checkpoint->offset + more + checkpoint->bytes, &both);
+    checkpoint->status =
+        journal_fill(checkpoint->store, checkpoint->file, checkpoint->offset, both, &checkpoint->capacity);
+    checkpoint->disk_is_full = reserved != STATUS_OK || checkpoint->status == STATUS_FULL_JOURNAL;
+    if (checkpoint->status == STATUS_FULL_JOURNAL)
+        checkpoint->status = STATUS_OK;
+}
+
+static void finish(struct checkpoint *checkpoint, uint64_t log)
 {
     struct store *store = checkpoint->store;
     struct journal_segment *journal = &store->header->journal;
@@ -406,10 +424,19 @@ static void finish(struct checkpoint *checkpoint, uint64_t log, uint64_t capacit
         checkpoint->status = write_what_is_pending(store);
     copy_log(checkpoint);
     uint64_t capacity_before = journal->capacity;
-    if (checkpoint->status == STATUS_OK && !lower_capacity(checkpoint, capacity))
+    bool fits = checkpoint->status == STATUS_OK && lower_capacity(checkpoint, checkpoint->capacity);
+    /* Where nobody waits for the disk more may have come than could be foreseen, and go on coming until the
+     * ring is full. */
+    for (int i = 0; i < 3 && !fits && checkpoint->status == STATUS_OK && !checkpoint->disk_is_full; i++) {
+        make_room(checkpoint, 2 * (load64(&journal->end) - journal->tail));
+        fits = lower_capacity(checkpoint, checkpoint->capacity);
+    }
+    if (checkpoint->status == STATUS_OK && !fits) {
         checkpoint->status = STATUS_FULL_JOURNAL;
+        errno = ENOSPC;
+    }
     if (checkpoint->status == STATUS_OK)
-        activate(checkpoint, &header, capacity);
+        activate(checkpoint, &header, checkpoint->capacity);
     if (checkpoint->status != STATUS_OK)
         raise_capacity(store, capacity_before);
     journal_follow(store);
@@ -420,6 +447,7 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     struct checkpoint checkpoint = {.store = store,
                                     .file = 1 - journal_active(store),
                                     .offset = JOURNAL_HEADER_SIZE,
+                                    .bytes = bytes,
                                     .status = STATUS_OK};
     struct journal_header empty = {
         .magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .state = JOURNAL_EMPTY};
@@ -439,20 +467,10 @@ enum status journal_checkpoint(struct store *store, uint64_t bytes)
     struct journal_record end = {.type = RECORD_END, .id = checkpoint.records + 1};
     put_record(&checkpoint, &end, "", NULL);
     flush_out(&checkpoint);
-    /* Room for the log that is copied, and as much again for what comes; but a full disk is no reason to stay
-     * in a fuller file. */
     uint64_t log = checkpoint.offset;
-    uint64_t copied = load64(&store->header->journal.end) - checkpoint.start_offset;
-    uint64_t capacity = 0;
-    if (checkpoint.status == STATUS_OK) {
-        uint64_t both;
-        enum status reserved = journal_reserve(store, log + 2 * copied + bytes, &both);
-        checkpoint.status = journal_fill(store, checkpoint.file, log, both, &capacity);
-        checkpoint.disk_is_full = reserved != STATUS_OK || checkpoint.status == STATUS_FULL_JOURNAL;
-        if (checkpoint.status == STATUS_FULL_JOURNAL)
-            checkpoint.status = STATUS_OK;
-    }
-    finish(&checkpoint, log, capacity);
+    /* The log that is copied, and as much again that comes meanwhile. */
+    make_room(&checkpoint, 2 * (load64(&store->header->journal.end) - checkpoint.start_offset));
+    finish(&checkpoint, log);
     mark_running(store, false);
     if (checkpoint.status != STATUS_OK)
         log_warning("journal %s: a checkpoint failed: %s", journal_directory_name(store).text,

@@ -133,8 +133,12 @@ static enum status look(struct store *store, uint64_t bytes)
         return STATUS_READ_ONLY;
     /* With a store that may be damaged the log may soon be the only good copy. */
     bool may = clock_now() >= store->checkpoint_due && !store_is_suspect(store);
-    if (may && (load32(&journal->suspect) || is_wasteful(store, bytes)))
-        return make_checkpoint(store, bytes);
+    if (may && (load32(&journal->suspect) || is_wasteful(store, bytes))) {
+        enum status made = make_checkpoint(store, bytes);
+        if (made != STATUS_FULL_JOURNAL) /* that is of the other file: in this one there may be room */
+            return made;
+        may = false;
+    }
     uint64_t room = load64(&journal->capacity) - load64(&journal->end);
     uint64_t wanted = __atomic_exchange_n(&journal->wanted, 0, __ATOMIC_ACQ_REL);
     if (wanted > WANTED_MOST) /* a scribble, which would take all of the disk */
