@@ -198,6 +198,14 @@ static void what_was_on_disk_is_told_from_what_never_was(void)
     EXPECT_STR(scan_file(), "1 2 3 torn end");
 }
 
+static void a_file_that_ends_within_its_header_has_lost_nothing_that_can_be_counted(void)
+{
+    begin_file();
+    put_header(1, JOURNAL_HEADER_SIZE + 160);
+    end = 72;
+    EXPECT(strstr(scan_file(), "damage@4096+0 "));
+}
+
 static void what_no_longer_counts_is_passed_over(void)
 {
     begin_log();
@@ -529,6 +537,8 @@ static void a_page_that_cannot_be_read_is_damage(void)
 
 static const struct harness_test tests[] = {
     {"what was on disk is told from what never was", what_was_on_disk_is_told_from_what_never_was},
+    {"a file that ends within its header has lost nothing that can be counted",
+     a_file_that_ends_within_its_header_has_lost_nothing_that_can_be_counted},
     {"what no longer counts is passed over", what_no_longer_counts_is_passed_over},
     {"records that are missing without a gap are counted",
      records_that_are_missing_without_a_gap_are_counted},

@@ -130,7 +130,7 @@ static uint64_t next_place(struct journal_scan *scan, struct journal_record *rec
         if (*found || errno)
             return offset;
     }
-    return end;
+    return end > reader->offset ? end : reader->offset; /* the file may end within its header */
 }
 
 /* Nothing that counts follows. */
