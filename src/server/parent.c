@@ -39,6 +39,12 @@ enum {
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
 
+/* A connection of a source that has its share, until somebody of that has ended, or for so long. */
+struct late {
+    struct arrival arrival;
+    int64_t until;
+};
+
 struct parent {
     struct listeners *listeners;
     struct store *store;
@@ -49,8 +55,7 @@ struct parent {
     struct helpers helpers;
     struct arrival *waiting; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    struct arrival late[LATE_MOST]; /* of a source that has its share, until somebody of it has ended */
-    int64_t late_until[LATE_MOST];
+    struct late *late;
     size_t late_count;
     bool quiet;         /* nothing has come for a while */
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
@@ -77,7 +82,7 @@ static void close_all(struct parent *p)
         (void)close(p->waiting[i].connection);
     }
     for (size_t i = 0; i < p->late_count; i++) {
-        (void)close(p->late[i].connection);
+        (void)close(p->late[i].arrival.connection);
     }
     listeners_close(p->listeners);
     children_forget(&p->children);
@@ -219,7 +224,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
         return 0;
     }
     if (p->late_count > 0) {
-        end = earlier(end, p->late_until[0]);
+        end = earlier(end, p->late[0].until);
     }
     if (naps || busy) {
         end = earlier(end, clock_now() + (naps ? QUIET : BUSY));
@@ -274,8 +279,7 @@ static void let_wait(struct parent *p, const struct arrival *arrival)
         refuse(p, arrival);
         return;
     }
-    p->late[p->late_count] = *arrival;
-    p->late_until[p->late_count++] = clock_now() + LATE;
+    p->late[p->late_count++] = (struct late){*arrival, clock_now() + LATE};
 }
 
 /* The next connection of a listener. False: there is none, or none to be served. */
@@ -320,8 +324,6 @@ static void forget_late(struct parent *p, size_t which)
 {
     p->late_count--;
     memmove(&p->late[which], &p->late[which + 1], (p->late_count - which) * sizeof p->late[0]);
-    memmove(&p->late_until[which], &p->late_until[which + 1],
-            (p->late_count - which) * sizeof p->late_until[0]);
 }
 
 /* Of a source of which a process has ended. */
@@ -329,25 +331,25 @@ static void let_in_late(struct parent *p, const struct source *source)
 {
     size_t which = 0;
 
-    while (which < p->late_count && memcmp(&p->late[which].source, source, sizeof *source) != 0) {
+    while (which < p->late_count && memcmp(&p->late[which].arrival.source, source, sizeof *source) != 0) {
         which++;
     }
     if (which == p->late_count || is_full(p) ||
-        admission_has_share(&p->children, p->limits->per_source, &p->late[which])) {
+        admission_has_share(&p->children, p->limits->per_source, &p->late[which].arrival)) {
         return;
     }
-    struct arrival arrival = p->late[which];
+    struct arrival arrival = p->late[which].arrival;
     forget_late(p, which);
     serve(p, &arrival);
 }
 
 static void end_late(struct parent *p)
 {
-    while (p->late_count > 0 && p->late_until[0] <= clock_now()) {
-        if (admission_has_share(&p->children, p->limits->per_source, &p->late[0])) {
-            refuse(p, &p->late[0]);
+    while (p->late_count > 0 && p->late[0].until <= clock_now()) {
+        if (admission_has_share(&p->children, p->limits->per_source, &p->late[0].arrival)) {
+            refuse(p, &p->late[0].arrival);
         } else {
-            p->waiting[p->waiting_count++] = p->late[0];
+            p->waiting[p->waiting_count++] = p->late[0].arrival;
         }
         forget_late(p, 0);
     }
@@ -430,7 +432,7 @@ static void let_go(struct parent *p)
         (void)close(p->waiting[--p->waiting_count].connection);
     }
     while (p->late_count > 0) {
-        (void)close(p->late[--p->late_count].connection);
+        (void)close(p->late[--p->late_count].arrival.connection);
     }
     children_forget(&p->children);
 }
@@ -509,9 +511,14 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
     static struct arrival
         waiting[WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
+    static struct late late[LATE_MOST];
 
-    parent = (struct parent){
-        .listeners = listeners, .store = store, .sandbox = sandbox, .limits = limits, .waiting = waiting};
+    parent = (struct parent){.listeners = listeners,
+                             .store = store,
+                             .sandbox = sandbox,
+                             .limits = limits,
+                             .waiting = waiting,
+                             .late = late};
     parent.helpers =
         (struct helpers){.store = store, .sandbox = sandbox, .sync_seconds = limits->sync_seconds};
     if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
