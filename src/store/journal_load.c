@@ -56,7 +56,13 @@ static bool step(struct journal_load *load, struct salvage *salvage, struct jour
         salvage_gap(salvage, scan->missing, scan->length);
         break;
     case SCAN_END:
-        if (scan->torn)
+        if (scan->cut)
+            report_say(
+                load->report, REPORT_NOTE,
+                "%s offset %llu: the file ends where its log does: it may have been cut, and what came "
+                "later be missing",
+                file, (unsigned long long)scan->offset);
+        else if (scan->torn)
             report_say(load->report, REPORT_NOTE,
                        "%s offset %llu: the last record is torn, and was never synced", file,
                        (unsigned long long)scan->offset);

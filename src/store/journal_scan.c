@@ -147,6 +147,8 @@ static enum scan_found finish(struct journal_scan *scan)
         return SCAN_TROUBLE;
     scan->torn = rest.sequence == scan->reader.sequence + 1 &&
                  (rest.magic == RECORD_MAGIC || rest.epoch == scan->reader.epoch);
+    scan->cut =
+        got < (ssize_t)sizeof(rest) || (scan->torn && scan->offset + journal_size(&rest) > scan->reader.size);
     return SCAN_END;
 }
 

@@ -26,6 +26,7 @@ struct journal_scan {
     uint64_t missing;        /* how many records were there; 0: nobody knows */
     bool harmless;           /* it was a record that began an epoch, and what follows tells which */
     bool torn;
+    bool cut; /* the file ends with the log, where every writer has left room: it is no whole file */
     char reason[96];
     /* Private. */
     bool sequence_unknown; /* the next record tells it */
