@@ -33,7 +33,7 @@ enum {
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
-#define LATE (NANOSECONDS_PER_SECOND / 20)          /* for a process to end whose client has seen the end */
+#define LATE (NANOSECONDS_PER_SECOND / 5)           /* for a process to end whose client has seen the end */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
