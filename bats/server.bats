@@ -206,6 +206,18 @@ has_no_children() {
     eventually has_no_children
 }
 
+@test "who is one too many when the server ends is not let in by that" {
+    local first second
+    start_server --per-source 1
+    exec {first}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$first"
+    read -r -t 10 -u "$first"
+    exec {second}<>"/dev/tcp/$HOST/$PORT"
+    stop_server
+    run ! grep -q "cannot ask for a process" "$log"
+    exec {first}>&- {second}>&-
+}
+
 # accept4(2) fails for ever, so the listener stays ready: ppoll(2) never sleeps, and alone lets no signal in.
 @test "TERM ends a server that always has something to do" {
     local number=242 client

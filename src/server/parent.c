@@ -426,13 +426,18 @@ static void end_keeper(struct parent *p)
     }
 }
 
+/* At the end nobody is let in any more, whoever of theirs ends. */
+static void let_late_go(struct parent *p)
+{
+    while (p->late_count > 0) {
+        (void)close(p->late[--p->late_count].arrival.connection);
+    }
+}
+
 static void let_go(struct parent *p)
 {
     while (p->waiting_count > 0) {
         (void)close(p->waiting[--p->waiting_count].connection);
-    }
-    while (p->late_count > 0) {
-        (void)close(p->late[--p->late_count].arrival.connection);
     }
     children_forget(&p->children);
 }
@@ -462,6 +467,7 @@ static void end(struct parent *p)
 {
     int64_t deadline = deadline_after_seconds(END_SECONDS);
 
+    let_late_go(p);
     listeners_remove(p->listeners);
     end_maker(p);
     children_signal(&p->children, SIGTERM);
@@ -479,6 +485,7 @@ static void end(struct parent *p)
 /* At once: what is damaged is not worked on any more. */
 static void end_everybody(struct parent *p)
 {
+    let_late_go(p);
     end_maker(p);
     children_signal(&p->children, SIGKILL);
     helpers_signal(&p->helpers, SIGKILL);
