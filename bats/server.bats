@@ -207,15 +207,15 @@ has_no_children() {
 }
 
 @test "who is one too many when the server ends is not let in by that" {
-    local first second
+    local second
     start_server --per-source 1
-    exec {first}<>"/dev/tcp/$HOST/$PORT"
-    echo NOOP >&"$first"
-    read -r -t 10 -u "$first"
+    connect
+    say NOOP
+    hear OK
     exec {second}<>"/dev/tcp/$HOST/$PORT"
     stop_server
     run ! grep -q "cannot ask for a process" "$log"
-    exec {first}>&- {second}>&-
+    exec {connection}>&- {second}>&-
 }
 
 # accept4(2) fails for ever, so the listener stays ready: ppoll(2) never sleeps, and alone lets no signal in.

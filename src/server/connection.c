@@ -85,11 +85,11 @@ static int serve(struct store *store, const struct settings *settings, struct st
         enum status sent = stream_flush(stream);
         status = sent != STATUS_OK ? sent : status;
     }
-    if (status == STATUS_HANGUP && *signals_closing() != 0) {
-        status = STATUS_CLOSING; /* as who waited for mail is let go */
-    }
     const char *reason = status == STATUS_SYSTEM ? strerror(errno) : NULL;
     bool lingers = status != STATUS_HANGUP && status != STATUS_TIMED_OUT; /* there may be unread input */
+    if (status == STATUS_HANGUP && *signals_closing() != 0) {
+        status = STATUS_CLOSING; /* for the log: who waited for mail was let go */
+    }
     if (lingers || SANITIZED) { /* at whose end leaks are looked for */
         store_detach(store);
     } else {
