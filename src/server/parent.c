@@ -7,6 +7,7 @@
 #include "children.h"
 #include "clock.h"
 #include "helpers.h"
+#include "late.h"
 #include "log.h"
 #include "maker.h"
 #include "pause.h"
@@ -26,24 +27,16 @@
 enum {
     END_SECONDS =
         4, /* for children to end by themselves and the maker before them; below the 5 s that are promised */
-    LATE_MOST = 256,
     WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX + LATE_MOST,
     LET_IN = 16, /* turns in which somebody is there at once, until signals are let in */
 };
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
-#define LATE (NANOSECONDS_PER_SECOND / 5)           /* for a process to end whose client has seen the end */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
-
-/* A connection of a source that has its share, until somebody of that has ended, or for so long. */
-struct late {
-    struct arrival arrival;
-    int64_t until;
-};
 
 struct parent {
     struct listeners *listeners;
@@ -55,8 +48,7 @@ struct parent {
     struct helpers helpers;
     struct arrival *waiting; /* for a process, which could not be had or has died untouched */
     size_t waiting_count;
-    struct late *late;
-    size_t late_count;
+    struct late late;
     bool quiet;         /* nothing has come for a while */
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
     unsigned turns;     /* how often somebody has */
@@ -81,9 +73,7 @@ static void close_all(struct parent *p)
     for (size_t i = 0; i < p->waiting_count; i++) {
         (void)close(p->waiting[i].connection);
     }
-    for (size_t i = 0; i < p->late_count; i++) {
-        (void)close(p->late[i].arrival.connection);
-    }
+    late_close(&p->late);
     listeners_close(p->listeners);
     children_forget(&p->children);
 }
@@ -210,7 +200,7 @@ static bool can_look_later(const struct parent *p)
 {
     size_t known = p->children.count + p->children.asked_count;
 
-    return p->busy && has_enough_spares(p) && known < p->limits->per_source && p->late_count == 0;
+    return p->busy && has_enough_spares(p) && known < p->limits->per_source && p->late.count == 0;
 }
 
 /* When the sleep ends by itself. That the post office has become suspect is no signal where it was none of
@@ -218,13 +208,10 @@ static bool can_look_later(const struct parent *p)
  * parent looks by itself. */
 static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool busy)
 {
-    int64_t end = earlier(pause_end(&p->pause), pause_end(&p->helpers.pause));
+    int64_t end = earlier(late_end(&p->late), earlier(pause_end(&p->pause), pause_end(&p->helpers.pause)));
 
     if (retries) {
         return 0;
-    }
-    if (p->late_count > 0) {
-        end = earlier(end, p->late[0].until);
     }
     if (naps || busy) {
         end = earlier(end, clock_now() + (naps ? QUIET : BUSY));
@@ -244,7 +231,7 @@ static size_t sleep_for_work(struct parent *p)
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
     bool fills = children_idle(&p->children) < spares_wanted(p);
     bool naps = !p->pause.lasts && !retries && (hears || fills);
-    bool busy = p->busy && accepts && p->late_count == 0;
+    bool busy = p->busy && accepts && p->late.count == 0;
     size_t count = accepts ? p->listeners->count : 0;
     struct timespec left = deadline_left(sleep_end(p, retries, naps, busy));
 
@@ -271,17 +258,6 @@ static void refuse(struct parent *p, const struct arrival *arrival)
     admission_refuse(arrival, p->limits->per_source, &p->share_complaint);
 }
 
-/* A client may come again when it has seen the end of its connection, and the process of that is still about
- * to end. */
-static void let_wait(struct parent *p, const struct arrival *arrival)
-{
-    if (p->late_count == LATE_MOST) {
-        refuse(p, arrival);
-        return;
-    }
-    p->late[p->late_count++] = (struct late){*arrival, clock_now() + LATE};
-}
-
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
@@ -289,7 +265,9 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
     case ADMISSION_GRANTED:
         return true;
     case ADMISSION_LATE:
-        let_wait(p, arrival);
+        if (!late_keep(&p->late, arrival)) {
+            refuse(p, arrival);
+        }
         return false;
     case ADMISSION_EXHAUSTED:
         back_off(p, "cannot accept a connection", errno);
@@ -320,38 +298,24 @@ static void serve(struct parent *p, const struct arrival *arrival)
     p->waiting[p->waiting_count++] = *arrival;
 }
 
-static void forget_late(struct parent *p, size_t which)
-{
-    p->late_count--;
-    memmove(&p->late[which], &p->late[which + 1], (p->late_count - which) * sizeof p->late[0]);
-}
-
-/* Of a source of which a process has ended. */
+/* Of a source of which a process has ended, so that there is room for one. */
 static void let_in_late(struct parent *p, const struct source *source)
 {
-    size_t which = 0;
+    const struct late_connection *late = late_of(&p->late, source);
 
-    while (which < p->late_count && memcmp(&p->late[which].arrival.source, source, sizeof *source) != 0) {
-        which++;
+    if (late != NULL && !admission_has_share(&p->children, p->limits->per_source, &late->arrival)) {
+        struct arrival arrival = late_take(&p->late, late);
+        serve(p, &arrival);
     }
-    if (which == p->late_count || is_full(p) ||
-        admission_has_share(&p->children, p->limits->per_source, &p->late[which].arrival)) {
-        return;
-    }
-    struct arrival arrival = p->late[which].arrival;
-    forget_late(p, which);
-    serve(p, &arrival);
 }
 
-static void end_late(struct parent *p)
+static void refuse_late(struct parent *p)
 {
-    while (p->late_count > 0 && p->late[0].until <= clock_now()) {
-        if (admission_has_share(&p->children, p->limits->per_source, &p->late[0].arrival)) {
-            refuse(p, &p->late[0].arrival);
-        } else {
-            p->waiting[p->waiting_count++] = p->late[0].arrival;
-        }
-        forget_late(p, 0);
+    const struct late_connection *late;
+
+    while ((late = late_over(&p->late)) != NULL) {
+        struct arrival arrival = late_take(&p->late, late);
+        refuse(p, &arrival);
     }
 }
 
@@ -426,14 +390,6 @@ static void end_keeper(struct parent *p)
     }
 }
 
-/* At the end nobody is let in any more, whoever of theirs ends. */
-static void let_late_go(struct parent *p)
-{
-    while (p->late_count > 0) {
-        (void)close(p->late[--p->late_count].arrival.connection);
-    }
-}
-
 static void let_go(struct parent *p)
 {
     while (p->waiting_count > 0) {
@@ -467,7 +423,7 @@ static void end(struct parent *p)
 {
     int64_t deadline = deadline_after_seconds(END_SECONDS);
 
-    let_late_go(p);
+    late_close(&p->late); /* nobody is let in any more, whoever of theirs ends */
     listeners_remove(p->listeners);
     end_maker(p);
     children_signal(&p->children, SIGTERM);
@@ -485,7 +441,7 @@ static void end(struct parent *p)
 /* At once: what is damaged is not worked on any more. */
 static void end_everybody(struct parent *p)
 {
-    let_late_go(p);
+    late_close(&p->late);
     end_maker(p);
     children_signal(&p->children, SIGKILL);
     helpers_signal(&p->helpers, SIGKILL);
@@ -518,14 +474,14 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     static struct parent parent; /* on the stack it would push what a child copies of that apart */
     static struct arrival
         waiting[WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
-    static struct late late[LATE_MOST];
+    static struct late_connection late[LATE_MOST];
 
     parent = (struct parent){.listeners = listeners,
                              .store = store,
                              .sandbox = sandbox,
                              .limits = limits,
                              .waiting = waiting,
-                             .late = late};
+                             .late = {.list = late}};
     parent.helpers =
         (struct helpers){.store = store, .sandbox = sandbox, .sync_seconds = limits->sync_seconds};
     if (!children_make_room(&parent.children, limits->connections + limits->spares)) {
@@ -575,7 +531,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             signals_interrupt(NULL);
             return PARENT_DAMAGED;
         }
-        end_late(&parent);
+        refuse_late(&parent);
         serve_ready(&parent, asked);
     }
 }
