@@ -154,6 +154,34 @@ expect_letters() { # how many, [server option]...
     rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
 }
 
+@test "a post office whose journal was removed under its server gets a new one, with all its mail" {
+    cd "$BATS_TEST_TMPDIR"
+    rm -r journal
+    leave_an_office -d "$directory" --journal-size 1M
+    start_server -d "$directory"
+    rm -r journal
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "SEND alice late $cookie"
+    assert_output --regexp "^OK [0-9]+$"
+    stop_server
+    run -69 shmaild -i -n "$SHMAIL_NAME" -d "$directory" <<<NOOP
+    assert_output --partial "with 'shmailctl -n $SHMAIL_NAME -d DIR repair'"
+    run -69 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output --partial "; say with -d where the journal is now"
+    run -64 shmailctl -n "$SHMAIL_NAME" -d "$directory" check
+    assert_output "shmailctl: give -n or -d, not both; see 'shmailctl --help'"
+    run -0 shmailctl -n "$SHMAIL_NAME" -d "$directory" repair
+    assert_line "damage: there is no journal in $directory: one begins with what is in memory"
+    assert_line repaired
+    run -0 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output "nothing to repair"
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+    remove_segment
+    start_server -d "$directory" # which reads it
+    stop_server
+    expect_letters 4 -d "$directory"
+}
+
 @test "a repair is refused while somebody is attached, and where nothing can be found" {
     cd "$BATS_TEST_TMPDIR"
     run -69 shmailctl -n "$SHMAIL_NAME" repair

@@ -11,11 +11,15 @@
  * belongs to nothing is exported to export-NAME-MOMENT in the working directory. Sessions end. Where there is
  * nothing to mend it writes nothing.
  *
+ * directory: where the journal is now, or one without any, in which a new one begins with what is in memory:
+ * for a journal that is lost, or one that there never was. NULL: where the segment says.
+ *
  * STATUS_OK if it has done its work, whatever it has found; otherwise nothing was changed and
  * why[0..why_size) says what to do, in one line: STATUS_IN_USE (processes are attached, or somebody has the
  * journal), STATUS_MISMATCH (another layout or no sound header, another journal), STATUS_FULL_SEGMENT (there
  * is no memory for two of them), STATUS_FULL_JOURNAL (nothing can be written), STATUS_MALFORMED,
  * STATUS_SYSTEM. Needs a process that has no other post office open. */
-enum status segment_repair(const char *name, struct report *, char *why, size_t why_size);
+enum status segment_repair(const char *name, const char *directory, struct report *, char *why,
+                           size_t why_size);
 
 #endif

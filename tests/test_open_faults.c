@@ -286,7 +286,7 @@ static void who_ends_before_it_is_named_is_in_nobodys_way(void)
     char why[512] = "";
     options = named();
     start_holder();
-    enum status status = segment_repair(options.name, &report, why, sizeof(why));
+    enum status status = segment_repair(options.name, NULL, &report, why, sizeof(why));
     EXPECT_STR(why, "");
     EXPECT_EQ(status, STATUS_OK);
     start_holder();

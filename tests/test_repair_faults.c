@@ -21,6 +21,13 @@ static void damage(void)
     close(object);
 }
 
+/* Its journal is gone. */
+static void lose(void)
+{
+    close(begin_trial());
+    run_command("rm -rf journal");
+}
+
 static void prepare(bool journal)
 {
     EXPECT(buffer_reserve(&said, 1 << 18)); /* lest memory fails who only listens */
@@ -76,13 +83,13 @@ static void expect_all_served(void)
     EXPECT(!with_journal || missing == 0);
 }
 
-static size_t fail_each_call(bool journal)
+static size_t fail_each_call(bool journal, void (*harm)(void))
 {
     size_t calls = 0, failed = 0;
     prepare(journal);
     for (size_t i = 0; i < KINDS; i++)
         for (uint64_t at = 1;; at++, calls++) {
-            damage();
+            harm();
             pid_t pid = repair_under_fault(&kinds[i], at, kinds[i].error);
             bool struck = armed->seen >= at;
             EXPECT(!has_left(pid));
@@ -91,6 +98,8 @@ static size_t fail_each_call(bool journal)
                     harness_fail(__FILE__, __LINE__, "call %ju of kind %s: %s: \"%s\"", (uintmax_t)at,
                                  kinds[i].name, status_text(outcome->status), outcome->why);
                 failed++;
+                EXPECT(harm != lose || access("journal", F_OK) != 0 ||
+                       access("journal/journal.0", F_OK) == 0);
                 (void)is_out_of_date();
             }
             /* Where it found no space it has left room for deletions only, and more is a keeper's to make. */
@@ -108,12 +117,18 @@ static size_t fail_each_call(bool journal)
 
 static void without_a_journal(void)
 {
-    EXPECT(fail_each_call(false) > 20);
+    EXPECT(fail_each_call(false, damage) > 20);
 }
 
 static void with_one(void)
 {
-    EXPECT(fail_each_call(true) > 20);
+    EXPECT(fail_each_call(true, damage) > 20);
+}
+
+static void with_one_that_is_lost(void)
+{
+    journal_given = "journal";
+    EXPECT(fail_each_call(true, lose) > 20);
 }
 
 /* ---- killed ---- */
@@ -227,6 +242,7 @@ static void a_segment_whose_journal_was_mended_meanwhile_is_not_served(void)
 static const struct harness_test tests[] = {
     {"whatever fails while a post office is mended, nothing is lost", without_a_journal, 300},
     {"whatever fails while a post office with a journal is mended, nothing is lost", with_one, 300},
+    {"whatever fails while a lost journal is written anew, nothing is lost", with_one_that_is_lost, 300},
     {"what a killed repair has left is removed by the next",
      what_a_killed_repair_has_left_is_removed_by_the_next},
     {"what a repair is making is left alone", what_a_repair_is_making_is_left_alone},

@@ -32,7 +32,7 @@ static void expect_damaged_header(void)
     char why[512] = "";
     expect_refusal((struct store_options){.name = harness_name(), .must_exist = true}, STATUS_MISMATCH,
                    "its header is damaged");
-    EXPECT_EQ(segment_repair(harness_name(), &report, why, sizeof(why)), STATUS_MISMATCH);
+    EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_MISMATCH);
     EXPECT(strstr(why, "its header is damaged"));
 }
 
@@ -193,7 +193,7 @@ static void repair_office(void)
 {
     struct report report = {.say = note};
     char why[512] = "";
-    EXPECT_EQ(segment_repair(harness_name(), &report, why, sizeof(why)), STATUS_OK);
+    EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_OK);
 }
 
 static void a_scribbled_record_of_a_transaction_is_dropped(void)

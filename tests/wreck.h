@@ -35,6 +35,7 @@ int syncfs(int file)
 }
 
 static bool with_journal;
+static const char *journal_given; /* to the repair */
 static struct buffer before, after, exports;
 
 /* Of the last repair, which runs in another process. */
@@ -210,7 +211,8 @@ static inline void run_repair(void)
     report.say = hear_outcome;
     outcome->status = STATUS_DAMAGED;
     outcome->why[0] = '\0';
-    enum status status = segment_repair(harness_name(), &report, outcome->why, sizeof(outcome->why));
+    enum status status =
+        segment_repair(harness_name(), journal_given, &report, outcome->why, sizeof(outcome->why));
     memcpy(outcome->counts, report.counts, sizeof(report.counts));
     outcome->status = status;
 }

@@ -12,24 +12,25 @@
 #include <string.h>
 #include <sysexits.h>
 
-/* What a verb works on: on_name is NULL if it does not take -n, on_directory if it does not take -d. */
+/* What a verb works on: NULL if it does not take -n, does not take -d, or not both. */
 static const struct verb {
     const char *name, *arguments, *help;
     int most; /* arguments */
     int (*on_name)(const struct request *);
     int (*on_directory)(const struct request *);
+    int (*on_both)(const struct request *);
 } verbs[] = {
     {"check", "", "prove a post office or a journal sound; exit 1 and a line for each finding if not", 0,
-     verb_check_segment, verb_check_journal},
+     verb_check_segment, verb_check_journal, NULL},
     {"repair", "", "keep what is sound; exit 1 if anything was lost or exported", 0, verb_repair_segment,
-     verb_repair_journal},
-    {"journal", "[--texts] [FILE]", "print the records of a journal", 2, NULL, verb_print_journal},
-    {"ps", "", "list the processes that are attached", 0, verb_processes, NULL},
-    {"stat", "", "print how much is in the post office", 0, verb_figures, NULL},
+     verb_repair_journal, verb_repair_segment},
+    {"journal", "[--texts] [FILE]", "print the records of a journal", 2, NULL, verb_print_journal, NULL},
+    {"ps", "", "list the processes that are attached", 0, verb_processes, NULL, NULL},
+    {"stat", "", "print how much is in the post office", 0, verb_figures, NULL, NULL},
     {"account", "add NAME | passwd NAME | list | rm NAME",
      "make, change, list and remove accounts; the password is read from standard input", 2, verb_account,
-     verb_account},
-    {"rm", "NAME", "remove a post office, with all that is in it", 1, NULL, NULL},
+     verb_account, verb_account},
+    {"rm", "NAME", "remove a post office, with all that is in it", 1, NULL, NULL, NULL},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -44,11 +45,13 @@ static void print_help(FILE *out)
 {
     fputs("usage: shmailctl [-n NAME] check | repair | ps | stat\n"
           "       shmailctl -d DIR check | repair | journal [--texts]\n"
+          "       shmailctl -n NAME -d DIR repair\n"
           "       shmailctl journal [--texts] FILE\n"
           "       shmailctl [-n NAME] [-d DIR] [-D DOMAIN] account add NAME | passwd NAME | list | rm NAME\n"
           "       shmailctl rm NAME\n\n"
           "  -n NAME        the post office (default: main)\n"
-          "  -d DIR         the directory of a journal: in use by no process, but for journal and account\n"
+          "  -d DIR         the directory of a journal: in use by no process, but for journal and account;\n"
+          "                 beside -n, that of the post office: without a journal it gets one by a repair\n"
           "  -D DOMAIN      the local domain, for account (default: mail.localhost)\n"
           "  -V, --version  print the version\n"
           "  -h, --help     print this\n\n",
@@ -164,7 +167,7 @@ static int finish(int result)
     return EX_IOERR;
 }
 
-/* -n and -d exclude each other; journal takes its FILE instead of either, and rm its NAME. */
+/* journal takes its FILE instead of -n or -d, and rm its NAME. */
 static int run_verb(const struct verb *verb, const char *name, const struct request *request)
 {
     int result;
@@ -172,6 +175,8 @@ static int run_verb(const struct verb *verb, const char *name, const struct requ
         return usage("too many arguments for ", verb->name);
     if (strcmp(verb->name, "rm") == 0)
         result = name || request->directory ? usage("rm takes its NAME only", "") : verb_remove(request);
+    else if (name && request->directory)
+        result = verb->on_both ? verb->on_both(request) : usage("give -n or -d, not both", "");
     else if (request->directory)
         result = verb->on_directory ? verb->on_directory(request)
                                     : usage("this verb does not take -d: ", verb->name);
@@ -222,8 +227,6 @@ int main(int argc, char **argv)
     const struct verb *verb = find_verb(argv[optind]);
     if (!verb)
         return usage("there is no verb ", argv[optind]);
-    if (name && request.directory && verb->on_name != verb->on_directory)
-        return usage("give -n or -d, not both", "");
     request.name = name ? name : "main";
     request.count = argc - optind - 1;
     request.arguments = argv + optind + 1;

@@ -109,7 +109,7 @@ int verb_repair_segment(const struct request *request)
 {
     struct report report = repair_report();
     char why[1024];
-    enum status status = segment_repair(request->name, &report, why, sizeof(why));
+    enum status status = segment_repair(request->name, request->directory, &report, why, sizeof(why));
     return status == STATUS_OK ? end_repair(&report) : refuse(status, why);
 }
 

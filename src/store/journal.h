@@ -146,6 +146,10 @@ void journal_record_directory(struct journal_segment *, const char *given);
 enum status journal_refuse_directory(const struct store *, const struct store_options *, char *why,
                                      size_t why_size);
 
+/* The directory is the segment's, and its active file is not: STATUS_MISMATCH. */
+enum status journal_refuse_files(const struct store *, const struct store_options *, char *why,
+                                 size_t why_size);
+
 /* Writes the file's header in one synced write. */
 enum status journal_write_header(const struct store *, uint32_t file, const struct journal_header *);
 

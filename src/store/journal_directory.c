@@ -27,14 +27,14 @@ static enum status refuse(const char *path, const char *what, char *why, size_t 
 static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
                              size_t why_size)
 {
-    int flags = use == DIRECTORY_MEND ? O_RDWR | O_CREAT : O_RDONLY;
+    int flags = use >= DIRECTORY_MEND ? O_RDWR | O_CREAT : O_RDONLY;
     place->lock = openat(place->directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (place->lock < 0 && errno == ENOENT)
         return STATUS_OK;
     if (place->lock < 0)
         return refuse(place->path, "its lock file cannot be opened", why, why_size);
     if (flock(place->lock, LOCK_EX | LOCK_NB) == 0 &&
-        (use == DIRECTORY_MEND || flock(place->lock, LOCK_SH | LOCK_NB) == 0))
+        (use >= DIRECTORY_MEND || flock(place->lock, LOCK_SH | LOCK_NB) == 0))
         return STATUS_OK;
     if (errno != EWOULDBLOCK)
         return refuse(place->path, "it cannot be locked", why, why_size);
@@ -46,7 +46,8 @@ static enum status take_lock(struct journal_directory *place, enum directory_use
     return STATUS_IN_USE;
 }
 
-static enum status open_files(struct journal_directory *place, char *why, size_t why_size)
+static enum status open_files(struct journal_directory *place, enum directory_use use, char *why,
+                              size_t why_size)
 {
     for (int i = 0; i < 2; i++) {
         const char *name = journal_file_name(i);
@@ -54,7 +55,7 @@ static enum status open_files(struct journal_directory *place, char *why, size_t
         if (place->files[i] < 0 && errno != ENOENT)
             return refuse(place->path, name, why, why_size);
     }
-    if (place->files[0] >= 0 || place->files[1] >= 0)
+    if (place->files[0] >= 0 || place->files[1] >= 0 || use == DIRECTORY_RENEW)
         return STATUS_OK;
     snprintf(why, why_size, "journal directory %s: there is neither a journal.0 nor a journal.1",
              place->path);
@@ -70,7 +71,7 @@ enum status journal_directory_open(struct journal_directory *place, const char *
     place->directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (place->directory < 0 || fstat(place->directory, &about) != 0) {
         status = refuse(path, "it cannot be opened", why, why_size);
-    } else if (use == DIRECTORY_MEND && (about.st_uid != geteuid() || (about.st_mode & 022) != 0)) {
+    } else if (use >= DIRECTORY_MEND && (about.st_uid != geteuid() || (about.st_mode & 022) != 0)) {
         snprintf(why, why_size, "journal directory %s belongs to somebody else or may be written by others",
                  path);
         status = STATUS_MISMATCH;
@@ -78,7 +79,7 @@ enum status journal_directory_open(struct journal_directory *place, const char *
     if (status == STATUS_OK && use != DIRECTORY_PRINT)
         status = take_lock(place, use, why, why_size);
     if (status == STATUS_OK)
-        status = open_files(place, why, why_size);
+        status = open_files(place, use, why, why_size);
     if (status != STATUS_OK)
         journal_directory_close(place);
     return status;

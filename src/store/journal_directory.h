@@ -11,6 +11,7 @@ enum directory_use {
     DIRECTORY_PRINT, /* no lock */
     DIRECTORY_CHECK, /* no post office may have it, and no other check while it is taken */
     DIRECTORY_MEND,  /* nobody else may have it, and it must be ours to write */
+    DIRECTORY_RENEW, /* the same, and its files may be missing */
 };
 
 struct journal_directory {

@@ -60,7 +60,7 @@ enum status journal_refuse_directory(const struct store *store, const struct sto
     if (!is_in(store, recorded.text))
         snprintf(why, why_size,
                  "post office %s had its journal in %s, where it is no more: say with -d where it is now, or "
-                 "give up what is in memory with 'shmailctl rm %s'",
+                 "have what is in memory written into a new one with 'shmailctl -n %s -d DIR repair'",
                  options->name, recorded.text, options->name);
     else if (options->directory)
         snprintf(why, why_size, "post office %s has its journal in %s, not in %s: give -d %s", options->name,
@@ -68,6 +68,17 @@ enum status journal_refuse_directory(const struct store *store, const struct sto
     else
         snprintf(why, why_size, "post office %s has its journal in %s: give -d %s", options->name,
                  recorded.text, recorded.text);
+    return STATUS_MISMATCH;
+}
+
+enum status journal_refuse_files(const struct store *store, const struct store_options *options, char *why,
+                                 size_t why_size)
+{
+    snprintf(
+        why, why_size,
+        "journal directory %s: journal.%u is not there as post office %s has written it: bring it back, or "
+        "have what is in memory written anew with 'shmailctl -n %s repair'",
+        options->directory, journal_active(store), options->name, options->name);
     return STATUS_MISMATCH;
 }
 
@@ -161,9 +172,12 @@ enum status journal_open_directory(struct store *store, const struct store_optio
     if (store->lock_file < 0)
         return refuse(options, "the lock file cannot be opened", why, why_size);
     enum status status = take_lock(store, options, why, why_size);
-    for (int i = 0; i < 2 && status == STATUS_OK; i++) {
-        store->files[i] = openat(store->directory, names[i], O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (store->files[i] < 0)
+    for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
+        int begin = make || i != journal_active(store) ? O_CREAT : 0;
+        store->files[i] = openat(store->directory, names[i], O_RDWR | begin | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (store->files[i] < 0 && !begin && errno == ENOENT)
+            status = journal_refuse_files(store, options, why, why_size);
+        else if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
     }
     for (int i = 0; i < 2 && status == STATUS_OK && store->header->journal.sync == STORE_SYNC_ALWAYS; i++)

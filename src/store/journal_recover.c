@@ -371,11 +371,9 @@ enum status journal_attach(struct store *store, const struct store_options *opti
         snprintf(
             why, why_size,
             "journal directory %s is a copy from before: post office %s has written more since; give it the one "
-            "that it has written, or remove it with 'shmailctl rm %s', and what came since with it",
+            "that it has written, or have what is in memory written anew with 'shmailctl -n %s repair'",
             options->directory, options->name, options->name);
         return STATUS_MISMATCH;
     }
-    if (ours)
-        return STATUS_OK;
-    return journal_refuse_directory(store, options, why, why_size);
+    return ours ? STATUS_OK : journal_refuse_files(store, options, why, why_size);
 }

@@ -7,6 +7,7 @@
 #include "journal_load.h"
 #include "journal_rewrite.h"
 #include "segment_copy.h"
+#include "segment_journal.h"
 #include "segment_name.h"
 #include "segment_salvage.h"
 
@@ -29,16 +30,12 @@ enum {
 
 struct repair {
     const char *name;
-    struct store *old;     /* a private copy */
-    uint64_t unmarked;     /* units of its memory */
-    struct store *journal; /* what its journal says; NULL: it has none */
-    struct store *fresh;   /* what is made of both */
+    struct store *old;   /* a private copy */
+    uint64_t unmarked;   /* units of its memory */
+    struct store *fresh; /* what is made of it and its journal */
     struct report *report;
     struct exporter exporter;
-    struct journal_directory place; /* of its journal; path NULL: it has none */
-    struct journal_choice choice;
-    bool journal_is_damaged;
-    uint64_t journal_bytes; /* of the larger file */
+    struct segment_journal journal;
     char mark[MARK_SIZE];
     char export_name[sizeof("export--") + OBJECT_MAX + MARK_SIZE];
     char office[OFFICE_SIZE]; /* the new segment's name until the end */
@@ -66,7 +63,7 @@ static bool is_taken(struct repair *repair)
     object_path(path, repair->name, repair->mark);
     snprintf(repair->export_name, sizeof(repair->export_name), "export-%s-%s", repair->name, repair->mark);
     return lstat(path, &about) == 0 || lstat(repair->export_name, &about) == 0 ||
-           (repair->place.path && journal_keeps(&repair->place, repair->mark));
+           (repair->journal.place.path && journal_keeps(&repair->journal.place, repair->mark));
 }
 
 /* True: who made it is gone, and nobody is attached to it. Where process ids are another name space's the
@@ -125,90 +122,6 @@ static void note_finding(void *context, const char *finding)
     report_say(context, REPORT_DAMAGE, "%s", finding);
 }
 
-/* Of a journal whose segment is sound: nothing is lost by it. */
-static void note_damage(void *context, enum report_kind kind, const char *text)
-{
-    report_say(context, kind == REPORT_NOTE ? kind : REPORT_DAMAGE, "%s", text);
-}
-
-/* Of the three that say so one may be damaged. */
-static bool has_journal(const struct journal_segment *journal)
-{
-    static const uint8_t nobody[sizeof(journal->id)];
-    return (journal->on == 1) + (journal->directory[0] != '\0') +
-               (memcmp(journal->id, nobody, sizeof(nobody)) != 0) >
-           1;
-}
-
-struct likeness {
-    bool same, foreign; /* a file is of this journal; of another one */
-    bool out_of_date;   /* it has been repaired since */
-};
-
-static struct likeness compare_files(struct repair *repair)
-{
-    const struct journal_segment *journal = &repair->old->header->journal;
-    struct likeness likeness = {false, false, false};
-    for (int i = 0; i < 2; i++) {
-        struct journal_header header;
-        struct stat about;
-        int file = repair->place.files[i];
-        if (file < 0 || pread(file, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
-            header.magic != JOURNAL_MAGIC || header.crc != journal_header_crc(&header))
-            continue;
-        bool same = memcmp(header.id, journal->id, sizeof(header.id)) == 0;
-        likeness.same = likeness.same || same;
-        likeness.foreign = likeness.foreign || !same;
-        likeness.out_of_date = likeness.out_of_date || (same && header.generation > journal->generation + 1);
-        if (fstat(file, &about) == 0 && (uint64_t)about.st_size > repair->journal_bytes)
-            repair->journal_bytes = (uint64_t)about.st_size;
-    }
-    return likeness;
-}
-
-/* The directory must be the one that the segment has written to, and nobody may have written to it since:
- * then an index may be another account's there. A lock file that is lost tells nothing. */
-static enum status open_journal(struct repair *repair)
-{
-    const struct journal_segment *journal = &repair->old->header->journal;
-    uint8_t holder[sizeof(journal->segment_id)];
-    enum status status = journal_directory_open(&repair->place, journal->directory, DIRECTORY_MEND,
-                                                repair->why, repair->why_size);
-    if (status != STATUS_OK)
-        return status;
-    struct likeness likeness = compare_files(repair);
-    bool held = pread(repair->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder);
-    bool ours = held && memcmp(holder, journal->segment_id, sizeof(holder)) == 0;
-    if ((held && !ours) || likeness.out_of_date) {
-        snprintf(
-            repair->why, repair->why_size,
-            "journal directory %s has been used by another post office or repaired since: post office %s "
-            "is out of date, remove it with 'shmailctl rm %s'",
-            journal->directory, repair->name, repair->name);
-        return STATUS_MISMATCH;
-    }
-    if ((ours || likeness.same) && !likeness.foreign)
-        return STATUS_OK;
-    snprintf(repair->why, repair->why_size, "post office %s: what is in %s is not its journal", repair->name,
-             journal->directory);
-    return STATUS_MISMATCH;
-}
-
-static enum status load_journal(struct repair *repair, bool segment_is_damaged)
-{
-    struct report report = {.say = note_damage, .context = repair->report};
-    struct journal_load load = {.place = &repair->place,
-                                .report = segment_is_damaged ? repair->report : &report,
-                                .exporter = segment_is_damaged ? &repair->exporter : NULL,
-                                .accounts = repair->old->accounts_most};
-    enum status status =
-        journal_choose(&repair->place, &repair->choice, load.report, repair->why, repair->why_size);
-    if (status == STATUS_OK)
-        status = journal_load(&load, &repair->choice, &repair->journal, repair->why, repair->why_size);
-    repair->journal_is_damaged = load.mended;
-    return status;
-}
-
 /* ---- the new state ---- */
 
 /* Of one that was scribbled over nobody knows which it was: the strictest. */
@@ -222,8 +135,9 @@ static enum status open_fresh(struct repair *repair, const char *directory)
     const struct store *old = repair->old;
     const struct store_options options = {.directory = directory,
                                           .sync = sync_of(&old->header->journal),
-                                          .journal_bytes = repair->journal_bytes,
-                                          .name = directory || !repair->place.path ? repair->office : NULL,
+                                          .journal_bytes = repair->journal.bytes,
+                                          .name = directory || !repair->journal.place.path ? repair->office
+                                                                                           : NULL,
                                           .segment_bytes = old->mapped,
                                           .accounts = old->accounts_most,
                                           .slots = old->slots_most,
@@ -246,7 +160,7 @@ static enum status make_fresh(struct repair *repair, struct store *journal)
     enum status status = open_fresh(repair, NULL);
     if (status != STATUS_OK)
         return status;
-    status = segment_salvage(repair->old, journal, repair->choice.last, repair->fresh, repair->report,
+    status = segment_salvage(repair->old, journal, repair->journal.choice.last, repair->fresh, repair->report,
                              &repair->exporter);
     if (status == STATUS_OK)
         status = export_finish(&repair->exporter);
@@ -261,17 +175,17 @@ static enum status make_fresh(struct repair *repair, struct store *journal)
  * cannot be made is the next server's to make. */
 static enum status make_journal(struct repair *repair)
 {
-    char directory[sizeof(repair->old->header->journal.directory)];
-    snprintf(directory, sizeof(directory), "%s", repair->place.path);
-    if (repair->choice.last < repair->old->header->journal.assigned)
-        repair->choice.last = repair->old->header->journal.assigned;
-    if (repair->choice.generation < repair->old->header->journal.generation)
-        repair->choice.generation = repair->old->header->journal.generation;
-    enum status status = journal_rewrite(&repair->place, &repair->choice, repair->fresh, repair->mark,
-                                         repair->report, repair->why, repair->why_size);
-    journal_directory_close(&repair->place);
+    const char *directory = repair->journal.place.path;
+    if (repair->journal.choice.last < repair->old->header->journal.assigned)
+        repair->journal.choice.last = repair->old->header->journal.assigned;
+    if (repair->journal.choice.generation < repair->old->header->journal.generation)
+        repair->journal.choice.generation = repair->old->header->journal.generation;
+    enum status status = journal_rewrite(&repair->journal.place, &repair->journal.choice, repair->fresh,
+                                         repair->mark, repair->report, repair->why, repair->why_size);
     if (status != STATUS_OK)
         return status;
+    repair->journal.made = false; /* it has something in it */
+    journal_directory_close(&repair->journal.place);
     journal_unload(repair->fresh);
     repair->fresh = NULL;
     if (open_fresh(repair, directory) == STATUS_OK && prove_fresh(repair) == STATUS_OK)
@@ -307,45 +221,41 @@ static enum status change_places(struct repair *repair)
     return STATUS_OK;
 }
 
-static enum status mend(struct repair *repair)
+static enum status mend(struct repair *repair, const char *directory)
 {
-    enum status status = STATUS_OK;
     if (repair->unmarked > 0)
         report_say(repair->report, REPORT_DAMAGE, "%llu units of memory are in use and not marked so",
                    (unsigned long long)repair->unmarked);
     bool damaged = store_check(repair->old, note_finding, repair->report) > 0 || repair->unmarked > 0;
-    if (has_journal(&repair->old->header->journal))
-        status = open_journal(repair);
+    enum status status = segment_journal_open(&repair->journal, repair->old, repair->name, directory,
+                                              repair->why, repair->why_size);
     choose_names(repair);
-    if (status == STATUS_OK && repair->place.path)
-        status = load_journal(repair, damaged);
-    if (status != STATUS_OK || (!damaged && !repair->journal_is_damaged))
+    if (status == STATUS_OK && repair->journal.place.path)
+        status = segment_journal_load(&repair->journal, repair->old, damaged, repair->report,
+                                      &repair->exporter, repair->why, repair->why_size);
+    if (status != STATUS_OK || (!damaged && !repair->journal.is_damaged))
         return status;
     /* A sound segment has all that its journal has, and more. */
-    status = make_fresh(repair, damaged ? repair->journal : NULL);
-    if (status == STATUS_OK && repair->place.path)
+    status = make_fresh(repair, damaged ? repair->journal.state : NULL);
+    if (status == STATUS_OK && repair->journal.place.path)
         status = make_journal(repair);
     return status == STATUS_OK ? change_places(repair) : status;
 }
 
-enum status segment_repair(const char *name, struct report *report, char *why, size_t why_size)
+enum status segment_repair(const char *name, const char *directory, struct report *report, char *why,
+                           size_t why_size)
 {
     char path[PATH_SIZE];
-    struct repair repair = {.name = name,
-                            .report = report,
-                            .place = {.directory = -1, .lock = -1, .files = {-1, -1}},
-                            .why = why,
-                            .why_size = why_size};
+    struct repair repair = {.name = name, .report = report, .why = why, .why_size = why_size};
     enum status status = segment_copy(name, &repair.old, &repair.unmarked, why, why_size);
     if (status != STATUS_OK)
         return status;
     remove_leavings();
-    status = mend(&repair);
+    status = mend(&repair, directory);
     export_end(&repair.exporter, status == STATUS_OK);
-    journal_directory_close(&repair.place);
     object_path(path, repair.office, NULL);
     unlink(path);
-    journal_unload(repair.journal);
+    segment_journal_close(&repair.journal);
     journal_unload(repair.fresh);
     journal_unload(repair.old);
     return status;

@@ -310,7 +310,7 @@ static void repair(void)
 {
     struct report report = {.say = ignore};
     char why[512] = "";
-    enum status status = segment_repair(office, &report, why, sizeof(why));
+    enum status status = segment_repair(office, NULL, &report, why, sizeof(why));
     if (status != STATUS_OK) {
         EXPECT(why[0]);
         return;

@@ -1,0 +1,206 @@
+/* segment_journal.c: finds the journal of a segment, and proves that it is its own. */
+#include "segment_journal.h"
+
+#include "journal_load.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Of the three that say so one may be damaged. */
+static bool has_journal(const struct journal_segment *journal)
+{
+    static const uint8_t nobody[sizeof(journal->id)];
+    return (journal->on == 1) + (journal->directory[0] != '\0') +
+               (memcmp(journal->id, nobody, sizeof(nobody)) != 0) >
+           1;
+}
+
+struct likeness {
+    bool same, foreign; /* a file is of this journal; of another one */
+    bool out_of_date;   /* it has been repaired since */
+    uint64_t bytes;     /* of the larger file */
+};
+
+static struct likeness compare_files(const struct journal_directory *place,
+                                     const struct journal_segment *journal)
+{
+    struct likeness likeness = {.same = false};
+    for (int i = 0; i < 2; i++) {
+        struct journal_header header;
+        struct stat about;
+        int file = place->files[i];
+        if (file < 0 || pread(file, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+            header.magic != JOURNAL_MAGIC || header.crc != journal_header_crc(&header))
+            continue;
+        bool same = memcmp(header.id, journal->id, sizeof(header.id)) == 0;
+        likeness.same = likeness.same || same;
+        likeness.foreign = likeness.foreign || !same;
+        likeness.out_of_date = likeness.out_of_date || (same && header.generation > journal->generation + 1);
+        if (fstat(file, &about) == 0 && (uint64_t)about.st_size > likeness.bytes)
+            likeness.bytes = (uint64_t)about.st_size;
+    }
+    return likeness;
+}
+
+static bool are_one(int directory, int other)
+{
+    struct stat one, two;
+    return fstat(directory, &one) == 0 && fstat(other, &two) == 0 && one.st_dev == two.st_dev &&
+           one.st_ino == two.st_ino;
+}
+
+/* The segment's journal still is where it says, which is not the directory that was given. */
+static bool is_elsewhere(const struct segment_journal *journal, const struct journal_segment *recorded)
+{
+    struct journal_directory there;
+    char why[1];
+    if (!has_journal(recorded) ||
+        journal_directory_open(&there, recorded->directory, DIRECTORY_PRINT, why, sizeof(why)) != STATUS_OK)
+        return false;
+    bool elsewhere =
+        compare_files(&there, recorded).same && !are_one(there.directory, journal->place.directory);
+    journal_directory_close(&there);
+    return elsewhere;
+}
+
+static bool has_files(const struct journal_directory *place)
+{
+    return place->files[0] >= 0 || place->files[1] >= 0;
+}
+
+/* The directory must be the one that the segment has written to, and nobody may have written to it since:
+ * then an index may be another account's there. A lock file that is lost tells nothing. */
+static enum status prove(struct segment_journal *journal, const struct journal_segment *recorded,
+                         const char *name, char *why, size_t why_size)
+{
+    const char *path = journal->place.path;
+    uint8_t holder[sizeof(recorded->segment_id)];
+    struct likeness likeness = compare_files(&journal->place, recorded);
+    bool held = pread(journal->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder);
+    bool ours = held && memcmp(holder, recorded->segment_id, sizeof(holder)) == 0;
+    journal->bytes = likeness.bytes;
+    if (journal->given && is_elsewhere(journal, recorded)) {
+        snprintf(why, why_size, "post office %s has its journal in %s: repair it without -d", name,
+                 recorded->directory);
+        return STATUS_MISMATCH;
+    }
+    if ((held && !ours) || likeness.out_of_date) {
+        snprintf(
+            why, why_size,
+            "journal directory %s has been used by another post office or repaired since: post office %s "
+            "is out of date, remove it with 'shmailctl rm %s'",
+            path, name, name);
+        return STATUS_MISMATCH;
+    }
+    if ((ours || likeness.same) && !likeness.foreign)
+        return STATUS_OK;
+    if (journal->given && !has_files(&journal->place)) /* a new one */
+        return STATUS_OK;
+    snprintf(why, why_size,
+             "post office %s: what is in %s is not its journal: say with -d where that is now, or name a "
+             "directory with nothing in it for a new one",
+             name, path);
+    return STATUS_MISMATCH;
+}
+
+enum status segment_journal_open(struct segment_journal *journal, const struct store *old, const char *name,
+                                 const char *given, char *why, size_t why_size)
+{
+    const struct journal_segment *recorded = &old->header->journal;
+    *journal = (struct segment_journal){.place = {.directory = -1, .lock = -1, .files = {-1, -1}},
+                                        .given = given != NULL};
+    if (!given && !has_journal(recorded))
+        return STATUS_OK;
+    journal->made = given && mkdir(given, 0700) == 0;
+    enum status status = journal_directory_open(&journal->place, given ? given : recorded->directory,
+                                                DIRECTORY_RENEW, why, why_size);
+    if (status == STATUS_OK)
+        return prove(journal, recorded, name, why, why_size);
+    size_t length = strlen(why);
+    if (status == STATUS_SYSTEM && !given)
+        snprintf(
+            why + length, why_size - length,
+            "; say with -d where the journal is now, or name a directory with nothing in it for a new one");
+    return status;
+}
+
+/* Of a journal whose segment is sound: nothing is lost by it. */
+static void note_damage(void *context, enum report_kind kind, const char *text)
+{
+    report_say(context, kind == REPORT_NOTE ? kind : REPORT_DAMAGE, "%s", text);
+}
+
+/* Nothing is there to read. What a damaged segment lacks may be in files that somebody has moved away. */
+static enum status begin(struct segment_journal *journal, const struct store *old, bool segment_is_damaged,
+                         struct report *report, char *why, size_t why_size)
+{
+    if (segment_is_damaged && !journal->given) {
+        snprintf(
+            why, why_size,
+            "nothing is left of the journal in %s: bring it back, or name with -d a directory for a new one, "
+            "for what is sound in memory alone",
+            journal->place.path);
+        return STATUS_MISMATCH;
+    }
+    report_say(report, REPORT_DAMAGE, "there is no journal in %s: one begins with what is in memory",
+               journal->place.path);
+    journal->is_damaged = true;
+    journal->choice = (struct journal_choice){.file = -1};
+    memcpy(journal->choice.id, old->header->journal.id, sizeof(journal->choice.id));
+    return STATUS_OK;
+}
+
+/* A copy from before, or one that was cut off where records end. */
+static bool lacks_records(const struct journal_choice *choice, const struct journal_segment *recorded)
+{
+    return choice->generation < recorded->generation || choice->last < recorded->written;
+}
+
+enum status segment_journal_load(struct segment_journal *journal, const struct store *old,
+                                 bool segment_is_damaged, struct report *report, struct exporter *exporter,
+                                 char *why, size_t why_size)
+{
+    struct report quiet = {.say = note_damage, .context = report};
+    struct journal_load load = {.place = &journal->place,
+                                .report = segment_is_damaged ? report : &quiet,
+                                .exporter = segment_is_damaged ? exporter : NULL,
+                                .accounts = old->accounts_most};
+    enum status status = STATUS_OK;
+    journal->choice.file = -1;
+    if (has_files(&journal->place))
+        status = journal_choose(&journal->place, &journal->choice, load.report, why, why_size);
+    bool is_lost = status == STATUS_OK && journal->choice.file < 0;
+    if (is_lost || (status == STATUS_MISMATCH && !segment_is_damaged))
+        return begin(journal, old, segment_is_damaged, report, why, why_size);
+    if (status == STATUS_OK)
+        status = journal_load(&load, &journal->choice, &journal->state, why, why_size);
+    journal->is_damaged = load.mended;
+    if (status == STATUS_OK && lacks_records(&journal->choice, &old->header->journal)) {
+        report_say(report, REPORT_DAMAGE, "the journal in %s lacks what was written last",
+                   journal->place.path);
+        journal->is_damaged = true;
+    }
+    return status;
+}
+
+/* Which may have been closed already, where it could not be opened as a journal's. */
+static void unmake(const char *path)
+{
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return;
+    (void)unlinkat(directory, "lock", 0);
+    close(directory);
+    (void)rmdir(path);
+}
+
+void segment_journal_close(struct segment_journal *journal)
+{
+    journal_directory_close(&journal->place);
+    if (journal->made)
+        unmake(journal->place.path);
+    journal_unload(journal->state);
+}

@@ -1,0 +1,34 @@
+/* segment_journal.h: the journal of a segment that is repaired: in the directory that the segment names, in
+ * the one where it is now, or in none, so that a new one begins. Private to src/store. */
+#ifndef SHMAIL_SEGMENT_JOURNAL_H
+#define SHMAIL_SEGMENT_JOURNAL_H
+
+#include "export.h"
+#include "journal_directory.h"
+#include "layout.h"
+#include "report.h"
+
+struct segment_journal {
+    struct journal_directory place; /* path NULL: there is none */
+    struct journal_choice choice;
+    struct store *state; /* what its records say; NULL: they say nothing */
+    bool given;          /* not where the segment says */
+    bool is_damaged;     /* and is to be written anew */
+    bool made;           /* its directory was, and goes where nothing is written into it */
+    uint64_t bytes;      /* of the larger file */
+};
+
+/* old: a private copy. given: where the journal is or shall be; NULL: where old says, if that has one.
+ * STATUS_IN_USE, STATUS_MISMATCH, STATUS_SYSTEM. */
+enum status segment_journal_open(struct segment_journal *, const struct store *old, const char *name,
+                                 const char *given, char *why, size_t why_size);
+
+/* Reads what it says, unless nothing is there to read: for a sound segment that is no loss, since it has all
+ * that its journal has, and more; for a damaged one it is refused unless a directory was given.
+ * STATUS_MISMATCH; else as journal_load. */
+enum status segment_journal_load(struct segment_journal *, const struct store *old, bool segment_is_damaged,
+                                 struct report *, struct exporter *, char *why, size_t why_size);
+
+void segment_journal_close(struct segment_journal *);
+
+#endif
