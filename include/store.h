@@ -41,6 +41,7 @@ struct store_options {
                        * with its last process */
     bool must_exist;  /* attach only: STATUS_SYSTEM with ENOENT where there is none */
     bool changes;     /* with must_exist: it does more than look, so a journal's directory is needed */
+    bool alone;       /* with must_exist: for a repair, which wants all others out, and is kept out by none */
     uint64_t segment_bytes; /* address space of the segment; 0: 64 GiB for a new one, else what it has */
     uint32_t accounts;      /* most accounts; 0: 1,000,000 for a new segment, else what it has */
     uint32_t slots;         /* most processes at once; 0: what the segment has; a new one gets 1,024, */
@@ -57,7 +58,8 @@ struct store_options {
 
 /* Opens the post office or creates it. On failure why[0..why_size) says what to do, in one line, and errno is
  * that of the call that failed, if one did. STATUS_MISMATCH: the segment is of another layout, or has other
- * sizes than the options ask for. The descriptor and the mapping live until the process ends: closing them
+ * sizes than the options ask for. While a process has a post office open nobody removes or repairs it; while
+ * somebody does, it waits. The descriptor and the mapping live until the process ends: closing them
  * would release the slot of this process (fcntl locks), so there is no close. */
 enum status store_open(struct store **, const struct store_options *, char *why, size_t why_size);
 
@@ -69,11 +71,7 @@ struct store_descriptors {
 };
 struct store_descriptors store_descriptors(const struct store *);
 
-/* True where its name was removed since it was opened: what is taken there nobody finds again. */
-bool store_is_removed(const struct store *);
-
-/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives.
- * STATUS_GONE: it was removed since it was opened. */
+/* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
 enum status store_serve(struct store *);
 
 /* Puts one huge page (huge.h) behind what a small post office uses, which takes up to 2 MiB of memory, where

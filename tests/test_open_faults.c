@@ -133,6 +133,15 @@ static void remove_object(void)
     EXPECT_EQ(shm_unlink(object_path), 0);
 }
 
+/* As a repair or a rebuild does: it has another name then, and its own is free or another one's. */
+static void set_object_aside(void)
+{
+    char from[sizeof(object_path) + 16], to[sizeof(from) + 16];
+    snprintf(from, sizeof(from), "/dev/shm%s", object_path);
+    snprintf(to, sizeof(to), "%s.aside", from);
+    EXPECT_EQ(rename(from, to), 0);
+}
+
 /* Somebody removes it between its opening and the lock. */
 static void what_is_removed_meanwhile_is_made_anew(void)
 {
@@ -146,8 +155,28 @@ static void what_is_removed_meanwhile_is_made_anew(void)
     EXPECT_EQ(store->header->accounts_used, 0);
     fill_and_close();
     disk_lock_hook = remove_object;
-    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, "there is no post office "));
     EXPECT(!object_exists());
+}
+
+static void what_is_set_aside_meanwhile_is_made_anew(void)
+{
+    char why[512], aside[64];
+    options = named();
+    snprintf(aside, sizeof(aside), "%s.aside", options.name);
+    snprintf(object_path, sizeof(object_path), "/shmail-%s", options.name);
+    store = attached_store(&options);
+    fill_and_close();
+    disk_lock_hook = set_object_aside;
+    store = attached_store(&options);
+    EXPECT_EQ(store->header->accounts_used, 0);
+    fill_and_close();
+    EXPECT_EQ(store_remove(aside, why, sizeof(why)), STATUS_OK);
+    disk_lock_hook = set_object_aside;
+    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, "there is no post office "));
+    EXPECT_EQ(store_remove(aside, why, sizeof(why)), STATUS_OK);
 }
 
 static long processors;
@@ -307,6 +336,7 @@ static const struct harness_test tests[] = {
     {"what cannot be removed stays", what_cannot_be_removed_stays},
     {"who ends before it is named is in nobody's way", who_ends_before_it_is_named_is_in_nobodys_way},
     {"what is removed meanwhile is made anew", what_is_removed_meanwhile_is_made_anew},
+    {"what is set aside meanwhile is made anew", what_is_set_aside_meanwhile_is_made_anew},
     {"there is a token for each processor", there_is_a_token_for_each_processor},
 };
 

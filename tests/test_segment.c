@@ -1,6 +1,7 @@
 /* test_segment.c: the segment by name: kept, served once, begun again, removed. */
 #include "clock.h"
 #include "segment.h"
+#include "segment_tools.h"
 /* Behind it, as it has a store of that name for all of the file. */
 #include "named_segment.h"
 
@@ -284,17 +285,85 @@ static void who_is_attached_keeps_a_post_office_from_being_removed(void)
     EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
 }
 
-static void what_was_removed_meanwhile_is_not_served(void)
+static void hold_open(void)
 {
+    const struct store_options options = named();
+    store = open_store(&options);
+}
+
+/* With all bytes, and its name another one's after some time. */
+static void repair_slowly(void)
+{
+    char why[256], path[128], aside[160];
+    int fd;
+    snprintf(path, sizeof(path), "/dev/shm/shmail-%s", harness_name());
+    snprintf(aside, sizeof(aside), "%s.aside", path);
+    fd = open(path, O_RDWR | O_CLOEXEC);
+    EXPECT_EQ(segment_take_bytes(fd, (uint64_t)lseek(fd, 0, SEEK_END), "it", why, sizeof(why)), STATUS_OK);
+    EXPECT_EQ(write(ready[1], "r", 1), 1);
+    EXPECT_EQ(usleep(300000), 0);
+    EXPECT_EQ(rename(path, aside), 0);
+    EXPECT(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) >= 0);
+    _exit(0);
+}
+
+/* Until it is killed, but for what ends itself. */
+static pid_t start(void (*run)(void))
+{
+    char byte;
+    EXPECT_EQ(pipe(ready), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        run();
+        EXPECT_EQ(write(ready[1], "r", 1), 1);
+        for (;;)
+            pause();
+    }
+    EXPECT_EQ(read(ready[0], &byte, 1), 1);
+    return pid;
+}
+
+static void say_nothing(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    (void)kind;
+    (void)text;
+}
+
+static void who_has_it_open_keeps_a_post_office_as_it_is(void)
+{
+    struct report report = {.say = say_nothing};
     char why[256] = "";
-    struct store_options options = named();
-    static struct store *volatile opened, *volatile nameless;
-    opened = open_store(&options);
+    pid_t pid = start(hold_open);
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "is attached to"));
+    EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "is attached to"));
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_OK);
     EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
-    EXPECT_EQ(store_serve(opened), STATUS_GONE);
-    options.name = NULL;
-    nameless = open_store(&options);
-    EXPECT_EQ(store_serve(nameless), STATUS_OK);
+}
+
+static void who_comes_in_a_repair_waits_for_what_is_made_of_it(void)
+{
+    char why[256] = "", aside[64], path[128];
+    struct stat there, opened;
+    struct report report = {.say = say_nothing};
+    const struct store_options options = named();
+    in_a_process(hold_open);
+    pid_t pid = start(repair_slowly);
+    EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "repairs or removes"));
+    store = attached_store(&options); /* another one, since that has gone */
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    snprintf(path, sizeof(path), "/dev/shm/shmail-%s", options.name);
+    EXPECT_EQ(stat(path, &there), 0);
+    EXPECT_EQ(fstat(store->fd, &opened), 0);
+    EXPECT_EQ(there.st_ino, opened.st_ino);
+    snprintf(aside, sizeof(aside), "%s.aside", options.name);
+    EXPECT_EQ(store_remove(aside, why, sizeof(why)), STATUS_OK);
 }
 
 /* Once more after it was set aside, as by a server that rebuilds its post office. */
@@ -322,7 +391,9 @@ static const struct harness_test tests[] = {
      what_a_process_keeps_of_a_store_lies_where_it_wants},
     {"who is attached keeps a post office from being removed",
      who_is_attached_keeps_a_post_office_from_being_removed},
-    {"what was removed meanwhile is not served", what_was_removed_meanwhile_is_not_served},
+    {"who has it open keeps a post office as it is", who_has_it_open_keeps_a_post_office_as_it_is},
+    {"who comes in a repair waits for what is made of it",
+     who_comes_in_a_repair_waits_for_what_is_made_of_it},
     {"what one process left another finds", what_one_process_left_another_finds},
     {"an untouched page costs nothing", an_untouched_page_costs_nothing},
     {"a post office has one server", a_post_office_has_one_server},

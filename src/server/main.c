@@ -84,12 +84,6 @@ static struct store *open_post_office(const struct options *options, struct list
     return store;
 }
 
-static _Noreturn void refuse_removed(struct listeners *listeners, const struct options *options)
-{
-    refuse(listeners, EX_UNAVAILABLE, "post office %s was removed while its server started: start it again",
-           options->name);
-}
-
 static void become_server(struct store *store, const struct options *options, struct listeners *listeners)
 {
     enum status status = store_serve(store);
@@ -98,9 +92,6 @@ static void become_server(struct store *store, const struct options *options, st
         refuse(listeners, EX_UNAVAILABLE,
                "post office %s has a server already: stop that one, or name another post office with -n",
                options->name);
-    }
-    if (status == STATUS_GONE) {
-        refuse_removed(listeners, options);
     }
     if (status != STATUS_OK) {
         refuse(listeners, exit_code(status), "post office %s cannot be served: %s", options->name,
@@ -212,11 +203,8 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     if (store_has_journal(store) && keeper_start_alone(store, &sandbox, options->sync_seconds) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
-    /* While it is attached nobody removes the post office; where it cannot be it is turned away later. */
+    /* Where it cannot be, it is turned away later. */
     (void)store_attach_ahead(store);
-    if (store_is_removed(store)) {
-        refuse_removed(NULL, options);
-    }
     descriptor_tune(STDOUT_FILENO);
     descriptor_unblock(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;

@@ -317,7 +317,6 @@ struct store {
     uint64_t journal_bytes;
     int64_t ahead;   /* nanoseconds that throttles take the clock to be ahead: tests let hours pass */
     bool recovering; /* nobody else has it: no lock, no quota; free accounts are listed at the end */
-    bool has_name;   /* it is no private one */
     bool is_allocated;
 
     struct slot *slot; /* NULL: not attached */

@@ -5,9 +5,9 @@
 
 #include "layout.h"
 
-/* fcntl bytes beyond the segment's end: from BYTE_SLOTS on the two of each slot, which are freed together.
- * All programs of one layout must agree on them. */
-enum { BYTE_SERVER = 1, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
+/* fcntl bytes beyond the segment's end: BYTE_PRESENT, which all share who have it open; from BYTE_SLOTS on
+ * the two of each slot, which are freed together. All programs of one layout must agree on them. */
+enum { BYTE_PRESENT, BYTE_SERVER, BYTE_SLOTS, BYTES_OF_SLOT = 2 };
 
 /* Who has this may begin a life of the slot and take its other byte. */
 static inline uint64_t claim_byte(uint32_t index)
@@ -64,9 +64,12 @@ bool segment_byte_is_held(const struct store *, uint64_t which); /* by another p
 pid_t segment_byte_holder(const struct store *, uint64_t which);
 void segment_free_slot(const struct store *, uint32_t index); /* both bytes, in one */
 
-/* Takes the bytes of the server and of all slots of the segment that ends there: until the descriptor is
- * closed nobody serves it or attaches. For a process that has none of them. STATUS_IN_USE: another one has;
- * why says which. STATUS_SYSTEM. */
+/* Shares BYTE_PRESENT of the segment that ends there: until the descriptor is closed nobody takes them all.
+ * Waits for who has, and who may have given its name to another one. False: errno tells. */
+bool segment_stay(int fd, uint64_t end);
+
+/* Takes all of them: until the descriptor is closed nobody opens it, serves it or attaches. For a process
+ * that has none. STATUS_IN_USE: another one has; why says which. STATUS_SYSTEM. */
 enum status segment_take_bytes(int fd, uint64_t end, const char *name, char *why, size_t why_size);
 
 /* Begins a segment in the object behind store->fd, whatever is in it, and maps it. A named one: with the

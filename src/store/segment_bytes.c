@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static_assert(BYTE_SLOTS == BYTE_SERVER + 1, "one lock covers the server and all slots");
+static_assert(BYTE_PRESENT == 0 && BYTE_SERVER == 1 && BYTE_SLOTS == 2, "one lock covers all");
+
+enum { BYTES = BYTE_SLOTS + SLOTS_LIMIT * BYTES_OF_SLOT };
 
 static struct flock byte_lock(const struct store *store, uint64_t which, short type)
 {
@@ -43,34 +45,59 @@ void segment_free_slot(const struct store *store, uint32_t index)
     fcntl(store->fd, F_SETLK, &lock);
 }
 
-static enum status say_who(const struct flock *held, uint64_t end, const char *name, char *why,
+bool segment_stay(int fd, uint64_t end)
+{
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = (off_t)(end + BYTE_PRESENT), .l_len = 1};
+    int result;
+    do
+        result = fcntl(fd, F_SETLKW, &lock);
+    while (result != 0 && errno == EINTR);
+    return result == 0;
+}
+
+/* Who has one of them: the server, if that does. F_UNLCK: nobody does any more. */
+static bool find_holder(int fd, const struct flock *all, struct flock *held)
+{
+    *held = *all;
+    held->l_start += BYTE_SERVER;
+    held->l_len = 1;
+    if (fcntl(fd, F_GETLK, held) != 0)
+        return false;
+    if (held->l_type != F_UNLCK)
+        return true;
+    *held = *all;
+    return fcntl(fd, F_GETLK, held) == 0;
+}
+
+static enum status say_who(const struct flock *held, const struct flock *all, const char *name, char *why,
                            size_t why_size)
 {
     char who[sizeof("process -9223372036854775808")] = "a process";
+    const char *does = held->l_len == all->l_len                     ? "repairs or removes"
+                       : held->l_start == all->l_start + BYTE_SERVER ? "serves"
+                                                                     : "is attached to";
     if (held->l_pid > 0) /* not told where process ids are another name space's */
         snprintf(who, sizeof(who), "process %ld", (long)held->l_pid);
-    snprintf(why, why_size, "%s %s post office %s: end it first", who,
-             held->l_start == (off_t)(end + BYTE_SERVER) ? "serves" : "is attached to", name);
+    snprintf(why, why_size, "%s %s post office %s: end it first", who, does, name);
     return STATUS_IN_USE;
 }
 
 /* Who had one of them may end before the system is asked who it was: then they are there to be taken. */
 enum status segment_take_bytes(int fd, uint64_t end, const char *name, char *why, size_t why_size)
 {
-    const struct flock all = {.l_type = F_WRLCK,
-                              .l_whence = SEEK_SET,
-                              .l_start = (off_t)(end + BYTE_SERVER),
-                              .l_len = 1 + SLOTS_LIMIT * BYTES_OF_SLOT};
+    const struct flock all = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)(end + BYTE_PRESENT), .l_len = BYTES};
     struct flock held;
     do {
         held = all;
         if (fcntl(fd, F_SETLK, &held) == 0)
             return STATUS_OK;
-        if ((errno != EAGAIN && errno != EACCES) || fcntl(fd, F_GETLK, &held) != 0) {
+        if ((errno != EAGAIN && errno != EACCES) || !find_holder(fd, &all, &held)) {
             snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", name,
                      strerror(errno));
             return STATUS_SYSTEM;
         }
     } while (held.l_type == F_UNLCK);
-    return say_who(&held, end, name, why, why_size);
+    return say_who(&held, &all, name, why, why_size);
 }

@@ -66,7 +66,7 @@ static enum status take_copy(struct store *store, const char *name, uint64_t *un
 enum status segment_copy(const char *name, struct store **store, uint64_t *unmarked, char *why,
                          size_t why_size)
 {
-    const struct store_options options = {.name = name, .must_exist = true};
+    const struct store_options options = {.name = name, .must_exist = true, .alone = true};
     enum status status = store_open(store, &options, why, why_size);
     if (status == STATUS_OK)
         status = take_copy(*store, name, unmarked, why, why_size);

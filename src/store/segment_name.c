@@ -16,6 +16,16 @@
 
 static const char prefix[] = "/" SEGMENT_PREFIX;
 
+/* Whether the name still is the object's: else it was removed since, or a repair has given the name to
+ * another one. Not by opening that: closing it would give back all bytes that this process has of it. */
+static bool has_name(const struct stat *about, const char *path)
+{
+    char whole[sizeof(SEGMENT_FOLDER) + sizeof(prefix) + OBJECT_MAX];
+    struct stat named;
+    snprintf(whole, sizeof(whole), SEGMENT_FOLDER "%s", path);
+    return stat(whole, &named) == 0 && named.st_dev == about->st_dev && named.st_ino == about->st_ino;
+}
+
 /* Only what a repair makes for itself starts with a dot. */
 bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
 {
@@ -74,10 +84,6 @@ static enum status open_named(struct store *store, const struct store_options *o
                  strerror(errno));
         return STATUS_SYSTEM;
     }
-    if (about.st_nlink == 0) { /* somebody has removed it since it was opened */
-        close(store->fd);
-        return open_named(store, options, why, why_size);
-    }
     uint64_t bytes = (uint64_t)about.st_size;
     uint64_t magic;
     enum status status;
@@ -86,6 +92,15 @@ static enum status open_named(struct store *store, const struct store_options *o
                  strerror(errno));
         return STATUS_SYSTEM;
     }
+    if (magic && !options->alone && !segment_stay(store->fd, bytes)) {
+        snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
+                 strerror(errno));
+        return STATUS_SYSTEM;
+    }
+    if (!has_name(&about, path)) {
+        close(store->fd);
+        return open_named(store, options, why, why_size);
+    }
     if (magic) {
         status = segment_attach(store, bytes, options, why, why_size);
     } else if (options->must_exist) {
@@ -93,6 +108,11 @@ static enum status open_named(struct store *store, const struct store_options *o
         status = STATUS_MISMATCH;
     } else {
         status = segment_create(store, options, why, why_size);
+        if (status == STATUS_OK && !segment_stay(store->fd, store->mapped)) {
+            snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
+                     strerror(errno));
+            status = STATUS_SYSTEM;
+        }
     }
     int error = errno;
     if (status != STATUS_OK && !magic && !options->must_exist)
@@ -123,7 +143,7 @@ enum status store_remove(const char *name, char *why, size_t why_size)
     int fd = shm_open(path, O_RDWR, 0);
     struct stat about;
     /* Until the descriptor is closed nobody creates it anew, and, by the bytes that are taken below, nobody
-     * serves it or attaches. */
+     * opens it. */
     if (fd < 0) {
         if (errno == ENOENT)
             snprintf(why, why_size, "there is no post office %s", name);
@@ -138,7 +158,11 @@ enum status store_remove(const char *name, char *why, size_t why_size)
         return STATUS_SYSTEM;
     }
     enum status status = segment_take_bytes(fd, (uint64_t)about.st_size, name, why, why_size);
-    if (status == STATUS_OK && about.st_nlink > 0 && shm_unlink(path) != 0) {
+    if (!has_name(&about, path)) {
+        close(fd);
+        return store_remove(name, why, why_size);
+    }
+    if (status == STATUS_OK && shm_unlink(path) != 0) {
         snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
         status = STATUS_SYSTEM;
     }

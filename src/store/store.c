@@ -54,7 +54,6 @@ enum status store_open(struct store **result, const struct store_options *option
     store->fd = store->directory = store->lock_file = -1;
     store->files[0] = store->files[1] = store->direct[0] = store->direct[1] = -1;
     store->opener = getpid();
-    store->has_name = options->name != NULL;
     store->is_allocated = !options->memory;
     store->sessions_per_account = options->sessions_per_account ? options->sessions_per_account : 1;
     store->crypt_cost = options->crypt_cost;
@@ -107,19 +106,11 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
     return STATUS_OK;
 }
 
-bool store_is_removed(const struct store *store)
-{
-    struct stat about;
-    return store->has_name && (fstat(store->fd, &about) != 0 || about.st_nlink == 0);
-}
-
 enum status store_serve(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
     if (!segment_try_byte(store, BYTE_SERVER))
         return STATUS_IN_USE;
-    if (store_is_removed(store))
-        return STATUS_GONE;
     /* Nobody has noticed who died while there was no server: the first child looks after them. */
     __atomic_fetch_add(&store->header->deaths, 1, __ATOMIC_RELAXED);
     /* A new server means that somebody has looked after the disk: what was not synced is written again and
