@@ -35,6 +35,20 @@ damage() {
     refute_output --partial "\$y\$"
 }
 
+@test "a start says that a journal may have been cut, and that its files are gone" {
+    local log=$BATS_FILE_TMPDIR/shmaild.log
+    : >"$log"
+    truncate -s "$(shmailctl -d "$directory" journal | awk '$3 == "message" { print $1 }' | sed -n 3p)" "$directory/journal.0"
+    start_server -d "$directory"
+    grep -q "warning: journal directory $directory: journal.0 ends where its log does: it may have been cut" "$log"
+    stop_server
+    remove_segment
+    run ! grep -q "begins anew" "$log"
+    rm "$directory"/journal.?
+    start_server -d "$directory"
+    grep -q "warning: journal directory $directory: .* its files are gone or empty: the journal begins anew" "$log"
+}
+
 @test "damage is named by the check, refused by the server, and repaired" {
     damage
     run -1 shmailctl -d "$directory" check

@@ -68,7 +68,8 @@ static void what_nobody_knows_to_be_synced_is_said_to_be_that(void)
     EXPECT_SAID("once 2 records, are damaged");
     put_bytes(journal.active, journal.places[journal.count - 1].offset, "nonsense", 8);
     EXPECT_EQ(check_journal("journal"), 0);
-    EXPECT_SAID("note journal.0 offset 6864: the last record is torn, and was never synced");
+    EXPECT_SAID(
+        "note journal.0 offset 6864: the last record is torn, and nothing says that it was ever synced");
 }
 
 /* Else what comes next would be numbered as what the snapshot has, and be passed over one day. */

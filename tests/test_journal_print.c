@@ -174,7 +174,7 @@ static void damage_is_named_where_it_is(void)
     place = &journal.places[journal.count - 1];
     write_at(journal.active, place->offset, "nonsense", 8);
     expect_print(false);
-    snprintf(line, sizeof(line), "\n%zu - torn (the last record was never synced)\n", place->offset);
+    snprintf(line, sizeof(line), "\n%zu - torn (nothing says that it was ever synced)\n", place->offset);
     EXPECT_PRINTED(line);
 }
 

@@ -5,6 +5,7 @@
 
 #include "mending.h"
 #include "named_segment.h"
+#include "segment_tools.h"
 
 static struct store_options options;
 
@@ -165,6 +166,13 @@ static void send_one(void)
     EXPECT_EQ(store_settle(store), STATUS_OK);
 }
 
+static void note_nothing(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    (void)kind;
+    (void)text;
+}
+
 static void take_copy(void)
 {
     scene_close(store);
@@ -200,6 +208,107 @@ static void what_was_written_last_must_be_there(void)
     EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
     EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
     expect_copy_refused(); /* the same file again */
+}
+
+/* ---- a segment from before ---- */
+
+static void take_segment(void)
+{
+    char command[256];
+    scene_close(store);
+    snprintf(command, sizeof(command), "cp --sparse=always /dev/shm/shmail-%s segment", options.name);
+    run_command(command);
+    store = attached_store(&options);
+}
+
+static void expect_segment_refused(const char *words, enum status repair)
+{
+    struct report report = {.say = note_nothing};
+    char command[256], why[512] = "";
+    scene_close(store);
+    snprintf(command, sizeof(command),
+             "cp --sparse=always /dev/shm/shmail-%s last && cp --sparse=always segment "
+             "/dev/shm/shmail-%s",
+             options.name, options.name);
+    run_command(command);
+    refuse(STATUS_MISMATCH, words);
+    EXPECT_EQ(segment_repair(options.name, NULL, &report, why, sizeof(why)), repair);
+    EXPECT(repair == STATUS_OK || strstr(why, "out of date") || strstr(why, "a copy from before"));
+    snprintf(command, sizeof(command), "cp --sparse=always last /dev/shm/shmail-%s", options.name);
+    run_command(command);
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
+}
+
+static void what_was_written_since_must_not_be_written_over(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    take_segment();
+    send_one();
+    expect_segment_refused(" is a copy from before: its journal in journal has more; remove it with ",
+                           STATUS_MISMATCH);
+    take_segment();
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    expect_segment_refused(" is a copy from before: its journal in journal has more; remove it with ",
+                           STATUS_OK); /* no mail is at stake */
+    EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    expect_segment_refused(" has been repaired since", STATUS_MISMATCH);
+}
+
+/* It has written the last record, and not said so. */
+static void what_a_dead_leader_has_written_is_known(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    struct journal_segment *journal = &store->header->journal;
+    journal->tail = journal->last;
+    journal->written--;
+    journal->synced = journal->written;
+    scene_close(store);
+    store = attached_store(&options);
+}
+
+static void change_header(void (*change)(struct journal_header *))
+{
+    struct journal_header header;
+    int fd = open("journal/journal.0", O_RDWR | O_CLOEXEC);
+    EXPECT_EQ(pread(fd, &header, sizeof(header), 0), sizeof(header));
+    change(&header);
+    header.crc = journal_header_crc(&header);
+    EXPECT_EQ(syscall(SYS_pwrite64, fd, &header, sizeof(header), 0L), sizeof(header));
+    close(fd);
+}
+
+static void make_newer(struct journal_header *header)
+{
+    header->version++;
+}
+
+static void another_version_is_named(void)
+{
+    store = open_named_store("-a");
+    scene_close(store);
+    change_header(make_newer);
+    refuse(STATUS_MISMATCH, "journal directory journal: a file is of version ");
+}
+
+static void a_lock_that_is_no_file_holds_up_nobody(void)
+{
+    struct report report = {.say = note_nothing};
+    char why[512] = "";
+    store = open_named_store("-a");
+    scene_close(store);
+    run_command("rm journal/lock && mkfifo journal/lock");
+    (void)alarm(10);
+    refuse(STATUS_SYSTEM, "the lock file cannot be used: Operation not supported");
+    options.directory = NULL;
+    refuse(STATUS_MISMATCH, "where it is no more: say with -d where it is now");
+    EXPECT_EQ(journal_check("journal", &report, why, sizeof(why)), STATUS_SYSTEM);
+    EXPECT(strstr(why, "its lock file cannot be used: Operation not supported"));
+    (void)alarm(0);
 }
 
 /* Where the last record should stand there is another one. */
@@ -282,6 +391,10 @@ static const struct harness_test tests[] = {
     {"a long path is recorded as it was given", a_long_path_is_recorded_as_it_was_given},
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
+    {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
+    {"what a dead leader has written is known", what_a_dead_leader_has_written_is_known},
+    {"another version is named", another_version_is_named},
+    {"a lock that is no file holds up nobody", a_lock_that_is_no_file_holds_up_nobody},
     {"what was written last must be there", what_was_written_last_must_be_there},
     {"a record that is none of the last is no proof", a_record_that_is_none_of_the_last_is_no_proof},
     {"an up to date copy will do", an_up_to_date_copy_will_do},

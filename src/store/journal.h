@@ -13,6 +13,8 @@
 
 #include <string.h>
 
+enum { JOURNAL_BYTES_DEFAULT = 64 << 20 };
+
 /* Bytes of a file that only records which free space may take: so many deletes, before a full disk stops them
  * too, that a checkpoint wins what makes room for others. */
 enum { JOURNAL_DELETE_RESERVE = 64 << 10 };

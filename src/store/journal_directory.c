@@ -23,16 +23,27 @@ static enum status refuse(const char *path, const char *what, char *why, size_t 
     return STATUS_SYSTEM;
 }
 
+bool journal_lock_is_file(int lock)
+{
+    struct stat about;
+    if (fstat(lock, &about) != 0)
+        return false;
+    errno = ENOTSUP;
+    return S_ISREG(about.st_mode);
+}
+
 /* Without a lock file no post office ever had the directory, so nobody has to be kept out. */
 static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
                              size_t why_size)
 {
     int flags = use >= DIRECTORY_MEND ? O_RDWR | O_CREAT : O_RDONLY;
-    place->lock = openat(place->directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+    place->lock = openat(place->directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (place->lock < 0 && errno == ENOENT)
         return STATUS_OK;
     if (place->lock < 0)
         return refuse(place->path, "its lock file cannot be opened", why, why_size);
+    if (!journal_lock_is_file(place->lock))
+        return refuse(place->path, "its lock file cannot be used", why, why_size);
     if (flock(place->lock, LOCK_EX | LOCK_NB) == 0 &&
         (use >= DIRECTORY_MEND || flock(place->lock, LOCK_SH | LOCK_NB) == 0))
         return STATUS_OK;

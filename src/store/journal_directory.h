@@ -27,6 +27,9 @@ void journal_directory_close(struct journal_directory *);
 
 const char *journal_file_name(int file);
 
+/* Else locking it, or reading what it says, means nothing; errno tells why it is none. */
+bool journal_lock_is_file(int lock);
+
 /* What is known of the active file before its records are made again. */
 struct journal_choice {
     int file; /* -1: the journal was never begun */

@@ -5,6 +5,9 @@
  * inherits or opens; what it says is whose the directory is as long as anybody holds it. */
 #include "journal.h"
 
+#include "journal_directory.h"
+#include "log.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -43,7 +46,7 @@ static bool is_in(const struct store *store, const char *recorded)
 {
     uint8_t holder[sizeof(store->header->journal.segment_id)];
     int directory = open(recorded, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int file = openat(directory, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    int file = openat(directory, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool holds = file >= 0 && pread(file, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
                  memcmp(holder, store->header->journal.segment_id, sizeof(holder)) == 0;
     if (file >= 0)
@@ -147,6 +150,11 @@ static bool sync_parent(const struct store *store, bool made)
     return synced;
 }
 
+static bool is_empty(int file)
+{
+    return lseek(file, 0, SEEK_END) == 0;
+}
+
 enum status journal_open_directory(struct store *store, const struct store_options *options, char *why,
                                    size_t why_size)
 {
@@ -171,6 +179,9 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         return journal_refuse_directory(store, options, why, why_size);
     if (store->lock_file < 0)
         return refuse(options, "the lock file cannot be opened", why, why_size);
+    if (!journal_lock_is_file(store->lock_file))
+        return refuse(options, "the lock file cannot be used", why, why_size);
+    bool used = !is_empty(store->lock_file);
     enum status status = take_lock(store, options, why, why_size);
     for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
         int begin = make || i != journal_active(store) ? O_CREAT : 0;
@@ -180,6 +191,11 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         else if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
     }
+    if (status == STATUS_OK && make && used && is_empty(store->files[0]) && is_empty(store->files[1]))
+        log_warning(
+            "journal directory %s: a post office has had it, and its files are gone or empty: the journal "
+            "begins anew",
+            options->directory);
     for (int i = 0; i < 2 && status == STATUS_OK && store->header->journal.sync == STORE_SYNC_ALWAYS; i++)
         store->direct[i] = openat(store->directory, names[i], O_WRONLY | O_DIRECT | O_CLOEXEC | O_NOFOLLOW);
     if (status == STATUS_OK && (!sync_parent(store, made) || fsync(store->directory) != 0))

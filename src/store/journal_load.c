@@ -64,8 +64,8 @@ static bool step(struct journal_load *load, struct salvage *salvage, struct jour
                 file, (unsigned long long)scan->offset);
         else if (scan->torn)
             report_say(load->report, REPORT_NOTE,
-                       "%s offset %llu: the last record is torn, and was never synced", file,
-                       (unsigned long long)scan->offset);
+                       "%s offset %llu: the last record is torn, and nothing says that it was ever synced",
+                       file, (unsigned long long)scan->offset);
         return false;
     case SCAN_TROUBLE:
         *status = STATUS_SYSTEM;

@@ -160,7 +160,7 @@ static void put_fault(struct printer *printer, const struct journal_scan *scan, 
 
 static void put_end(struct printer *printer, const struct journal_scan *scan)
 {
-    buffer_print(&printer->line, "%llu - torn (the last record was never synced)",
+    buffer_print(&printer->line, "%llu - torn (nothing says that it was ever synced)",
                  (unsigned long long)scan->offset);
     put_line(printer);
 }

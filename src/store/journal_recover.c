@@ -163,6 +163,16 @@ static enum status begin(struct recovery *recovery, uint64_t bytes)
     return journal_retire(recovery->store) == STATUS_OK ? STATUS_OK : cannot(recovery, "written");
 }
 
+/* What follows makes room, so this is the last time that it is seen. */
+static void tell_whether_cut(const struct journal_reader *reader, const struct journal_segment *journal)
+{
+    if (reader->offset + sizeof(struct journal_record) > reader->size)
+        log_warning(
+            "journal directory %s: journal.%u ends where its log does: it may have been cut, and what came "
+            "behind is lost",
+            journal->directory, journal->file);
+}
+
 /* After the last sound record: zeros, so that nothing of this run can be taken for the next one's, and a
  * record that begins a new epoch, so that nothing stale beyond the zeros can either. A full disk does not
  * matter while there is room for that. */
@@ -176,6 +186,7 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
     journal->generation = reader->header.generation;
     journal->epoch = reader->epoch;
     uint64_t both, reached;
+    tell_whether_cut(reader, journal);
     if (capacity < reader->offset + bytes / 2)
         capacity = reader->offset + bytes;
     if (journal_reserve(store, capacity, &both) != STATUS_OK)
@@ -256,14 +267,12 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
     return status;
 }
 
-enum { BYTES_DEFAULT = 64 << 20 };
-
 enum status journal_create(struct store *store, const struct store_options *options, char *why,
                            size_t why_size)
 {
     struct journal_segment *journal = &store->header->journal;
     uint64_t ring = (uint64_t)((char *)store->ring - store->base);
-    store->journal_bytes = options->journal_bytes ? options->journal_bytes : BYTES_DEFAULT;
+    store->journal_bytes = options->journal_bytes ? options->journal_bytes : JOURNAL_BYTES_DEFAULT;
     journal->sync = options->sync;
     if (getrandom(journal->segment_id, sizeof(journal->segment_id), 0) !=
             (ssize_t)sizeof(journal->segment_id) ||
@@ -284,96 +293,4 @@ enum status journal_create(struct store *store, const struct store_options *opti
     status = journal_recover(store, store->journal_bytes, why, why_size);
     store_detach(store);
     return status;
-}
-
-/* Whether the active file is the one that this segment has written: by its generation, and by the record that
- * was written last, or a later one. Else it is a copy from before, and what was written since would be lost.
- * Where something has failed or a checkpoint was interrupted nobody can say. Sets *error where it cannot be
- * read. */
-static bool is_up_to_date(const struct store *store, const struct journal_header *header, int *error)
-{
-    const struct journal_segment *journal = &store->header->journal;
-    struct journal_record record;
-    ssize_t got;
-    if (load32(&journal->doubtful) || load32(&journal->suspect) || load32(&journal->failure))
-        return true;
-    uint64_t written = load64(&journal->written);
-    uint64_t last = load64(&journal->last);
-    if (header->generation != load64(&journal->generation) || last == 0)
-        return header->generation == load64(&journal->generation);
-    do
-        got = pread(store->files[journal_active(store)], &record, sizeof(record), (off_t)last);
-    while (got < 0 && errno == EINTR);
-    if (got <= 0)
-        *error = got < 0 ? errno : ENODATA;
-    return got == (ssize_t)sizeof(record) && record.magic == RECORD_MAGIC &&
-           (record.flags & RECORD_SNAPSHOT) == 0 && record.sequence >= written;
-}
-
-enum status journal_attach(struct store *store, const struct store_options *options, char *why,
-                           size_t why_size)
-{
-    struct journal_segment *journal = &store->header->journal;
-    struct journal_reader reader;
-    store->journal_bytes = options->journal_bytes ? options->journal_bytes : BYTES_DEFAULT;
-    if (!journal->on && !options->directory)
-        return STATUS_OK;
-    if (journal->on && !options->directory) {
-        if (options->must_exist && !options->changes)
-            return STATUS_OK; /* who only looks needs no journal */
-        return journal_refuse_directory(store, options, why, why_size);
-    }
-    if (!journal->on) {
-        snprintf(
-            why, why_size,
-            "post office %s was made without a journal: start it without -d, or remove it with 'shmailctl rm %s'",
-            options->name, options->name);
-        return STATUS_MISMATCH;
-    }
-    enum status status = journal_open_directory(store, options, why, why_size);
-    if (status != STATUS_OK)
-        return status;
-    bool ours, repaired, outdated;
-    int error;
-    uint64_t generation;
-    uint32_t file;
-    do { /* again where a checkpoint has changed the files meanwhile */
-        generation = load64(&journal->generation);
-        file = load32(&journal->file);
-        ours = repaired = outdated = false;
-        error = 0;
-        for (uint32_t i = 0; i < 2; i++) {
-            enum journal_found found = journal_read_open(&reader, store->files[i]);
-            if (found == FOUND_TROUBLE)
-                error = errno;
-            bool same =
-                found == FOUND_RECORD && memcmp(reader.header.id, journal->id, sizeof(journal->id)) == 0;
-            ours = ours || (same && i == file);
-            repaired = repaired || (same && reader.header.generation > generation + 1);
-            outdated = outdated || (same && i == file && !is_up_to_date(store, &reader.header, &error));
-            journal_read_close(&reader);
-        }
-    } while (load64(&journal->generation) != generation || load32(&journal->file) != file);
-    if (error) {
-        snprintf(why, why_size, "journal directory %s cannot be read: %s", options->directory,
-                 strerror(error));
-        return STATUS_SYSTEM;
-    }
-    if (repaired) {
-        snprintf(
-            why, why_size,
-            "journal directory %s has been repaired since: post office %s is out of date, remove it with "
-            "'shmailctl rm %s'",
-            options->directory, options->name, options->name);
-        return STATUS_MISMATCH;
-    }
-    if (outdated) {
-        snprintf(
-            why, why_size,
-            "journal directory %s is a copy from before: post office %s has written more since; give it the one "
-            "that it has written, or have what is in memory written anew with 'shmailctl -n %s repair'",
-            options->directory, options->name, options->name);
-        return STATUS_MISMATCH;
-    }
-    return ours ? STATUS_OK : journal_refuse_files(store, options, why, why_size);
 }

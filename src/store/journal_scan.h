@@ -14,7 +14,7 @@ enum scan_found {
     SCAN_DAMAGE, /* bytes that are no record, where one was on disk */
     SCAN_TORN,   /* the same, but nothing says that it was ever synced: a server ends here, and drops the rest
                   */
-    SCAN_END,    /* torn tells whether a last record begins there, which was never synced */
+    SCAN_END,    /* torn tells whether a last record begins there, of which nothing says that it was synced */
     SCAN_TROUBLE, /* no memory, or reading failed otherwise than in some places: errno tells */
 };
 

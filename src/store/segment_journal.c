@@ -178,6 +178,14 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     if (status == STATUS_OK)
         status = journal_load(&load, &journal->choice, &journal->state, why, why_size);
     journal->is_damaged = load.mended;
+    if (status == STATUS_OK && !segment_is_damaged && journal->choice.last > old->header->journal.assigned) {
+        snprintf(
+            why, why_size,
+            "the segment is a copy from before: its journal in %s has more; remove it with 'shmailctl rm', and "
+            "the next start reads that",
+            journal->place.path);
+        return STATUS_MISMATCH;
+    }
     if (status == STATUS_OK && lacks_records(&journal->choice, &old->header->journal)) {
         report_say(report, REPORT_DAMAGE, "the journal in %s lacks what was written last",
                    journal->place.path);
