@@ -164,6 +164,11 @@ bats_require_minimum_version 1.5.0
     assert_failure 75
     run shmail wait 2 x
     assert_failure 64
+    run shmail wait 9223372036854775807 0
+    assert_failure 75
+    run shmail wait 9223372036854775808 0
+    assert_failure 64
+    assert_output --partial "a count of at most 9223372036854775807, and at most 86400 seconds"
 }
 
 @test "wait ends when the message comes" {
@@ -556,8 +561,11 @@ text : some text"
     run message wait 1 10
     assert_success
     assert_output ""
-    run message wait 2 0
+    run message wait 4294967295 0
     assert_failure 75
+    run message wait 4294967296 0
+    assert_failure 64
+    assert_output --partial "a count of at most 4294967295, and at most 86400 seconds"
 }
 
 @test "Message text from standard input keeps lines, quotes and characters" {

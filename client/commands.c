@@ -5,7 +5,7 @@
 #include "limit.h"
 #include "number.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,18 +46,18 @@ int command_help(struct client *client, const struct command *command, char *con
     return EX_OK;
 }
 
-bool command_read_wait(struct client *client, char *const *words, uint32_t *count, int *seconds)
+bool command_read_wait(struct client *client, char *const *words, uint64_t *count, int *seconds)
 {
-    uint64_t number;
+    uint64_t most = client->dialect->wait_most;
     uint64_t time;
 
-    if (!number_parse(words[0], strlen(words[0]), UINT32_MAX, &number) ||
+    if (!number_parse(words[0], strlen(words[0]), most, count) ||
         !number_parse(words[1], strlen(words[1]), WAIT_SECONDS_MAX, &time)) {
-        terminal_complain(&client->terminal, "wait takes two numbers, and at most %d seconds",
-                          WAIT_SECONDS_MAX);
+        terminal_complain(&client->terminal,
+                          "wait takes two numbers: a count of at most %" PRIu64 ", and at most %d seconds",
+                          most, WAIT_SECONDS_MAX);
         return false;
     }
-    *count = (uint32_t)number;
     *seconds = (int)time;
     return true;
 }

@@ -63,6 +63,7 @@ struct dialect {
     /* EX_OK where there is a session, or what starts one; or the exit code (said). Asks nobody. */
     int (*may_ask)(struct client *);
     bool single_words;              /* a space or line break inside a word would shift the words behind it */
+    uint64_t wait_most;             /* the largest count of wait */
     void (*leave)(struct client *); /* says good-bye on a connection that is still open; may be NULL */
 };
 
@@ -76,7 +77,7 @@ void command_print_table(struct terminal *, const struct dialect *);
 int command_help(struct client *, const struct command *, char *const *words, int count);
 
 /* The two words of wait. False: not what it takes (said). */
-bool command_read_wait(struct client *, char *const *words, uint32_t *count, int *seconds);
+bool command_read_wait(struct client *, char *const *words, uint64_t *count, int *seconds);
 
 /* Whether a command takes so many words; false: it does not (said). */
 bool command_takes(struct client *, const struct command *, int count);

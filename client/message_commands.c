@@ -5,7 +5,7 @@
 #include "json.h"
 #include "utf8.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <string.h>
 
 enum type { TYPE_ENTRY, TYPE_SEND, TYPE_MAILBOX, TYPE_OPEN, TYPE_DEL, TYPE_QUIT, TYPE_WAIT, TYPE_ERROR = -2 };
@@ -349,7 +349,7 @@ static int run_wait(struct client *client, const struct command *command, char *
 {
     (void)command;
     (void)count;
-    uint32_t number;
+    uint64_t number;
     int seconds;
 
     if (!command_read_wait(client, words, &number, &seconds)) {
@@ -360,7 +360,7 @@ static int run_wait(struct client *client, const struct command *command, char *
         return code;
     }
     begin(client);
-    buffer_print(&client->request, "{\"count\":%u,\"timeout\":%d}", number, seconds);
+    buffer_print(&client->request, "{\"count\":%" PRIu64 ",\"timeout\":%d}", number, seconds);
     client->net.patience += seconds;
     code = exchange_for_ok(client, TYPE_WAIT);
     client->net.patience -= seconds;
@@ -416,4 +416,5 @@ const struct dialect message_dialect = {
     .count = sizeof commands / sizeof commands[0],
     .leave = message_leave,
     .may_ask = may_ask,
+    .wait_most = UINT32_MAX, /* as shmail-message(7) has it */
 };

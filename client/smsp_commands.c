@@ -242,7 +242,7 @@ static int show_wait_refused(struct client *client, int64_t deadline)
 static int run_wait(struct client *client, const struct command *command, char *const *words, int count)
 {
     (void)count;
-    uint32_t number;
+    uint64_t number;
     int seconds;
 
     if (!command_read_wait(client, words, &number, &seconds)) {
@@ -313,4 +313,5 @@ const struct dialect smsp_dialect = {
     .count = sizeof commands / sizeof commands[0],
     .may_ask = exchange_may_ask,
     .single_words = true,
+    .wait_most = INT64_MAX, /* as smsp(7) has it */
 };
