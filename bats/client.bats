@@ -374,6 +374,22 @@ PYTHON
     assert_failure 1
 }
 
+@test "a password holds a line break, on a new connection too, and it begins no request" {
+    local password="one"$'\n'"NOOP"
+    run shmail register "$user" "$password"
+    assert_success
+    export SHMAIL_USER=$user
+    SHMAIL_PASSWORD=$password run shmail count
+    assert_success
+    assert_output 0
+    run --separate-stderr shmail login "$user" one
+    assert_failure 1
+    run shmail passwd "$password" "two"$'\n'
+    assert_success
+    run shmail unregister "$user" "two"$'\n'
+    assert_success
+}
+
 @test "a password that is no single word is not shown" {
     run shmail login "$user" "two words"
     assert_failure 64

@@ -112,7 +112,7 @@ bool client_keep(struct client *client, char **field, const char *value)
 
 static bool is_single(const char *word)
 {
-    return word[0] != '\0' && strpbrk(word, " \n") == NULL;
+    return word[0] != '\0' && strchr(word, ' ') == NULL;
 }
 
 /* The value, or NULL where the protocol cannot carry it as one word. It is not shown: it may be secret. */

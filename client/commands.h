@@ -62,7 +62,7 @@ struct dialect {
     size_t count;
     /* EX_OK where there is a session, or what starts one; or the exit code (said). Asks nobody. */
     int (*may_ask)(struct client *);
-    bool single_words;              /* a space or line break inside a word would shift the words behind it */
+    bool single_words;              /* a space inside a word would shift the words behind it */
     uint64_t wait_most;             /* the largest count of wait */
     void (*leave)(struct client *); /* says good-bye on a connection that is still open; may be NULL */
 };
