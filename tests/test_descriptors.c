@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONGESTION_MAX = 16 }; /* TCP_CA_NAME_MAX */
+enum {
+    CONGESTION_MAX = 16,  /* TCP_CA_NAME_MAX */
+    NOTICED_SECONDS = 120 /* within which a peer that is gone is noticed, as smsp(7) says */
+};
 
 static int option(int descriptor, int level, int name)
 {
@@ -31,6 +34,9 @@ static void expect_prompt_and_kept(int descriptor)
 {
     EXPECT(option(descriptor, IPPROTO_TCP, TCP_NODELAY) != 0);
     EXPECT(option(descriptor, SOL_SOCKET, SO_KEEPALIVE) != 0);
+    int probing =
+        option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL) * option(descriptor, IPPROTO_TCP, TCP_KEEPCNT);
+    EXPECT(option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE) + probing <= NOTICED_SECONDS);
 }
 
 static void a_connection_of_this_machine_looks_for_no_congestion(void)

@@ -14,6 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A client that is gone without a word is noticed within some two minutes, and its place is free again: after
+ * so many seconds of silence its machine is asked, and some more times where that does not answer. The
+ * system's own two hours would let dead clients that wait for mail fill the share of their source. */
+enum { KEEP_IDLE = 60, KEEP_INTERVAL = 15, KEEP_COUNT = 4 };
+
 enum { OWNER_TRIES = 50, OWNER_NANOSECONDS = 2000000 }; /* a parent has little to do before it says so */
 
 /* Sockets are asked for first, and otherwise: a sandbox allows that, but no fstat(2). */
@@ -65,13 +70,23 @@ static void want_no_congestion_control(int descriptor)
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_CONGESTION, simplest, sizeof simplest - 1);
 }
 
+static void want_keepalive(int descriptor)
+{
+    const int on = 1, idle = KEEP_IDLE, interval = KEEP_INTERVAL, count = KEEP_COUNT;
+
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+    (void)setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+}
+
 void descriptor_tune(int descriptor)
 {
     const int on = 1;
     struct address address = {.length = sizeof address.socket};
 
     (void)setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    (void)setsockopt(descriptor, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    want_keepalive(descriptor);
     if (getsockname(descriptor, &address.socket.any, &address.length) == 0 && address_is_local(&address)) {
         want_no_congestion_control(descriptor);
     }

@@ -23,10 +23,10 @@ void descriptor_own(int descriptor, pid_t);
 bool descriptor_watch(int descriptor);
 void descriptor_unwatch(int descriptor);
 
-/* For a socket that has its address. Replies leave when the stream sends them, a peer that lost its power is
- * noticed, and where only this machine can be the peer no congestion is looked for. A listener hands this
- * down to its connections; a socket of another family than TCP's refuses what it has not, which is as well.
- */
+/* For a socket that has its address. Replies leave when the stream sends them, a peer that is gone without a
+ * word is noticed within minutes, and where only this machine can be the peer no congestion is looked for. A
+ * listener hands this down to its connections; a socket of another family than TCP's refuses what it has not,
+ * which is as well. */
 void descriptor_tune(int descriptor);
 
 /* Opens /dev/null where descriptor 0, 1 or 2 is closed, so that no socket or segment ever gets such a number.
