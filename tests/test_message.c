@@ -248,6 +248,8 @@ static void waiting(void)
 
     ASK_OK(client, ENTRY, "{\"name\": \"a@b.c\"}");
     ASK_OK(client, WAIT, "{\"count\": 0, \"timeout\": 0}");
+    ASK_OK(client, WAIT, "{\"count\": -0, \"timeout\": 0}");
+    ASK_ERROR(client, WAIT, "{\"count\": 1, \"timeout\": -0}", "\"Timed out\"");
     ASK_ERROR(client, WAIT, "{\"count\": \"1\", \"timeout\": \"0\"}", "\"Timed out\"");
     ASK_ERROR(client, WAIT, "{\"count\": 1, \"timeout\": 1}", "\"Timed out\"");
     send_frame(client, MAILBOX, "null");

@@ -130,6 +130,8 @@ static void wrong_shapes(void)
         {WAIT, "{\"count\": 1}", "Member timeout is missing"},
         {WAIT, "{\"timeout\": 1}", "Member count is missing"},
         {WAIT, "{\"count\": -1, \"timeout\": 0}", "Member count must be a whole number from 0 to 4294967295"},
+        {WAIT, "{\"count\": \"-0\", \"timeout\": 0}",
+         "Member count must be a whole number from 0 to 4294967295"},
         {WAIT, "{\"count\": 1, \"timeout\": 86401}", "Member timeout must be a whole number from 0 to 86400"},
         {WAIT, "{\"count\": \"x\", \"timeout\": 0}",
          "Member count must be a whole number from 0 to 4294967295"},

@@ -90,6 +90,25 @@ static enum status check_value(struct message_session *session, const struct mem
     return STATUS_OK;
 }
 
+/* JSON may write 0 as -0, as a number alone: a string of digits has no sign. */
+static bool is_minus_zero(const struct json_member *member)
+{
+    return member->kind == JSON_NUMBER && member->text.length == 2 &&
+           memcmp(member->text.bytes, "-0", 2) == 0;
+}
+
+static struct message_argument argument_of(const struct json_member *member)
+{
+    const struct buffer *text = &member->text;
+    size_t sign = is_minus_zero(member) ? 1 : 0;
+
+    return (struct message_argument){
+        .given = member->kind != JSON_ABSENT,
+        .bytes = text->length > 0 ? text->bytes + sign : "",
+        .length = text->length - sign,
+    };
+}
+
 enum status message_arguments_read(struct message_session *session, const struct member_rule *rules,
                                    const char *body, size_t length, struct message_arguments *arguments)
 {
@@ -103,11 +122,8 @@ enum status message_arguments_read(struct message_session *session, const struct
     }
     enum status status = read_json(session, body, length, members, count);
     for (size_t i = 0; i < count; i++) {
-        const struct buffer *text = &members[i].text;
-        arguments->texts[i] = *text;
-        arguments->values[i].given = members[i].kind != JSON_ABSENT;
-        arguments->values[i].bytes = text->length > 0 ? text->bytes : "";
-        arguments->values[i].length = text->length;
+        arguments->texts[i] = members[i].text;
+        arguments->values[i] = argument_of(&members[i]);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         status = check_kind(session, &rules[i], &members[i]);
