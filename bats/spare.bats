@@ -123,6 +123,31 @@ has_serving() { # how many
     done
 }
 
+@test "a source has no more than its share, though spares die before they take its connections" {
+    local spares spare held=() each served=0
+    start_server -c 40 --per-source 5 --spare 5
+    eventually has_named "shmaild: spare" 5
+    spares=$(named "shmaild: spare")
+    for spare in $spares; do
+        kill -STOP "$spare"
+    done
+    for _ in {1..15}; do
+        exec {each}<>"/dev/tcp/$HOST/$PORT"
+        held+=("$each")
+        tell "$each" NOOP
+    done
+    for spare in $spares; do
+        kill -KILL "$spare"
+    done
+    for each in "${held[@]}"; do
+        ! read -r -t 2 -u "$each" || served=$((served + 1)) # or it is closed
+    done
+    [ "$served" -eq 5 ]
+    for each in "${held[@]}"; do
+        exec {each}>&-
+    done
+}
+
 @test "spares end with a server that is killed, and those that serve go on" {
     local spare serving
     start_server --spare 2

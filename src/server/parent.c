@@ -298,12 +298,24 @@ static void serve(struct parent *p, const struct arrival *arrival)
     p->waiting[p->waiting_count++] = *arrival;
 }
 
-/* Of a source of which a process has ended, so that there is room for one. */
+/* Those that wait are no children, but will be. Nobody is accepted meanwhile, so only who is late has to be
+ * told apart from them. */
+static bool has_share(const struct parent *p, const struct arrival *arrival)
+{
+    size_t share = p->limits->per_source;
+
+    for (size_t i = 0; i < p->waiting_count && share > 0; i++) {
+        share -= memcmp(&p->waiting[i].source, &arrival->source, sizeof arrival->source) == 0;
+    }
+    return admission_has_share(&p->children, share, arrival);
+}
+
+/* Of a source of which a process has ended, so that there may be room for one. */
 static void let_in_late(struct parent *p, const struct source *source)
 {
     const struct late_connection *late = late_of(&p->late, source);
 
-    if (late != NULL && !admission_has_share(&p->children, p->limits->per_source, &late->arrival)) {
+    if (late != NULL && !has_share(p, &late->arrival)) {
         struct arrival arrival = late_take(&p->late, late);
         serve(p, &arrival);
     }
