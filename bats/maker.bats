@@ -62,6 +62,29 @@ setup() {
     exec {second}>&- {third}>&-
 }
 
+# It holds 256 orders.
+@test "more than the maker has room for wait, and nothing is said of it" {
+    local each held=()
+    start_server -c 300 --per-source 300 --spare 8
+    eventually has_children 8
+    kill -STOP "$(maker)"
+    for _ in {1..280}; do
+        exec {each}<>"/dev/tcp/$HOST/$PORT"
+        held+=("$each")
+    done
+    tell "$each" NOOP
+    run ! read -r -t 0.3 -u "$each"
+    kill -CONT "$(maker)"
+    told "$each" OK
+    for each in "${held[@]::279}"; do
+        tell "$each" NOOP
+        told "$each" OK
+        exec {each}>&-
+    done
+    run ! grep cannot "$log"
+    eventually has_children 9
+}
+
 @test "TERM while the maker is stopped ends everything" {
     local first
     start_server

@@ -157,11 +157,16 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *
     }
 }
 
+bool maker_has_room(const struct maker *maker)
+{
+    return maker->pid != 0 && maker->ordered - maker->heard < MAKER_ORDERS_MOST;
+}
+
 bool maker_order(struct maker *maker, int descriptor, bool is_spare, const struct caller *caller)
 {
     struct maker_order order = {.place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare};
 
-    if (maker->pid == 0 || maker->ordered - maker->heard == MAKER_ORDERS_MOST) {
+    if (!maker_has_room(maker)) {
         errno = EAGAIN;
         return false;
     }

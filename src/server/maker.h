@@ -46,8 +46,11 @@ pid_t maker_fork(struct maker *);
  * NULL: nothing. */
 int maker_run(struct maker *, const struct sandbox *, struct store *ahead, struct caller *);
 
+/* False: there is no maker, or it has as many orders as it can hold, which it soon has not. */
+bool maker_has_room(const struct maker *);
+
 /* Orders a process for the descriptor, of which one's own is kept; caller: NULL for a spare. False: there is
- * no maker, or it has as many orders as it can hold; errno tells. */
+ * no room, or errno tells. */
 bool maker_order(struct maker *, int descriptor, bool is_spare, const struct caller *);
 
 /* The process of the oldest order that was not heard of; 0: it is not made yet. */

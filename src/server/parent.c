@@ -176,6 +176,13 @@ static bool is_full(const struct parent *p)
     return children_serving(&p->children) >= p->limits->connections;
 }
 
+/* Somebody can be given a process. While the maker has no room who comes waits in the backlog; it is looked
+ * for again as soon as the maker is heard. */
+static bool can_serve(const struct parent *p)
+{
+    return !p->pause.lasts && !is_full(p) && maker_has_room(&p->maker);
+}
+
 /* No more than there may be connections. */
 static size_t spares_wanted(const struct parent *p)
 {
@@ -225,8 +232,8 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
  * asked. */
 static size_t sleep_for_work(struct parent *p)
 {
-    bool accepts = !p->pause.lasts && p->waiting_count == 0 && !is_full(p);
-    bool retries = !p->pause.lasts && p->waiting_count > 0 && !is_full(p);
+    bool accepts = can_serve(p) && p->waiting_count == 0;
+    bool retries = can_serve(p) && p->waiting_count > 0;
     bool hears = p->maker.ordered != p->maker.heard || /* it says nothing itself */
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
     bool fills = children_idle(&p->children) < spares_wanted(p);
@@ -294,7 +301,9 @@ static void serve(struct parent *p, const struct arrival *arrival)
                                                    .connection = arrival->connection});
         return;
     }
-    back_off(p, "cannot ask for a process", errno);
+    if (maker_has_room(&p->maker)) {
+        back_off(p, "cannot ask for a process", errno);
+    }
     p->waiting[p->waiting_count++] = *arrival;
 }
 
@@ -335,7 +344,7 @@ static void serve_waiting(struct parent *p)
 {
     struct arrival arrival;
 
-    while (p->waiting_count > 0 && !is_full(p) && !p->pause.lasts) {
+    while (p->waiting_count > 0 && can_serve(p)) {
         arrival = p->waiting[--p->waiting_count];
         serve(p, &arrival);
     }
@@ -345,7 +354,7 @@ static void serve_ready(struct parent *p, size_t asked)
 {
     struct arrival arrival;
 
-    for (size_t i = 0; i < asked && !is_full(p) && p->waiting_count == 0; i++) {
+    for (size_t i = 0; i < asked && can_serve(p) && p->waiting_count == 0; i++) {
         if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival)) {
             serve(p, &arrival);
         }
@@ -361,7 +370,7 @@ static void keep_spares(struct parent *p)
     if (has_enough_spares(p) && !p->quiet) {
         return;
     }
-    while (children_idle(&p->children) < wanted && !p->pause.lasts) {
+    while (children_idle(&p->children) < wanted && !p->pause.lasts && maker_has_room(&p->maker)) {
         if (!spare_channel(ends)) {
             back_off(p, "cannot make a channel to a spare process", errno);
             return;
