@@ -396,6 +396,25 @@ PYTHON
     exec {connection}>&-
 }
 
+@test "out of descriptors nobody waits for connections of who has his share already" {
+    local held=() more=() each descriptors
+    start_server --per-source 3 -c 16
+    for _ in {1..3}; do
+        connect
+        held+=("$connection")
+    done
+    descriptors=("/proc/$SHMAIL_PID/fd/"*)
+    prlimit --pid "$SHMAIL_PID" --nofile="$((${#descriptors[@]} + 4)):1024"
+    for _ in {1..12}; do
+        exec {each}<>"/dev/tcp/$HOST/$PORT"
+        more+=("$each")
+    done
+    run nc -s 127.0.0.2 -N "$HOST" "$PORT" <<<NOOP
+    assert_output OK
+    run ! grep -q "cannot accept a connection" "$log"
+    hang_up "${held[@]}" "${more[@]}"
+}
+
 @test "a wrong option or value ends with 64 and one line that names it" {
     local wrong value
     for wrong in "-x" "--frob" "--help=1" "--version=x" "-n" "-n " "-n .a" "-n a/b" "-n $(printf '%065d' 0)" "-D" "-D local host" "-D nodot" \

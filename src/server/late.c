@@ -27,9 +27,14 @@ const struct late_connection *late_of(const struct late *late, const struct sour
     return NULL;
 }
 
+const struct late_connection *late_oldest(const struct late *late)
+{
+    return late->count > 0 ? &late->list[0] : NULL;
+}
+
 const struct late_connection *late_over(const struct late *late)
 {
-    return late_end(late) <= clock_now() ? &late->list[0] : NULL;
+    return late_end(late) <= clock_now() ? late_oldest(late) : NULL;
 }
 
 struct arrival late_take(struct late *late, const struct late_connection *taken)

@@ -24,8 +24,9 @@ struct late {
 /* False: there are too many. */
 bool late_keep(struct late *, const struct arrival *);
 
-/* The oldest one of that source; the oldest one of all, if its moment is over. NULL: there is none. */
+/* The oldest one of that source; of all; of all, if its moment is over. NULL: there is none. */
 const struct late_connection *late_of(const struct late *, const struct source *);
+const struct late_connection *late_oldest(const struct late *);
 const struct late_connection *late_over(const struct late *);
 
 /* One of these is the caller's again. */

@@ -265,6 +265,19 @@ static void refuse(struct parent *p, const struct arrival *arrival)
     admission_refuse(arrival, p->limits->per_source, &p->share_complaint);
 }
 
+/* Nothing is left for a connection: who is late gives way to who may be served. */
+static void make_room(struct parent *p, int error)
+{
+    const struct late_connection *late = late_oldest(&p->late);
+
+    if (late == NULL) {
+        back_off(p, "cannot accept a connection", error);
+        return;
+    }
+    struct arrival arrival = late_take(&p->late, late);
+    refuse(p, &arrival);
+}
+
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
@@ -277,7 +290,7 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
         }
         return false;
     case ADMISSION_EXHAUSTED:
-        back_off(p, "cannot accept a connection", errno);
+        make_room(p, errno);
         return false;
     case ADMISSION_BROKEN:
         back_off(p, "cannot listen any more", errno);
