@@ -59,6 +59,22 @@ static void nobody_is_kept_longer_than_a_fifth_of_a_second(void)
     EXPECT_EQ(late.count, 1);
 }
 
+static void who_floods_leaves_room_for_others(void)
+{
+    struct late late = {.list = list};
+    const struct arrival more = arrival_of(1, 10);
+
+    for (int i = 0; i < LATE_OF_SOURCE; i++) {
+        keep(&late, 1, 10);
+    }
+    EXPECT(!late_keep(&late, &more));
+    keep(&late, 2, 20);
+    EXPECT(late_take(&late, late_oldest(&late)).connection == 10);
+    keep(&late, 1, 11);
+    EXPECT(!late_keep(&late, &more));
+    EXPECT(late_oldest(&(struct late){.list = list}) == NULL);
+}
+
 static void there_are_not_too_many_and_all_are_closed(void)
 {
     struct late late = {.list = list};
@@ -67,8 +83,8 @@ static void there_are_not_too_many_and_all_are_closed(void)
     const struct arrival more = arrival_of(1, -1);
 
     EXPECT(pipe(ends) == 0);
-    for (int i = 0; i < LATE_MOST; i++) {
-        keep(&late, 1, fcntl(ends[1], F_DUPFD_CLOEXEC, 0));
+    for (uint32_t i = 0; i < LATE_MOST; i++) {
+        keep(&late, 2 + i, fcntl(ends[1], F_DUPFD_CLOEXEC, 0));
     }
     EXPECT(!late_keep(&late, &more));
     EXPECT_EQ(late.count, LATE_MOST);
@@ -82,6 +98,7 @@ static void there_are_not_too_many_and_all_are_closed(void)
 static const struct harness_test tests[] = {
     {"the oldest of a source is taken first", the_oldest_of_a_source_is_taken_first},
     {"nobody is kept longer than a fifth of a second", nobody_is_kept_longer_than_a_fifth_of_a_second},
+    {"who floods leaves room for others", who_floods_leaves_room_for_others},
     {"there are not too many, and all are closed", there_are_not_too_many_and_all_are_closed},
 };
 

@@ -8,9 +8,24 @@
 
 #define MOMENT (NANOSECONDS_PER_SECOND / 5)
 
+static bool is_of(const struct late_connection *late, const struct source *source)
+{
+    return memcmp(&late->arrival.source, source, sizeof *source) == 0;
+}
+
+static size_t count_of(const struct late *late, const struct source *source)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < late->count; i++) {
+        count += is_of(&late->list[i], source);
+    }
+    return count;
+}
+
 bool late_keep(struct late *late, const struct arrival *arrival)
 {
-    if (late->count == LATE_MOST) {
+    if (late->count == LATE_MOST || count_of(late, &arrival->source) >= LATE_OF_SOURCE) {
         return false;
     }
     late->list[late->count++] = (struct late_connection){*arrival, clock_now() + MOMENT};
@@ -20,7 +35,7 @@ bool late_keep(struct late *late, const struct arrival *arrival)
 const struct late_connection *late_of(const struct late *late, const struct source *source)
 {
     for (size_t i = 0; i < late->count; i++) {
-        if (memcmp(&late->list[i].arrival.source, source, sizeof *source) == 0) {
+        if (is_of(&late->list[i], source)) {
             return &late->list[i];
         }
     }

@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { LATE_MOST = 256 };
+enum {
+    LATE_MOST = 256,
+    LATE_OF_SOURCE = LATE_MOST / 4, /* so that who floods leaves room for others */
+};
 
 struct late_connection {
     struct arrival arrival;
@@ -21,7 +24,7 @@ struct late {
     size_t count;
 };
 
-/* False: there are too many. */
+/* False: there are too many, of this source or at all. */
 bool late_keep(struct late *, const struct arrival *);
 
 /* The oldest one of that source; of all; of all, if its moment is over. NULL: there is none. */
