@@ -163,6 +163,19 @@ has_serving() { # how many
     exec {serving}>&-
 }
 
+@test "more spares than there can be descriptors keep nobody from being served" {
+    local limit
+    limit=$(ulimit -Sn)
+    ulimit -Sn 32
+    start_server --spare 32
+    ulimit -Sn "$limit"
+    eventually grep -q "cannot make a channel to a spare process" "$log"
+    dial one
+    run ask NOOP
+    assert_output OK
+    exec {one}>&-
+}
+
 @test "TERM ends spares with the rest" {
     start_server --spare 2
     eventually has_named "shmaild: spare" 2

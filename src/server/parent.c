@@ -53,7 +53,8 @@ struct parent {
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
     unsigned turns;     /* how often somebody has */
     struct pause pause; /* nothing is accepted, and nobody made who serves */
-    struct complaint resource_complaint, full_complaint, share_complaint;
+    struct pause spares_pause; /* none is ordered: who comes is served without */
+    struct complaint resource_complaint, spares_complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX];
 };
 
@@ -217,6 +218,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
 {
     int64_t end = earlier(late_end(&p->late), earlier(pause_end(&p->pause), pause_end(&p->helpers.pause)));
 
+    end = earlier(end, pause_end(&p->spares_pause));
     if (retries) {
         return 0;
     }
@@ -236,7 +238,7 @@ static size_t sleep_for_work(struct parent *p)
     bool retries = can_serve(p) && p->waiting_count > 0;
     bool hears = p->maker.ordered != p->maker.heard || /* it says nothing itself */
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
-    bool fills = children_idle(&p->children) < spares_wanted(p);
+    bool fills = !p->spares_pause.lasts && children_idle(&p->children) < spares_wanted(p);
     bool naps = !p->pause.lasts && !retries && (hears || fills);
     bool busy = p->busy && accepts && p->late.count == 0;
     size_t count = accepts ? p->listeners->count : 0;
@@ -374,29 +376,44 @@ static void serve_ready(struct parent *p, size_t asked)
     }
 }
 
+static void do_without_spares(struct parent *p, const char *what, int error)
+{
+    if (complaint_is_due(&p->spares_complaint)) {
+        log_error("%s: %s", what, strerror(error));
+    }
+    pause_begin(&p->spares_pause, PAUSE);
+}
+
+static void order_spare(struct parent *p)
+{
+    int ends[2];
+
+    if (!spare_channel(ends)) {
+        do_without_spares(p, "cannot make a channel to a spare process", errno);
+        return;
+    }
+    bool ordered = maker_order(&p->maker, ends[1], true, NULL);
+    int error = errno;
+    (void)close(ends[1]);
+    if (!ordered) {
+        (void)close(ends[0]);
+        do_without_spares(p, "cannot ask for a spare process", error);
+        return;
+    }
+    children_ask(&p->children, &(struct child){.channel = ends[0], .connection = -1});
+}
+
 /* Orders the spares that are missing: many at a time, or when nobody is kept waiting by it. */
 static void keep_spares(struct parent *p)
 {
     size_t wanted = spares_wanted(p);
-    int ends[2];
 
     if (has_enough_spares(p) && !p->quiet) {
         return;
     }
-    while (children_idle(&p->children) < wanted && !p->pause.lasts && maker_has_room(&p->maker)) {
-        if (!spare_channel(ends)) {
-            back_off(p, "cannot make a channel to a spare process", errno);
-            return;
-        }
-        bool ordered = maker_order(&p->maker, ends[1], true, NULL);
-        int error = errno;
-        (void)close(ends[1]);
-        if (!ordered) {
-            (void)close(ends[0]);
-            back_off(p, "cannot ask for a spare process", error);
-            return;
-        }
-        children_ask(&p->children, &(struct child){.channel = ends[0], .connection = -1});
+    while (children_idle(&p->children) < wanted && !p->pause.lasts && !p->spares_pause.lasts &&
+           maker_has_room(&p->maker)) {
+        order_spare(p);
     }
 }
 
@@ -532,6 +549,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
     scheduling_share(SIZE_MAX);
     for (;;) {
         pause_look(&parent.pause);
+        pause_look(&parent.spares_pause);
         pause_look(&parent.helpers.pause);
         if (helpers_fork(&parent.helpers)) {
             maker_forget(&parent.maker);
