@@ -233,6 +233,45 @@ has_no_children() {
     exec {client}>&-
 }
 
+@test "an inherited listener that is shut down is left out, and the others are served as before" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    run -0 timeout 30 python3 - "$SHMAIL_BUILD/shmaild" "$log" 3>&- <<'PYTHON'
+import os, socket, subprocess, sys
+
+kept, broken = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
+
+def hand_over():
+    high = [os.dup2(listener.fileno(), 100 + i) for i, listener in enumerate((kept, broken))]
+    for i, descriptor in enumerate(high):
+        os.dup2(descriptor, 3 + i)
+        os.close(descriptor)
+
+server = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", sys.argv[1], "-e", "-1"],
+                          stdout=subprocess.PIPE, stderr=open(sys.argv[2], "w"), close_fds=False,
+                          preexec_fn=hand_over, env=dict(os.environ, LISTEN_FDS="2"))
+
+def ask():
+    with socket.create_connection(kept.getsockname(), 5) as connection:
+        connection.sendall(b"NOOP\n")
+        assert connection.recv(3) == b"OK\n"
+
+try:
+    server.stdout.read()
+    ask()
+    broken.shutdown(socket.SHUT_RD)
+    for _ in range(20):
+        ask()
+    logged = open(sys.argv[2]).read()
+    assert logged.count("any more") == 1, logged
+    assert "cannot listen on inet:127.0.0.1:%d any more" % broken.getsockname()[1] in logged, logged
+    kept.shutdown(socket.SHUT_RD)
+    server.terminate()
+    assert server.wait(5) == 0
+finally:
+    server.kill()
+PYTHON
+}
+
 @test "TERM ends a client that never reads, within 5 seconds" {
     local cookie
     start_server --crypt-cost 1

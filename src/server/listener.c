@@ -245,6 +245,17 @@ bool listeners_are_local(const struct listeners *listeners)
     return true;
 }
 
+void listeners_drop(struct listeners *listeners, const struct listener *dropped)
+{
+    size_t which = (size_t)(dropped - listeners->list);
+
+    remove_path(dropped);
+    (void)close(dropped->descriptor);
+    listeners->count--;
+    memmove(&listeners->list[which], &listeners->list[which + 1],
+            (listeners->count - which) * sizeof listeners->list[0]);
+}
+
 void listeners_close(struct listeners *listeners)
 {
     for (size_t i = 0; i < listeners->count; i++) {

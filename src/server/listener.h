@@ -37,6 +37,9 @@ bool listeners_inherit(struct listeners *, bool behind_proxy, char *why, size_t 
 /* True where only this machine reaches them; through a proxy anybody may. */
 bool listeners_are_local(const struct listeners *);
 
+/* Closes one of them for good, and removes its path if that is ours; those behind it move up. */
+void listeners_drop(struct listeners *, const struct listener *);
+
 /* For a child, which only closes them; and for the parent, which also removes the paths that it has made. */
 void listeners_close(struct listeners *);
 void listeners_remove(struct listeners *);

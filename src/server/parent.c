@@ -184,6 +184,11 @@ static bool can_serve(const struct parent *p)
     return !p->pause.lasts && !is_full(p) && maker_has_room(&p->maker);
 }
 
+static bool can_accept(const struct parent *p)
+{
+    return can_serve(p) && p->waiting_count == 0;
+}
+
 /* No more than there may be connections. */
 static size_t spares_wanted(const struct parent *p)
 {
@@ -234,7 +239,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
  * asked. */
 static size_t sleep_for_work(struct parent *p)
 {
-    bool accepts = can_serve(p) && p->waiting_count == 0;
+    bool accepts = can_accept(p);
     bool retries = can_serve(p) && p->waiting_count > 0;
     bool hears = p->maker.ordered != p->maker.heard || /* it says nothing itself */
                  children_are_handed(&p->children);    /* and to hear them at once would be a wake-up more */
@@ -280,6 +285,20 @@ static void make_room(struct parent *p, int error)
     refuse(p, &arrival);
 }
 
+/* A socket that was handed over may have been shut down by whoever else has it: the others are served on. */
+static void leave_out(struct parent *p, const struct listener *listener, int error)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (p->listeners->count == 1) {
+        back_off(p, "cannot listen any more", error);
+        return;
+    }
+    address_print(&listener->address, text);
+    log_error("cannot listen on %s any more: %s", text, strerror(error));
+    listeners_drop(p->listeners, listener);
+}
+
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
@@ -295,7 +314,7 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
         make_room(p, errno);
         return false;
     case ADMISSION_BROKEN:
-        back_off(p, "cannot listen any more", errno);
+        leave_out(p, listener, errno);
         return false;
     default:
         return false;
@@ -365,11 +384,12 @@ static void serve_waiting(struct parent *p)
     }
 }
 
+/* Where one is left out, the others have moved: they are asked anew. */
 static void serve_ready(struct parent *p, size_t asked)
 {
     struct arrival arrival;
 
-    for (size_t i = 0; i < asked && can_serve(p) && p->waiting_count == 0; i++) {
+    for (size_t i = 0; i < asked && asked == p->listeners->count && can_accept(p); i++) {
         if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival)) {
             serve(p, &arrival);
         }
