@@ -67,7 +67,7 @@ expect_deserted_but_keeper() {
 }
 
 # Root may make any number of processes, so then it is another user who has the server.
-serve_as_another() {
+serve_as_another() { # [server option]...
     local real=$SHMAIL_BUILD program
     as=()
     [ "$EUID" -ne 0 ] || as=(setpriv --reuid 54321 --regid 54321 --clear-groups)
@@ -83,7 +83,7 @@ serve_as_another() {
     "${as[@]}" "$place/real/shmailctl" -V || skip "that user may not run what is below ${TMPDIR:-/tmp}"
     SHMAIL_BUILD=$place
     PATH=$place:$PATH
-    serve --slots 16
+    serve --slots 16 "$@"
 }
 
 allow_processes() { # how many: to the server, and to the process that it has others made by
@@ -107,6 +107,30 @@ allow_processes() { # how many: to the server, and to the process that it has ot
     told "$two" "OK 2"
     exec {one}>&- {two}>&-
     expect_kept 2
+}
+
+# The server, its maker, its keeper and four spares: as many as there may be.
+@test "out of processes nobody waits beside a spare" {
+    local cookie one two three four five six as
+    [ "$EUID" -eq 0 ] || skip "needs root, to be somebody who has no other process"
+    serve_as_another --spare 4
+    eventually has_children 5
+    allow_processes 7
+    dial one
+    dial two
+    dial three
+    dial four
+    exec {five}<>"/dev/tcp/$HOST/$PORT" {six}<>"/dev/tcp/$HOST/$PORT"
+    tell "$five" "SEND alice waits $cookie"
+    eventually grep -q "cannot make a process.*; connections wait" "$log"
+    exec {one}>&-
+    told "$five" "OK 1"
+    exec {two}>&-
+    tell "$six" "SEND alice too $cookie"
+    told "$six" "OK 2"
+    allow_processes 10000
+    exec {three}>&- {four}>&- {five}>&- {six}>&-
+    eventually has_children 5
 }
 
 has_keeper() {

@@ -1,9 +1,7 @@
 /* maker.c: forks in the sandbox, by orders that come with a descriptor each. Where no process can be had it
- * waits and tries again: the order keeps its turn. */
+ * says so: whether and when to try again is the parent's to say, who may have another one for it. */
 #include "maker.h"
 
-#include "clock.h"
-#include "complaint.h"
 #include "data.h"
 #include "log.h"
 #include "pass.h"
@@ -11,7 +9,6 @@
 #include "text.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -23,8 +20,6 @@
 #include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-#define PAUSE (NANOSECONDS_PER_SECOND / 5) /* after no process could be had */
 
 #define MADE_BYTES (MAKER_ORDERS_MOST * sizeof(pid_t))
 
@@ -102,17 +97,6 @@ static pid_t make(struct maker *maker, uint32_t place)
     return (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, &maker->made[place], NULL, NULL);
 }
 
-/* Ends with the parent, also while it waits for better times. */
-static void pause_with(int channel)
-{
-    struct pollfd parent = {.fd = channel};
-    const struct timespec again = {.tv_nsec = PAUSE};
-
-    if (ppoll(&parent, 1, &again, NULL) > 0) {
-        _exit(EX_OK);
-    }
-}
-
 /* The kernel tells each thread on which processor it runs, by writing to memory that the C library has given
  * it: after a fork two pages are copied for a word that nobody reads here. */
 static void want_no_processor_number(void)
@@ -127,7 +111,6 @@ static void want_no_processor_number(void)
 
 int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *ahead, struct caller *caller)
 {
-    struct complaint complaint = {0};
     struct maker_order order;
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
@@ -142,12 +125,10 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *
         if (descriptor < 0) {
             _exit(EX_OK);
         }
-        pid_t pid;
-        while ((pid = make(maker, order.place % MAKER_ORDERS_MOST)) < 0) {
-            if (complaint_is_due(&complaint)) {
-                log_error("cannot make a process: %s; connections wait", strerror(errno));
-            }
-            pause_with(maker->channel);
+        uint32_t place = order.place % MAKER_ORDERS_MOST;
+        pid_t pid = make(maker, place);
+        if (pid < 0) {
+            __atomic_store_n(&maker->made[place], -errno, __ATOMIC_RELEASE);
         }
         if (pid == 0) {
             (void)close(maker->channel);

@@ -24,7 +24,7 @@ enum {
 struct maker {
     pid_t pid;               /* 0: there is none */
     int channel;             /* the parent's end */
-    pid_t *made;             /* the number of each order's process; 0: not yet */
+    pid_t *made;             /* of each order, what maker_hear tells */
     uint32_t ordered, heard; /* orders given, and those whose number was heard, since the start */
 };
 
@@ -53,7 +53,8 @@ bool maker_has_room(const struct maker *);
  * no room, or errno tells. */
 bool maker_order(struct maker *, int descriptor, bool is_spare, const struct caller *);
 
-/* The process of the oldest order that was not heard of; 0: it is not made yet. */
+/* The process of the oldest order that was not heard of; 0: it is not made yet; -error: it could not be, and
+ * the order is over. */
 pid_t maker_hear(struct maker *);
 
 /* After its death, and all that can be heard: orders begin anew. */

@@ -97,19 +97,55 @@ static int want_maker(struct parent *p, struct caller *caller)
     return -1;
 }
 
-static void hear_maker(struct parent *p)
+static void do_without_spares(struct parent *p, const char *what, int error)
 {
-    pid_t pid;
-
-    while ((pid = maker_hear(&p->maker)) != 0) {
-        children_made(&p->children, pid);
+    if (complaint_is_due(&p->spares_complaint)) {
+        log_error("%s: %s", what, strerror(error));
     }
+    pause_begin(&p->spares_pause, PAUSE);
 }
 
 static void put_back(struct parent *p, const struct child *child)
 {
     if (child->connection >= 0) {
         p->waiting[p->waiting_count++] = (struct arrival){child->connection, child->caller, child->source};
+    }
+}
+
+/* The one asked for first will not be made. False: none is asked for. */
+static bool unask(struct parent *p, struct child *child)
+{
+    if (!children_unask(&p->children, child)) {
+        return false;
+    }
+    if (child->channel >= 0) {
+        (void)close(child->channel);
+    }
+    put_back(p, child);
+    return true;
+}
+
+static void not_made(struct parent *p, int error)
+{
+    struct child child;
+
+    if (unask(p, &child) && child.channel >= 0) {
+        do_without_spares(p, "cannot make a spare process", error);
+    } else {
+        back_off(p, "cannot make a process", error);
+    }
+}
+
+static void hear_maker(struct parent *p)
+{
+    pid_t pid;
+
+    while ((pid = maker_hear(&p->maker)) != 0) {
+        if (pid > 0) {
+            children_made(&p->children, pid);
+        } else {
+            not_made(p, -pid);
+        }
     }
 }
 
@@ -120,11 +156,8 @@ static void forget_maker(struct parent *p)
 
     hear_maker(p);
     maker_forget(&p->maker);
-    while (children_unask(&p->children, &child)) {
-        if (child.channel >= 0) {
-            (void)close(child.channel);
-        }
-        put_back(p, &child);
+    while (unask(p, &child)) {
+        continue;
     }
 }
 
@@ -321,24 +354,31 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
     }
 }
 
-/* A spare takes the connection at once, where there is one; else the maker makes a process. One for which
- * there is none waits. */
-static void serve(struct parent *p, const struct arrival *arrival)
+/* A spare takes the connection at once, where there is one; else the maker makes a process. False: neither
+ * can be had now. */
+static bool serve(struct parent *p, const struct arrival *arrival)
 {
     if (children_hand_over(&p->children, arrival->connection, &arrival->caller, &arrival->source)) {
-        return;
+        return true;
     }
     if (maker_order(&p->maker, arrival->connection, false, &arrival->caller)) {
         children_ask(&p->children, &(struct child){.source = arrival->source,
                                                    .caller = arrival->caller,
                                                    .channel = -1,
                                                    .connection = arrival->connection});
-        return;
+        return true;
     }
     if (maker_has_room(&p->maker)) {
         back_off(p, "cannot ask for a process", errno);
     }
-    p->waiting[p->waiting_count++] = *arrival;
+    return false;
+}
+
+static void serve_or_keep(struct parent *p, const struct arrival *arrival)
+{
+    if (!serve(p, arrival)) {
+        p->waiting[p->waiting_count++] = *arrival;
+    }
 }
 
 /* Those that wait are no children, but will be. Nobody is accepted meanwhile, so only who is late has to be
@@ -360,7 +400,7 @@ static void let_in_late(struct parent *p, const struct source *source)
 
     if (late != NULL && !has_share(p, &late->arrival)) {
         struct arrival arrival = late_take(&p->late, late);
-        serve(p, &arrival);
+        serve_or_keep(p, &arrival);
     }
 }
 
@@ -374,13 +414,17 @@ static void refuse_late(struct parent *p)
     }
 }
 
+/* Who has waited longest comes first. */
 static void serve_waiting(struct parent *p)
 {
-    struct arrival arrival;
+    size_t served = 0;
 
-    while (p->waiting_count > 0 && can_serve(p)) {
-        arrival = p->waiting[--p->waiting_count];
-        serve(p, &arrival);
+    while (served < p->waiting_count && can_serve(p) && serve(p, &p->waiting[served])) {
+        served++;
+    }
+    if (served > 0) {
+        p->waiting_count -= served;
+        memmove(p->waiting, p->waiting + served, p->waiting_count * sizeof p->waiting[0]);
     }
 }
 
@@ -391,17 +435,9 @@ static void serve_ready(struct parent *p, size_t asked)
 
     for (size_t i = 0; i < asked && asked == p->listeners->count && can_accept(p); i++) {
         if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival)) {
-            serve(p, &arrival);
+            serve_or_keep(p, &arrival);
         }
     }
-}
-
-static void do_without_spares(struct parent *p, const char *what, int error)
-{
-    if (complaint_is_due(&p->spares_complaint)) {
-        log_error("%s: %s", what, strerror(error));
-    }
-    pause_begin(&p->spares_pause, PAUSE);
 }
 
 static void order_spare(struct parent *p)
@@ -423,12 +459,13 @@ static void order_spare(struct parent *p)
     children_ask(&p->children, &(struct child){.channel = ends[0], .connection = -1});
 }
 
-/* Orders the spares that are missing: many at a time, or when nobody is kept waiting by it. */
+/* Orders the spares that are missing: many at a time, or when nobody is kept waiting by it. Not while
+ * somebody waits for a process, which could be the last one that there may be. */
 static void keep_spares(struct parent *p)
 {
     size_t wanted = spares_wanted(p);
 
-    if (has_enough_spares(p) && !p->quiet) {
+    if (p->waiting_count > 0 || (has_enough_spares(p) && !p->quiet)) {
         return;
     }
     while (children_idle(&p->children) < wanted && !p->pause.lasts && !p->spares_pause.lasts &&
