@@ -180,6 +180,20 @@ is_kept() {
     stop_server
 }
 
+@test "a keeper that dies as soon as it is made is followed after a moment, not at once" {
+    local deadline kills=0 pid
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    deadline=$((SECONDS + 3))
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        pid=$(keeper)
+        [ -z "$pid" ] || ! kill -KILL "$pid" || kills=$((kills + 1))
+    done 2>/dev/null
+    [ "$kills" -ge 2 ]
+    [ "$kills" -le 8 ] # before it is reaped it may be killed twice
+    eventually has_keeper
+}
+
 @test "a server beside a keeper that is not its own makes one keeper, which stands by" {
     local held first
     mkfifo requests

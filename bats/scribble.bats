@@ -232,6 +232,24 @@ is_asleep() { # for longer than who has just accepted
     assert_success
 }
 
+@test "what is damaged again just after it was rebuilt ends the server, which says so, and is kept" {
+    local status=0
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    ask "REGISTER alice secret"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "was rebuilt from its journal"
+    run ask NOOP
+    assert_output OK
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "is damaged again, just after it was rebuilt"
+    wait "$SHMAIL_PID" || status=$?
+    [ "$status" -eq 65 ]
+    forget_server
+    [ -e "/dev/shm/shmail-$SHMAIL_NAME" ]
+}
+
 @test "where the journal goes on is checked as well, and no mail is lost by it" {
     local where
     start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
@@ -247,6 +265,8 @@ is_asleep() { # for longer than who has just accepted
         cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
         run ask "SEND alice after-$where $cookie"
         assert_output --partial "OK "
+        stop_server # which would rebuild no second one so soon
+        start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
     done
     stop_server
     shmailctl rm "$SHMAIL_NAME"

@@ -123,6 +123,19 @@ has_serving() { # how many
     done
 }
 
+@test "a spare that dies as soon as it is made is followed after a moment, not at once" {
+    local deadline spare
+    start_server --spare 1
+    deadline=$((SECONDS + 2))
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        for spare in $(named "shmaild: spare"); do
+            kill -KILL "$spare" 2>/dev/null || :
+        done
+    done
+    [ "$(grep -c "was ended by signal 9" "$log")" -le 15 ]
+    eventually has_named "shmaild: spare" 1
+}
+
 @test "a source has no more than its share, though spares die before they take its connections" {
     local spares spare held=() each served=0
     start_server -c 40 --per-source 5 --spare 5

@@ -36,6 +36,8 @@ static void damage_is_what_it_has_found_or_died_of(void)
 static void who_was_killed_has_found_nothing(void)
 {
     EXPECT(!checker_found_damage(status_of(0, SIGKILL)));
+    EXPECT(!checker_found_damage(status_of(0, SIGTERM)));
+    EXPECT(!checker_found_damage(status_of(0, SIGSYS))); /* by the sandbox */
 }
 
 static const struct harness_test tests[] = {

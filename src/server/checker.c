@@ -3,6 +3,7 @@
 #include "checker.h"
 
 #include "log.h"
+#include "signals.h"
 
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -67,8 +68,14 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
     _exit(status == STATUS_OK ? EX_OK : status == STATUS_DAMAGED ? EX_DATAERR : EX_TEMPFAIL);
 }
 
-/* One that has died may have died of what it found, unless it was killed from outside, for its memory. */
+/* One that has died of a fault may have died of what it found, and one of its own alarm has run in circles
+ * there. The sandbox ends it for what the system's libraries do, and others for reasons of theirs, as the
+ * system does for its memory: that says nothing of the store. */
 bool checker_found_damage(int status)
 {
-    return WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) == EX_DATAERR;
+    if (WIFSIGNALED(status)) {
+        int number = WTERMSIG(status);
+        return number == SIGALRM || (signals_is_fault(number) && number != SIGSYS);
+    }
+    return WEXITSTATUS(status) == EX_DATAERR;
 }

@@ -110,8 +110,8 @@ bool children_remove(struct children *children, pid_t pid, struct child *removed
         hear(children, child); /* it may have said so and then died, as any other that serves */
         children->idle -= is_idle(child);
         children->handed -= child->connection >= 0;
-        close_channel(child);
         *removed = *child;
+        close_channel(child);
         *child = children->list[--children->count];
         return true;
     }

@@ -50,7 +50,8 @@ void children_made(struct children *, pid_t);
 /* The oldest of them will not be made. False: there is none. */
 bool children_unask(struct children *, struct child *);
 
-/* Forgets it and closes its channel. False: it is none of ours. */
+/* Forgets it and closes its channel, of which only the number is left, as a sign of a spare that has taken no
+ * connection. False: it is none of ours. */
 bool children_remove(struct children *, pid_t, struct child *);
 
 void children_signal(const struct children *, int number);

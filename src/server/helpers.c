@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define PAUSE (NANOSECONDS_PER_SECOND / 5) /* after a resource ran out */
-#define GAVE_UP NANOSECONDS_PER_SECOND     /* after a keeper ended of its own accord: the next would */
+#define GAVE_UP NANOSECONDS_PER_SECOND     /* after one ended of its own accord, or soon: the next would */
 
 static void do_without(struct helpers *helpers, const char *what, int error)
 {
@@ -47,6 +47,7 @@ static bool make(struct helpers *helpers, pid_t *helper, const char *failure)
         return false;
     }
     *helper = pid;
+    helpers->made = clock_now();
     return pid == 0;
 }
 
@@ -68,25 +69,40 @@ void helpers_main(struct helpers *helpers)
     keeper_run(helpers->store, helpers->sandbox, helpers->sync_seconds, helpers->parent);
 }
 
+/* One that could not look has said why: no slot or memory was left for it. */
+static void reap_checker(struct helpers *helpers, pid_t pid, int status)
+{
+    helpers->checker = 0;
+    helpers->damaged = checker_found_damage(status);
+    child_note_death(pid, status);
+    if (WIFSIGNALED(status)) {
+        log_error("that was the check of the post office%s", helpers->damaged ? "" : "; another one follows");
+    }
+    if (status != 0 && !helpers->damaged) {
+        pause_begin(&helpers->pause, WIFSIGNALED(status) ? GAVE_UP : PAUSE);
+    }
+}
+
+static void reap_keeper(struct helpers *helpers, pid_t pid, int status)
+{
+    helpers->keeper = 0;
+    child_note_death(pid, status);
+    if (WIFSIGNALED(status)) {
+        log_error("that was the journal's keeper; another one follows");
+    }
+    if (WIFEXITED(status) ? !helpers->replaces : clock_now() - helpers->made < GAVE_UP) {
+        pause_begin(&helpers->pause, GAVE_UP);
+    }
+    helpers->replaces = false;
+}
+
 void helpers_reap(struct helpers *helpers, pid_t pid, int status)
 {
     if (pid == helpers->checker) {
-        helpers->checker = 0;
-        helpers->damaged = checker_found_damage(status);
-        if (status != 0 && !helpers->damaged) { /* no slot or memory is left for it: later */
-            do_without(helpers, "the post office cannot be checked", EAGAIN);
-        }
+        reap_checker(helpers, pid, status);
     }
     if (pid == helpers->keeper) {
-        helpers->keeper = 0;
-        child_note_death(pid, status);
-        if (WIFSIGNALED(status)) {
-            log_error("that was the journal's keeper; another one follows");
-        }
-        if (WIFEXITED(status) && !helpers->replaces) {
-            pause_begin(&helpers->pause, GAVE_UP);
-        }
-        helpers->replaces = false;
+        reap_keeper(helpers, pid, status);
     }
 }
 

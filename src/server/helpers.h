@@ -9,6 +9,7 @@
 #include "store.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct helpers {
@@ -16,6 +17,7 @@ struct helpers {
     struct sandbox *sandbox;
     int sync_seconds;
     pid_t parent, keeper, checker; /* 0: there is none */
+    int64_t made;                  /* when the last of them was, in monotonic nanoseconds */
     bool replaces;                 /* the keeper was told to end, for another one */
     bool damaged;                  /* the checker has found the store so */
     struct pause pause;            /* none is made */

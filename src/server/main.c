@@ -1,5 +1,6 @@
 /* main.c: shmaild from its command line to its end: options, log, post office, listeners, then either the one
  * connection of inetd or the loop that returns into a child for each. */
+#include "clock.h"
 #include "connection.h"
 #include "descriptors.h"
 #include "keeper.h"
@@ -24,6 +25,8 @@
 #include <unistd.h>
 
 enum { LINE = 1024 }; /* room for a reason, or for a list of addresses */
+
+#define REBUILT_AGO (10 * NANOSECONDS_PER_SECOND) /* what is damaged again sooner, stays so */
 
 static void open_log(struct options *options, bool error_was_open)
 {
@@ -217,8 +220,15 @@ static int serve_standard_input(struct store *store, struct options *options, bo
 static __attribute__((noinline)) struct store *rebuild(struct store *store, const struct options *options,
                                                        struct listeners *listeners, struct sandbox *sandbox)
 {
+    static int64_t rebuilt;
     char aside[LINE];
 
+    if (rebuilt != 0 && clock_now() - rebuilt < REBUILT_AGO) {
+        refuse(
+            listeners, EX_DATAERR,
+            "post office %s is damaged again, just after it was rebuilt from its journal; it is kept as it is",
+            options->name);
+    }
     if (!store_has_journal(store)) {
         refuse(
             listeners, EX_DATAERR,
@@ -236,6 +246,7 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
     sandbox_admit(sandbox, &descriptors);
     log_warning("the post office was rebuilt from its journal%s%s",
                 aside[0] != '\0' ? "; the damaged one is kept as " : "", aside);
+    rebuilt = clock_now();
     return store;
 }
 

@@ -9,7 +9,6 @@
 #include "text.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #if __has_include(<sys/rseq.h>)

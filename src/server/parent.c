@@ -174,6 +174,9 @@ static void reap_child(struct parent *p, pid_t pid, int status)
     }
     child_note_death(pid, status);
     put_back(p, &child);
+    if (child.channel >= 0 && WIFSIGNALED(status)) { /* the next one may die as soon */
+        pause_begin(&p->spares_pause, PAUSE);
+    }
     p->pause.lasts = false; /* what had run out may be there again */
     let_in_late(p, &child.source);
 }
