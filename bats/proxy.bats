@@ -120,3 +120,20 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     tell "$a" QUIT
     told "$a" OK
 }
+
+@test "a source in a header that comes again is let in once its last process has ended" {
+    local a b child
+    start_server --crypt-cost 1 --per-source 1 -l proxy:inet:127.0.0.1:0
+    exec {a}<>"/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
+    tell "$a" $'PROXY TCP4 192.0.2.7 192.0.2.1 1 25\r' NOOP
+    told "$a" OK
+    child=$(children | tr -d ' ')
+    kill -STOP "$child"
+    exec {a}>&-
+    exec {b}<>"/dev/tcp/127.0.0.1/${SHMAIL_BOUND##*:}"
+    tell "$b" $'PROXY TCP4 192.0.2.7 192.0.2.1 2 25\r' NOOP
+    sleep 0.05 # it is looked for for four times as long
+    kill -CONT "$child"
+    told "$b" OK
+    exec {b}>&-
+}

@@ -4,6 +4,7 @@
 #include "connection.h"
 
 #include "checker.h"
+#include "clock.h"
 #include "complaint.h"
 #include "descriptors.h"
 #include "log.h"
@@ -13,6 +14,8 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +26,9 @@ enum {
     TURN_AWAY_SECONDS = 2, /* for the first request of a client that can only be refused */
     LOOK_ROUND = 64,       /* replies between two looks at how many serve */
 };
+
+#define MOMENT (NANOSECONDS_PER_SECOND / 5)  /* for another one of the same source to end */
+#define SOON (NANOSECONDS_PER_SECOND / 1000) /* after which it may have, at first */
 
 static const char *end_text(enum status status, const struct stream *stream)
 {
@@ -132,6 +138,27 @@ static const char *header_text(enum status status)
     }
 }
 
+/* Who comes again when he has seen the end of his last connection may be here before its process has ended.
+ * So he is counted again for a moment, unless so many wait so that others would find no place. */
+static bool has_share(struct store *store, const struct source *source, size_t per_source)
+{
+    size_t most = per_source + per_source / 4 + 1;
+    int64_t until = clock_now() + MOMENT;
+    int64_t again = SOON;
+    size_t count;
+
+    while ((count = store_count_source(store, source)) > per_source) {
+        if (count > most || clock_now() >= until || *signals_closing() != 0) {
+            return true;
+        }
+        int64_t next = clock_now() + again;
+        struct timespec left = deadline_left(next < until ? next : until);
+        (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+        again *= 2;
+    }
+    return false;
+}
+
 /* The connection is that of a proxy until it has said whose it is. Nothing answers who does not say, nor a
  * source that has its share already. */
 static bool identify(struct store *store, int in, size_t per_source, struct peer *peer)
@@ -143,7 +170,7 @@ static bool identify(struct store *store, int in, size_t per_source, struct peer
         return false;
     }
     store_name_peer(store, peer->name, &peer->source);
-    if (store_count_source(store, &peer->source) > per_source) {
+    if (has_share(store, &peer->source, per_source)) {
         if (store_may_complain(store, COMPLAINT_SECONDS)) {
             log_warning("%s: closed: its source has %zu connections already (--per-source)", peer->name,
                         per_source);
