@@ -41,14 +41,13 @@ static bool lock(int file, int how)
     return result == 0;
 }
 
-/* Whether the recorded directory still is the segment's. */
-static bool is_in(const struct store *store, const char *recorded)
+bool journal_is_in(const char *path, const uint8_t id[static SEGMENT_ID_SIZE])
 {
-    uint8_t holder[sizeof(store->header->journal.segment_id)];
-    int directory = open(recorded, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    uint8_t holder[SEGMENT_ID_SIZE];
+    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int file = openat(directory, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool holds = file >= 0 && pread(file, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
-                 memcmp(holder, store->header->journal.segment_id, sizeof(holder)) == 0;
+                 memcmp(holder, id, sizeof(holder)) == 0;
     if (file >= 0)
         close(file);
     if (directory >= 0)
@@ -60,7 +59,7 @@ enum status journal_refuse_directory(const struct store *store, const struct sto
                                      char *why, size_t why_size)
 {
     const struct journal_directory_name recorded = journal_directory_name(store);
-    if (!is_in(store, recorded.text))
+    if (!journal_is_in(recorded.text, store->header->journal.segment_id))
         snprintf(why, why_size,
                  "post office %s had its journal in %s, where it is no more: say with -d where it is now, or "
                  "have what is in memory written into a new one with 'shmailctl -n %s -d DIR repair'",

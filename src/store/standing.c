@@ -1,13 +1,14 @@
 /* standing.c: looks through the shared memory objects for the one that a journal's lock file names. */
 #include "standing.h"
 
-#include "layout.h"
+#include "journal.h"
 #include "segment_name.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char prefix[] = SEGMENT_PREFIX;
@@ -26,6 +27,19 @@ static bool has_journal(int object, const uint8_t id[16])
            memcmp(holder, id, sizeof(holder)) == 0;
 }
 
+/* Its own journal is elsewhere: this one is a copy, of which it has nothing to say. */
+static bool has_another(int object, const struct journal_directory *place, const uint8_t id[16])
+{
+    struct journal_directory_name name;
+    struct stat own, here;
+    const size_t at = offsetof(struct header, journal) + offsetof(struct journal_segment, directory);
+    if (pread(object, name.text, sizeof(name.text), (off_t)at) != (ssize_t)sizeof(name.text))
+        return false;
+    name.text[sizeof(name.text) - 1] = '\0';
+    return stat(name.text, &own) == 0 && fstat(place->directory, &here) == 0 &&
+           (own.st_dev != here.st_dev || own.st_ino != here.st_ino) && journal_is_in(name.text, id);
+}
+
 /* What a repair has made from the journal has no more than that. */
 bool standing_office(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
 {
@@ -42,7 +56,7 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
             entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > OBJECT_MAX)
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        found = object >= 0 && has_journal(object, id);
+        found = object >= 0 && has_journal(object, id) && !has_another(object, place, id);
         if (object >= 0)
             close(object);
         if (found)
