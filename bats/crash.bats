@@ -194,6 +194,18 @@ is_kept() {
     eventually has_keeper
 }
 
+@test "a keeper that is stopped ends with its server" {
+    local stopped start
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    stopped=$(keeper)
+    kill -STOP "$stopped"
+    start=$SECONDS
+    stop_server
+    [ $((SECONDS - start)) -le 5 ]
+    run ! kill -0 "$stopped"
+}
+
 @test "a server beside a keeper that is not its own makes one keeper, which stands by" {
     local held first
     mkfifo requests

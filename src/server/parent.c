@@ -486,12 +486,8 @@ static void wait_for_children(struct parent *p, int64_t deadline)
     }
 }
 
-/* Last, since it syncs what the others have done. */
-static void end_keeper(struct parent *p)
+static void wait_for_keeper(struct parent *p, int64_t deadline)
 {
-    int64_t deadline = clock_now() + END_KILLED;
-
-    helpers_signal(&p->helpers, SIGTERM);
     while (p->helpers.keeper > 0 && clock_now() < deadline) {
         struct timespec left = deadline_left(deadline);
         reap(p);
@@ -499,6 +495,18 @@ static void end_keeper(struct parent *p)
             (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         }
     }
+}
+
+/* Last, since it syncs what the others have done. One that does not end would keep the journal from the next
+ * server. */
+static void end_keeper(struct parent *p, int64_t deadline)
+{
+    int64_t soon = clock_now() + END_KILLED;
+
+    helpers_signal(&p->helpers, SIGTERM);
+    wait_for_keeper(p, deadline > soon ? deadline : soon);
+    helpers_signal(&p->helpers, SIGKILL);
+    wait_for_keeper(p, clock_now() + END_KILLED);
 }
 
 static void let_go(struct parent *p)
@@ -545,7 +553,7 @@ static void end(struct parent *p)
         children_signal(&p->children, SIGKILL);
         wait_for_children(p, clock_now() + END_KILLED);
     }
-    end_keeper(p);
+    end_keeper(p, deadline);
     let_go(p);
 }
 
