@@ -30,6 +30,9 @@ static void expect_anew(const char *command, const char *given, const char *word
         harness_fail(__FILE__, __LINE__, "\"%s\" does not say: %s", outcome->said, words);
     if (given && strcmp(given, "journal") != 0)
         run_command("mv moved journal");
+    struct stat about;
+    EXPECT_EQ(stat("journal/journal.0", &about), 0);
+    EXPECT(!store->header->journal.on || about.st_size < 4 << 20); /* about as before */
     expect_served(true);
     EXPECT_EQ(expect_accounted_for(true), 0);
     end_trial();

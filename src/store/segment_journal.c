@@ -149,6 +149,8 @@ static enum status begin(struct segment_journal *journal, const struct store *ol
                journal->place.path);
     journal->is_damaged = true;
     journal->choice = (struct journal_choice){.file = -1};
+    if (!segment_is_damaged && journal->bytes == 0)
+        journal->bytes = old->header->journal.capacity; /* 0: there was none */
     memcpy(journal->choice.id, old->header->journal.id, sizeof(journal->choice.id));
     return STATUS_OK;
 }
