@@ -378,13 +378,12 @@ PYTHON
     local password="one"$'\n'"NOOP"
     run shmail register "$user" "$password"
     assert_success
-    export SHMAIL_USER=$user
-    SHMAIL_PASSWORD=$password run shmail count
+    SHMAIL_USER=$user SHMAIL_PASSWORD=$password run shmail count
     assert_success
     assert_output 0
     run --separate-stderr shmail login "$user" one
     assert_failure 1
-    run shmail passwd "$password" "two"$'\n'
+    SHMAIL_USER=$user run shmail passwd "$password" "two"$'\n'
     assert_success
     run shmail unregister "$user" "two"$'\n'
     assert_success

@@ -303,7 +303,7 @@ static void a_post_office_that_still_stands(void)
     expect_refused(journal_repair("journal", &report, why, sizeof(why)), STATUS_IN_USE, why, aside);
     EXPECT_UNCHANGED("journal");
     run_command("cp -a journal copy");
-    EXPECT(repair_journal("copy") > 0); /* which it has nothing to do with */
+    EXPECT(repair_journal("copy") > 0);                 /* which it has nothing to do with */
     run_command("mv journal moved && mv copy journal"); /* where it is recorded: not its own any more */
     expect_refused(journal_repair("moved", &report, why, sizeof(why)), STATUS_IN_USE, why, aside);
     run_command("mv journal copy && mv moved journal");
