@@ -110,8 +110,8 @@ enum status segment_journal_open(struct segment_journal *journal, const struct s
                                  const char *given, char *why, size_t why_size)
 {
     const struct journal_segment *recorded = &old->header->journal;
-    *journal = (struct segment_journal){.place = {.directory = -1, .lock = -1, .files = {-1, -1}},
-                                        .given = given != NULL};
+    *journal = (struct segment_journal){
+        .place = {.directory = -1, .lock = -1, .files = {-1, -1}}, .given = given != NULL, .name = name};
     if (!given && !has_journal(recorded))
         return STATUS_OK;
     journal->made = given && mkdir(given, 0700) == 0;
@@ -183,9 +183,9 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     if (status == STATUS_OK && !segment_is_damaged && journal->choice.last > old->header->journal.assigned) {
         snprintf(
             why, why_size,
-            "the segment is a copy from before: its journal in %s has more; remove it with 'shmailctl rm', and "
+            "post office %s is a copy from before: its journal in %s has more; remove it with 'shmailctl rm %s', and "
             "the next start reads that",
-            journal->place.path);
+            journal->name, journal->place.path, journal->name);
         return STATUS_MISMATCH;
     }
     if (status == STATUS_OK && lacks_records(&journal->choice, &old->header->journal)) {

@@ -9,6 +9,7 @@
 #include "report.h"
 
 struct segment_journal {
+    const char *name;               /* of the post office; the caller's */
     struct journal_directory place; /* path NULL: there is none */
     struct journal_choice choice;
     struct store *state; /* what its records say; NULL: they say nothing */
