@@ -2,23 +2,11 @@
 #ifndef SHMAIL_PARENT_H
 #define SHMAIL_PARENT_H
 
+#include "limits.h"
 #include "listener.h"
 #include "peer.h"
 #include "sandbox.h"
 #include "store.h"
-
-#include <stdbool.h>
-#include <stddef.h>
-
-/* Further connections wait in the backlog; those of a source that has its share are accepted and closed, so
- * that it cannot fill the backlog too. */
-struct parent_limits {
-    size_t connections; /* at once */
-    size_t per_source;  /* of these, of one source */
-    size_t spares;      /* processes that wait for their connection */
-    bool attach_spares; /* before it comes */
-    int sync_seconds;
-};
 
 enum {
     PARENT_STOPPED = -1, /* it was told to end, and no child is left */

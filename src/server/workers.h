@@ -1,0 +1,81 @@
+/* workers.h: a process for each connection: a spare that waits for one, or one that the maker makes, or,
+ * while neither can be had, a place among those that wait. Nothing of it accepts anybody or listens. */
+#ifndef SHMAIL_WORKERS_H
+#define SHMAIL_WORKERS_H
+
+#include "admission.h"
+#include "children.h"
+#include "complaint.h"
+#include "late.h"
+#include "limits.h"
+#include "maker.h"
+#include "pause.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Nobody is accepted while somebody waits. Still there may be the one just accepted, all that a maker or
+ * spares were to have when they died, and who was late and is let in. */
+enum { WORKERS_WAITING_MOST = 1 + CHILDREN_ASKED_MAX + CHILDREN_HANDED_MAX + LATE_MOST };
+
+struct workers {
+    const struct parent_limits *limits;
+    struct children children;
+    struct maker maker;
+    struct arrival *waiting; /* room for the most, who has waited longest first */
+    size_t waiting_count;
+    struct pause pause;        /* nobody is to be accepted, and nobody is made who serves */
+    struct pause spares_pause; /* none is ordered: who comes is served without */
+    struct complaint complaint, spares_complaint;
+};
+
+/* Once, of a struct that has limits and waiting and is else zero. False: no memory; errno tells. */
+bool workers_prepare(struct workers *);
+
+/* At the beginning of each turn of the parent; and when a sleep has to end for a pause. */
+void workers_look(struct workers *);
+int64_t workers_pause_end(const struct workers *);
+
+/* Something has run out: says so, and lets some time pass. */
+void workers_back_off(struct workers *, const char *what, int error);
+
+/* Who has come, or has been late, gets a process, or waits for one. */
+void workers_serve(struct workers *, const struct arrival *);
+void workers_serve_waiting(struct workers *);
+
+bool workers_are_full(const struct workers *);
+
+/* Somebody can be given a process; and nobody waits for one, so that the next one can be accepted. */
+bool workers_can_serve(const struct workers *);
+bool workers_can_accept(const struct workers *);
+
+/* The source of this one has as many connections as it may have, with those that wait. */
+bool workers_have_share(const struct workers *, const struct arrival *);
+
+/* Spares are lacking, and can be ordered; more than half of them are there. */
+bool workers_lack_spares(const struct workers *);
+bool workers_have_enough_spares(const struct workers *);
+
+/* Orders the spares that are missing: many at a time, or when nobody is kept waiting by it (quiet). */
+void workers_keep_spares(struct workers *, bool quiet);
+
+/* There is no maker, and one is to be made by maker_fork: without one connections wait. */
+bool workers_lack_maker(const struct workers *);
+
+/* What the maker has made since. It says nothing itself. */
+bool workers_are_ordered(const struct workers *);
+void workers_hear(struct workers *);
+
+/* A child has ended. True: it had the connection of that source, or would have had it. */
+bool workers_reap(struct workers *, pid_t, int wait_status, struct source *);
+
+/* The maker has ended, or was: what it has not made will be asked of the next one. */
+void workers_forget_maker(struct workers *);
+
+/* Closes all that is kept of connections and channels: at the end, and in a process that was just forked,
+ * whose they are not. */
+void workers_forget(struct workers *);
+
+#endif
