@@ -66,6 +66,22 @@ status_field() { # pid, name
     done
 }
 
+@test "what the server was started with beside its input and output is open in none of its processes" {
+    local process high
+    [ "$(id -u)" -eq 0 ] || skip "not root"
+    touch inherited
+    exec 7<inherited {high}<inherited
+    start_server --spare 1
+    dial connection
+    eventually has_children 2 # with the next spare
+    for process in "$SHMAIL_PID" $(<"/proc/$SHMAIL_PID/task/$SHMAIL_PID/children"); do
+        run readlink "/proc/$process"/fd/* # one that was just closed has none
+        assert_line /dev/null
+        refute_line --partial inherited
+    done
+    exec {connection}>&- 7<&- {high}<&-
+}
+
 @test "--sandbox-debug names the system call" {
     start_breach --sandbox-debug
     breach "$execve" "$socket"

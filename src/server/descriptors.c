@@ -113,6 +113,11 @@ bool descriptors_fill(void)
     return error_was_open;
 }
 
+void descriptors_close_from(int first)
+{
+    (void)close_range((unsigned)first, ~0U, 0);
+}
+
 void descriptor_unblock(int descriptor)
 {
     struct stat status;

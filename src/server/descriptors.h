@@ -33,6 +33,10 @@ void descriptor_tune(int descriptor);
  * True: descriptor 2 had been open. */
 bool descriptors_fill(void);
 
+/* Closes whatever else the program was started with, from this number on: it would lie open in every child,
+ * in the sandbox too. Before Linux 5.9 it stays. */
+void descriptors_close_from(int first);
+
 /* Where descriptor 1 or 2 is a pipe or a terminal, gives this process and its children an open file of their
  * own for it that does not block: what others have of it stays as it is. Where that cannot be had, so does
  * this. A terminal that is ready may have room for less than a line, and would then wait until somebody reads

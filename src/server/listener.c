@@ -210,15 +210,33 @@ static bool inherit(struct listeners *listeners, int descriptor, bool behind_pro
     return true;
 }
 
-bool listeners_inherit(struct listeners *listeners, bool behind_proxy, char *why, size_t why_size)
+/* How many, as text. NULL: nothing was handed over to this process. */
+static const char *handed_over(void)
 {
     const char *pid = getenv("LISTEN_PID");
-    const char *descriptors = getenv("LISTEN_FDS");
-    uint64_t meant = 0, count = 0;
-    bool ours = pid != NULL && descriptors != NULL && number_parse(pid, strlen(pid), INT32_MAX, &meant) &&
-                (pid_t)meant == getpid();
+    uint64_t meant = 0;
 
-    if (!ours) {
+    if (pid == NULL || !number_parse(pid, strlen(pid), INT32_MAX, &meant) || (pid_t)meant != getpid()) {
+        return NULL;
+    }
+    return getenv("LISTEN_FDS");
+}
+
+int listeners_handed_over_end(void)
+{
+    const char *descriptors = handed_over();
+    uint64_t count = 0;
+
+    (void)(descriptors != NULL && number_parse(descriptors, strlen(descriptors), LISTENERS_MAX, &count));
+    return FIRST_HANDED_OVER + (int)count;
+}
+
+bool listeners_inherit(struct listeners *listeners, bool behind_proxy, char *why, size_t why_size)
+{
+    const char *descriptors = handed_over();
+    uint64_t count = 0;
+
+    if (descriptors == NULL) {
         return true;
     }
     if (!number_parse(descriptors, strlen(descriptors), LISTENERS_MAX - listeners->count, &count)) {

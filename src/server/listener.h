@@ -30,6 +30,9 @@ struct listeners {
 bool listeners_add(struct listeners *, const struct address_name *, bool behind_proxy, char *why,
                    size_t why_size);
 
+/* The first number that is none of those of LISTEN_FDS. */
+int listeners_handed_over_end(void);
+
 /* Takes the listening sockets of LISTEN_PID and LISTEN_FDS (sd_listen_fds(3)), where they are meant for this
  * process. */
 bool listeners_inherit(struct listeners *, bool behind_proxy, char *why, size_t why_size);

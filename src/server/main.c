@@ -289,6 +289,7 @@ int main(int argc, char **argv)
     bool output_was_open = fcntl(STDOUT_FILENO, F_GETFD) != -1;
     bool error_was_open = descriptors_fill();
 
+    descriptors_close_from(listeners_handed_over_end());
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
     open_log(&options, error_was_open);
     if (!usable) {
