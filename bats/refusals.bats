@@ -101,6 +101,30 @@ as=()
     expect_both
 }
 
+@test "a directory that is being checked or repaired, until that has ended" {
+    local tool
+    leave_a_journal
+    flock journal/lock sleep 1 3>&- &
+    tool=$!
+    eventually is_locked journal/lock
+    expect_both
+    grep -q "journal directory $PWD/journal: waiting for the end of a check or a repair there" "$log"
+    wait "$tool"
+    stop_server
+    : >"$log"
+    flock journal/lock sleep 1 3>&- & # and beside the memory
+    tool=$!
+    eventually is_locked journal/lock
+    serve
+    grep -q "waiting for the end of a check" "$log"
+    wait "$tool"
+    expect_sound
+}
+
+is_locked() {
+    ! flock -n "$1" true
+}
+
 @test "a journal elsewhere, given from there as it was given here" {
     mkdir here there
     cd here

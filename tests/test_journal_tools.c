@@ -224,9 +224,26 @@ static void in_use(void)
     EXPECT_EQ(status, 0);
     EXPECT_EQ(check_journal("journal"), 0);
     int lock = open("journal/lock", O_RDONLY);
-    EXPECT_EQ(flock(lock, LOCK_SH), 0); /* another check */
+    EXPECT_EQ(flock(lock, LOCK_SH), 0);
     refuse_check_and_repair(STATUS_IN_USE, "in use");
     close(lock);
+}
+
+static void beside_another_tool(void)
+{
+    make_journal();
+    int lock = open("journal/lock", O_RDONLY);
+    EXPECT_EQ(flock(lock, LOCK_EX), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) { /* the lock is its own too: the last of both ends it */
+        usleep(300000);
+        _exit(0);
+    }
+    close(lock);
+    EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+    EXPECT_EQ(check_journal("journal"), 0);
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
 }
 
 static void no_journal(void)
@@ -387,6 +404,7 @@ static const struct harness_test tests[] = {
     {"a check needs only to read", a_directory_that_can_only_be_read},
     {"a repair keeps the old files, however often", the_old_files_are_kept},
     {"a directory in use is refused, with advice", in_use},
+    {"a check waits for another tool that has the directory", beside_another_tool},
     {"no journal, an empty one, nonsense", no_journal},
     {"a journal of another version is refused", another_version},
     {"files of two journals are refused", two_journals_in_one},

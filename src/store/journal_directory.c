@@ -32,6 +32,14 @@ bool journal_lock_is_file(int lock)
     return S_ISREG(about.st_mode);
 }
 
+/* Nobody shares with who works there alone: to wait until one may share it, is to wait for the end of that.
+ */
+static bool lock_alone(int lock)
+{
+    return flock(lock, LOCK_EX | LOCK_NB) == 0 ||
+           (errno == EWOULDBLOCK && flock(lock, LOCK_SH) == 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
+}
+
 /* Without a lock file no post office ever had the directory, so nobody has to be kept out. */
 static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
                              size_t why_size)
@@ -44,8 +52,7 @@ static enum status take_lock(struct journal_directory *place, enum directory_use
         return refuse(place->path, "its lock file cannot be opened", why, why_size);
     if (!journal_lock_is_file(place->lock))
         return refuse(place->path, "its lock file cannot be used", why, why_size);
-    if (flock(place->lock, LOCK_EX | LOCK_NB) == 0 &&
-        (use >= DIRECTORY_MEND || flock(place->lock, LOCK_SH | LOCK_NB) == 0))
+    if (lock_alone(place->lock))
         return STATUS_OK;
     if (errno != EWOULDBLOCK)
         return refuse(place->path, "it cannot be locked", why, why_size);

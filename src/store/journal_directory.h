@@ -9,8 +9,8 @@
 
 enum directory_use {
     DIRECTORY_PRINT, /* no lock */
-    DIRECTORY_CHECK, /* no post office may have it, and no other check while it is taken */
-    DIRECTORY_MEND,  /* nobody else may have it, and it must be ours to write */
+    DIRECTORY_CHECK, /* no post office may have it; other tools, and who starts meanwhile, wait for the end */
+    DIRECTORY_MEND,  /* the same, and it must be ours to write */
     DIRECTORY_RENEW, /* the same, and its files may be missing */
 };
 

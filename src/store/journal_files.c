@@ -2,7 +2,8 @@
  * written.
  *
  * The lock file is held (flock, shared) by every process that is attached, through the descriptor that it
- * inherits or opens; what it says is whose the directory is as long as anybody holds it. */
+ * inherits or opens; what it says is whose the directory is as long as anybody holds it. A tool that works on
+ * the files holds it alone, and who attaches waits for its end. */
 #include "journal.h"
 
 #include "journal_directory.h"
@@ -39,6 +40,16 @@ static bool lock(int file, int how)
         result = flock(file, how);
     while (result != 0 && errno == EINTR);
     return result == 0;
+}
+
+static bool share(int file, const char *directory)
+{
+    if (lock(file, LOCK_SH | LOCK_NB))
+        return true;
+    if (errno != EWOULDBLOCK)
+        return false;
+    log_info("journal directory %s: waiting for the end of a check or a repair there", directory);
+    return lock(file, LOCK_SH);
 }
 
 bool journal_is_in(const char *path, const uint8_t id[static SEGMENT_ID_SIZE])
@@ -110,12 +121,15 @@ static enum status take_lock(struct store *store, const struct store_options *op
 {
     struct journal_segment *journal = &store->header->journal;
     uint8_t holder[sizeof(journal->segment_id)] = {0};
-    bool free = !journal->on && lock(store->lock_file, LOCK_EX | LOCK_NB);
+    bool free = !journal->on && (lock(store->lock_file, LOCK_EX | LOCK_NB) ||
+                                 (errno == EWOULDBLOCK && share(store->lock_file, options->directory) &&
+                                  lock(store->lock_file, LOCK_EX | LOCK_NB)));
     if (!journal->on && !free && errno != EWOULDBLOCK)
         return refuse(options, "the lock file cannot be locked", why, why_size);
     if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be written", why, why_size);
-    ssize_t got = lock(store->lock_file, LOCK_SH) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
+    ssize_t got =
+        share(store->lock_file, options->directory) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
     if (got < 0)
         return refuse(options, "the lock file cannot be read", why, why_size);
     if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0) {
