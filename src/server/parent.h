@@ -2,8 +2,8 @@
 #ifndef SHMAIL_PARENT_H
 #define SHMAIL_PARENT_H
 
-#include "limits.h"
 #include "listener.h"
+#include "parent_limits.h"
 #include "peer.h"
 #include "sandbox.h"
 #include "store.h"

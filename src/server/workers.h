@@ -7,8 +7,8 @@
 #include "children.h"
 #include "complaint.h"
 #include "late.h"
-#include "limits.h"
 #include "maker.h"
+#include "parent_limits.h"
 #include "pause.h"
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* limits.h: how much a parent may have at once, as its command line and the post office's slots say. */
-#ifndef SHMAIL_LIMITS_H
-#define SHMAIL_LIMITS_H
+/* parent_limits.h: how much a parent may have at once, as its command line and the post office's slots say. */
+#ifndef SHMAIL_PARENT_LIMITS_H
+#define SHMAIL_PARENT_LIMITS_H
 
 #include <stdbool.h>
 #include <stddef.h>
