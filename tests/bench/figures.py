@@ -128,7 +128,7 @@ class Start:
 
 @dataclasses.dataclass
 class Recovery:
-    """A start on a journal, against one pass over its bytes, and against one that puts them into fresh shared memory,
+    """A start on a journal, against one pass over its bytes, and against those that put them into fresh shared memory,
     which no recovery can do without; all from the page cache, in turns."""
     name: str
     bound: float
@@ -140,12 +140,13 @@ class Recovery:
         log = max(directory.glob("journal.[01]"), key=used_bytes)
         used = used_bytes(log)
         limit = [place.program("tests/bench/limit_read"), str(log), str(used)]
-        reading, copying, recovery = [], [], []
+        manners = {"read and CRC": [], "copied to fresh memory": ["copy"], "by two threads": ["copy", "ahead"]}
+        limits = {words: [] for words in manners}
+        recovery = []
         for _ in range(ROUNDS + 1):
-            reading.append(sides.run_json(limit)["seconds"])
-            touch_memory(2 * used)
-            copying.append(sides.run_json([*limit, "copy"])["seconds"])
-            touch_memory(2 * used)
+            for words, arguments in manners.items():
+                limits[words].append(sides.run_json([*limit, *arguments])["seconds"])
+                touch_memory(2 * used)
             recovery.append(start_seconds(place, "-e", "-d", str(directory)))
 
         def against(words, times, bound):
@@ -153,8 +154,8 @@ class Recovery:
             ours, other = (used / 1e6 / min(times) for times in (recovery, times))
             return row(self, words, ratios, bound, at_most=False, ours=ours, other=other)
 
-        return [against(f"read and CRC of {used / 1e6:.0f} MB, MB/s", reading, self.bound),
-                against("the same, copied to fresh memory", copying, None)]
+        return [against(f"{words} of {used / 1e6:.0f} MB, MB/s" if words == "read and CRC" else f"the same, {words}",
+                        times, None if manners[words] else self.bound) for words, times in limits.items()]
 
 
 def touch_memory(size):

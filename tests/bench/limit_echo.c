@@ -1,22 +1,34 @@
-/* limit_echo.c: what a server with a process for each connection can reach at most: limit_echo [keep
- * [confined]].
+/* limit_echo.c: what a server with a process for each connection can reach at most: limit_echo [keep |
+ * deliver].
  *
  * A child sends back what it reads, as soon as it has read it: at depth 1 that is a reply for each request,
  * with pipelining one reply of many lines for all the requests that have come. It looks at nothing. With
- * "keep" it first copies what it has read into shared memory that nothing was in, each child into its own:
- * the least that a store of mail must do, which also says where each thing lies, and to whom it belongs.
- * "confined" is as bounded as a server should be: a filter of system calls, which lets all through, and an
- * end to waiting. */
+ * "keep" it first copies what it has read into shared memory that nothing was in, each child into its own.
+ * With "deliver" it has the least of a mail store's other duties as well. For each line it finds the mailbox
+ * by a name of 8 bytes, compares a cookie of 32 bytes in a time that does not tell how far it was right, and
+ * puts the text last in the mailbox, which all children share: under a lock that says who has it, and with a
+ * note of what was there before, so that another one can undo what a killed one has left. And it is as
+ * bounded as a server should be: by a filter of system calls, which lets all through, and an end to waiting.
+ */
 #include "limit_program.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { STEP = 1 << 16 }; /* bytes: memory is given out in such steps */
+enum {
+    STEP = 1 << 16, /* bytes: memory is given out in such steps */
+    NAME = 8,
+    COOKIE = 32,
+    MAILBOXES = 1000,
+};
 
-static void keep(const char *bytes, size_t length)
+/* What begins where the last one of this process has ended. */
+static void *keep(const char *bytes, size_t length)
 {
     static char *memory;
     static size_t kept;
@@ -30,6 +42,7 @@ static void keep(const char *bytes, size_t length)
         if (memory == MAP_FAILED)
             fail("mmap");
     }
+    char *place = memory + kept;
     while (length > 0) {
         size_t part = STEP - kept % STEP < length ? STEP - kept % STEP : length;
         if (kept % STEP == 0 && (posix_fallocate(file, (off_t)kept, STEP) != 0 ||
@@ -40,23 +53,96 @@ static void keep(const char *bytes, size_t length)
         bytes += part;
         length -= part;
     }
+    return place;
+}
+
+struct mailbox {
+    char name[NAME], cookie[COOKIE];
+    uint64_t count;
+    void *last;
+};
+
+static struct office {
+    _Atomic pid_t lock;
+    _Atomic uint32_t changes; /* the mailbox that is being changed, from 1 on; 0: none */
+    struct mailbox before;
+    struct mailbox mailboxes[MAILBOXES];
+} * office;
+
+static void make_office(void)
+{
+    office = mmap(NULL, sizeof(*office), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (office == MAP_FAILED)
+        fail("mmap");
+}
+
+static uint32_t mailbox_of(const char *name)
+{
+    uint32_t hash = 2166136261;
+    for (size_t i = 0; i < NAME; i++)
+        hash = (hash ^ (unsigned char)name[i]) * 16777619;
+    return hash % MAILBOXES;
+}
+
+/* Not 0 where they differ. Nobody has registered here, so nobody is refused for it. */
+static unsigned differ(const char *one, const char *other, size_t length)
+{
+    unsigned difference = 0;
+    for (size_t i = 0; i < length; i++)
+        difference |= (unsigned char)(one[i] ^ other[i]);
+    return difference;
+}
+
+static void append(uint32_t which, void *text)
+{
+    static pid_t self;
+    struct mailbox *mailbox = &office->mailboxes[which];
+    self = self ? self : getpid();
+    for (pid_t nobody = 0; !atomic_compare_exchange_weak(&office->lock, &nobody, self); nobody = 0)
+        sched_yield();
+    office->before.count = mailbox->count;
+    office->before.last = mailbox->last;
+    atomic_store_explicit(&office->changes, which + 1, memory_order_release);
+    mailbox->count++;
+    mailbox->last = text;
+    atomic_store_explicit(&office->changes, 0, memory_order_release);
+    atomic_store(&office->lock, 0);
+}
+
+static void deliver(const char *bytes, size_t length)
+{
+    static volatile unsigned refused;
+    for (const char *end; (end = memchr(bytes, '\n', length)) != NULL; bytes = end + 1) {
+        size_t line = (size_t)(end + 1 - bytes);
+        void *text = keep(bytes, line);
+        length -= line;
+        if (line < NAME + COOKIE + 1)
+            continue;
+        uint32_t which = mailbox_of(bytes);
+        const struct mailbox *mailbox = &office->mailboxes[which];
+        refused +=
+            differ(bytes, mailbox->name, NAME) != 0 || differ(end - COOKIE, mailbox->cookie, COOKIE) != 0;
+        append(which, text);
+    }
 }
 
 struct manner {
-    bool keeps, confined;
+    bool keeps, delivers;
 };
 
 static void serve(int connection, const void *context)
 {
     const struct manner *manner = context;
     static char bytes[1 << 16];
-    if (manner->confined) {
+    if (manner->delivers) {
         confine();
         end_waiting(connection);
     }
     for (ssize_t got; (got = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
         if (manner->keeps)
-            keep(bytes, (size_t)got);
+            (void)keep(bytes, (size_t)got);
+        if (manner->delivers)
+            deliver(bytes, (size_t)got);
         for (ssize_t sent = 0, more; sent < got; sent += more)
             if ((more = send(connection, bytes + sent, (size_t)(got - sent), MSG_NOSIGNAL)) < 0)
                 return;
@@ -66,10 +152,12 @@ static void serve(int connection, const void *context)
 int main(int argc, char **argv)
 {
     const struct manner manner = {.keeps = argc > 1 && strcmp(argv[1], "keep") == 0,
-                                  .confined = argc > 2 && strcmp(argv[2], "confined") == 0};
-    if (argc - 1 != manner.keeps + manner.confined) {
-        fputs("usage: limit_echo [keep [confined]]\n", stderr);
+                                  .delivers = argc > 1 && strcmp(argv[1], "deliver") == 0};
+    if (argc - 1 != manner.keeps + manner.delivers) {
+        fputs("usage: limit_echo [keep | deliver]\n", stderr);
         return 64;
     }
+    if (manner.delivers)
+        make_office();
     serve_connections(serve, &manner);
 }

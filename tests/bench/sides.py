@@ -114,8 +114,8 @@ def keeping(size):
     return echo(size, "echo that keeps", ("keep",))
 
 
-def confined(size):
-    return echo(size, "echo that keeps, confined", ("keep", "confined"))
+def delivering(size):
+    return echo(size, "echo that delivers", ("deliver",))
 
 
 def settling(size):
