@@ -71,16 +71,16 @@ serve_as_another() { # [server option]...
     local real=$SHMAIL_BUILD program
     as=()
     [ "$EUID" -ne 0 ] || as=(setpriv --reuid 54321 --regid 54321 --clear-groups)
-    place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
+    place=$(mktemp -d /tmp/shmail-XXXXXX) # the folder of a run is its user's alone
     chmod 755 "$place"
     mkdir "$place/journal" "$place/real"
     cp "$real/shmaild" "$real/shmailctl" "$place/real"
-    [ "$EUID" -ne 0 ] || chown 54321 "$place/journal"
+    [ "$EUID" -ne 0 ] || chown -R 54321 "$place" # a build that counts its coverage does so beside the program
     for program in shmaild shmailctl; do
         printf '#!/bin/sh\ncd %s && exec %s real/%s "$@"\n' "$place" "${as[*]}" "$program" >"$place/$program"
     done
     chmod +x "$place"/shmail*
-    "${as[@]}" "$place/real/shmailctl" -V || skip "that user may not run what is below ${TMPDIR:-/tmp}"
+    "${as[@]}" "$place/real/shmailctl" -V || skip "that user may not run what is below /tmp"
     SHMAIL_BUILD=$place
     PATH=$place:$PATH
     serve --slots 16 "$@"
@@ -239,12 +239,12 @@ has_keeper() {
 
 @test "out of processes under inetd: what is asked is answered, and that there is no keeper is said" {
     [ "$EUID" -eq 0 ] || skip "needs root, to be somebody who has no other process"
-    place=$(mktemp -d "${TMPDIR:-/tmp}/shmail-XXXXXX")
+    place=$(mktemp -d /tmp/shmail-XXXXXX) # the folder of a run is its user's alone
     chmod 755 "$place"
     mkdir "$place/journal"
     cp "$SHMAIL_BUILD/shmaild" "$place"
-    chown -R 54322 "$place" # all of it: a build that counts its coverage does so beside the program
-    cd "$place" # which that user could perhaps not come to
+    chown -R 54322 "$place"
+    cd "$place"
     # Itself, and the one between it and the keeper.
     run -0 --separate-stderr setpriv --reuid 54322 --regid 54322 --clear-groups prlimit --nproc=2 \
         ./shmaild -i -n "$SHMAIL_NAME" -d journal <<<"REGISTER alice secret"
