@@ -288,3 +288,46 @@ END
     exec {client}>&-
     wait "$inetd"
 }
+
+@test "a fault of a verb is said, and makes the post office suspect until it is checked" {
+    local signal tool status
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself"
+    shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 <<<"REGISTER alice secret"
+    mkfifo password
+    for signal in SEGV BUS ABRT; do
+        shmailctl -n "$SHMAIL_NAME" account add bob <password 2>said 3>&- &
+        tool=$!
+        exec {password}>password
+        eventually is_at_work "$tool"
+        kill "-$signal" "$tool"
+        status=0
+        wait "$tool" || status=$?
+        [ "$status" -eq 65 ]
+        run -0 cat said
+        assert_output "shmailctl: post office $SHMAIL_NAME cannot be read to the end, so it seems to be damaged: 'shmailctl -n $SHMAIL_NAME check' may tell more, and 'shmailctl -n $SHMAIL_NAME repair' keeps what is sound"
+        exec {password}>&-
+        run -69 ctl account list
+        assert_output "shmailctl: post office $SHMAIL_NAME may be damaged: have it proved sound with 'shmailctl -n $SHMAIL_NAME check' first"
+        run -0 ctl check
+        assert_output clean
+        run -0 ctl account list
+        refute_output --partial bob
+    done
+}
+
+# It has a slot, and waits for a line.
+is_at_work() {
+    ctl ps | grep -q "^[0-9]*"$'\t'"$1"$'\t'
+}
+
+@test "accounts that were scribbled on are no crash" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself"
+    shmaild -i -n "$SHMAIL_NAME" --crypt-cost 1 --accounts 100 --slots 8 --segment-size 4M <<<"REGISTER alice secret"
+    # The table of accounts: each reference leads to nowhere.
+    tr '\0' '\377' </dev/zero | dd of="/dev/shm/shmail-$SHMAIL_NAME" bs=4K seek=128 count=1 conv=notrunc \
+        iflag=fullblock status=none
+    run -65 ctl account list
+    assert_line --partial "seems to be damaged"
+    run -1 ctl check
+    assert_line --partial "finding: "
+}

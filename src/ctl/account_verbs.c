@@ -1,6 +1,7 @@
 /* account_verbs.c: the accounts of a post office in memory, as its operator makes, changes, lists and removes
  * them, beside a server or without one. A password comes from standard input, never from the command line,
  * which others can read. */
+#include "fault.h"
 #include "mailbox.h"
 #include "name.h"
 #include "password.h"
@@ -163,19 +164,35 @@ static const struct {
     int (*run)(struct work *);
 } actions[] = {{"add", 1, add}, {"passwd", 1, change}, {"list", 0, list}, {"rm", 1, remove_account}};
 
+/* Without a server nobody else checks it. */
+static int refuse_suspect(struct store *store, const char *name)
+{
+    struct store_figures figures;
+    char why[1024];
+    store_figures(store, &figures);
+    snprintf(why, sizeof(why),
+             figures.server
+                 ? "post office %s is being checked, try again"
+                 : "post office %s may be damaged: have it proved sound with 'shmailctl -n %s check' first",
+             name, name);
+    return refuse(STATUS_SUSPENDED, why);
+}
+
 static int run(const struct request *request, struct work *work, int (*action)(struct work *))
 {
     static struct store *store; /* until the process ends: there is no close */
     char why[1024];
     const struct store_options options = {
         .name = request->name, .directory = request->directory, .must_exist = true, .changes = true};
+    fault_watch(&store, request->name);
     enum status status = store_open(&store, &options, why, sizeof(why));
     if (status != STATUS_OK)
         return refuse(status, why);
     status = store_attach(store, "shmailctl");
     if (status == STATUS_OK && store_is_suspect(store)) {
+        int result = refuse_suspect(store, request->name);
         store_detach(store);
-        status = STATUS_SUSPENDED;
+        return result;
     }
     if (status != STATUS_OK)
         return say(status, request->name);

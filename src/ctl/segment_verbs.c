@@ -1,5 +1,6 @@
 /* segment_verbs.c: the verbs that work on a post office in memory. All but repair and rm do so as one more
  * process of it, with a slot of its own. */
+#include "fault.h"
 #include "segment_tools.h"
 #include "store.h"
 #include "verbs.h"
@@ -13,6 +14,7 @@ static int attached(const struct request *request, int (*run)(struct store *))
     static struct store *store; /* until the process ends: there is no close */
     char why[1024];
     const struct store_options options = {.name = request->name, .must_exist = true};
+    fault_watch(&store, request->name);
     enum status status = store_open(&store, &options, why, sizeof(why));
     if (status != STATUS_OK)
         return refuse(status, why);
