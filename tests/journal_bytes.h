@@ -6,8 +6,6 @@
 #include "disk.h"
 #include "scene.h"
 
-#include "crc32c.h"
-
 #include <stdio.h>
 
 enum { BYTES_MAX = 1 << 20, PLACES_MAX = 400, JOBS_MAX = 8 };
@@ -100,13 +98,6 @@ static inline uint64_t journal_reaches(void)
             reaches = (uint64_t)record->received;
     }
     return reaches;
-}
-
-static inline void seal(struct journal_record *record, const char *texts)
-{
-    record->magic = RECORD_MAGIC;
-    record->crc =
-        journal_crc_end(record, crc32c(journal_crc_begin(record), texts, (size_t)journal_texts(record)));
 }
 
 /* ---- journals to damage: each leaves journal ---- */

@@ -4,6 +4,7 @@
 #define SHMAIL_TEST_SCENE_H
 
 #include "account_record.h"
+#include "crc32c.h"
 #include "journal.h"
 #include "mailbox_record.h"
 #include "post_office.h"
@@ -22,6 +23,15 @@ static const struct store_options scene_options = {.directory = "journal",
                                                    .segment_bytes = 8 << 20,
                                                    .accounts = 16,
                                                    .slots = 8};
+
+/* ---- records that are made by hand ---- */
+
+static inline void seal(struct journal_record *record, const char *texts)
+{
+    record->magic = RECORD_MAGIC;
+    record->crc =
+        journal_crc_end(record, crc32c(journal_crc_begin(record), texts, (size_t)journal_texts(record)));
+}
 
 /* ---- the state as a number ---- */
 

@@ -258,6 +258,49 @@ static void what_was_written_since_must_not_be_written_over(void)
     expect_segment_refused(" has been repaired since", STATUS_MISMATCH);
 }
 
+/* Behind the last record that the segment knows stands one that is whole. */
+static void only_a_record_that_comes_next_is_lacking(void)
+{
+    static const char texts[8] = "x\0forged";
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    const struct journal_segment *journal = &store->header->journal;
+    const off_t tail = (off_t)journal->tail;
+    const struct journal_record next = {.type = RECORD_MESSAGE,
+                                        .account = 1,
+                                        .id = 1000,
+                                        .received = 1,
+                                        .sender_length = 1,
+                                        .body_length = 7,
+                                        .epoch = journal->epoch,
+                                        .sequence = journal->written + 1};
+    const struct {
+        uint64_t sequence;
+        uint16_t flags;
+        bool lacks;
+    } ways[] = {
+        {next.sequence, 0, true}, {next.sequence + 1, 0, false}, {next.sequence, RECORD_SNAPSHOT, false}};
+    scene_close(store);
+    int fd = open("journal/journal.0", O_RDWR | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        struct journal_record record = next;
+        record.sequence = ways[i].sequence;
+        record.flags = ways[i].flags;
+        seal(&record, texts);
+        EXPECT_EQ(pwrite(fd, &record, sizeof(record), tail), sizeof(record));
+        EXPECT_EQ(pwrite(fd, texts, sizeof(texts), tail + (off_t)sizeof(record)), sizeof(texts));
+        if (ways[i].lacks) {
+            refuse(STATUS_MISMATCH, "has more");
+            continue;
+        }
+        store = attached_store(&options);
+        EXPECT_CLEAN(store);
+        scene_close(store);
+    }
+    close(fd);
+}
+
 /* It has written the last record, and not said so. */
 static void what_a_dead_leader_has_written_is_known(void)
 {
@@ -270,6 +313,14 @@ static void what_a_dead_leader_has_written_is_known(void)
     journal->synced = journal->written;
     scene_close(store);
     store = attached_store(&options);
+}
+
+static void a_file_that_cannot_be_opened_is_refused(void)
+{
+    store = open_named_store("-a");
+    scene_close(store);
+    run_command("mv journal/journal.0 elsewhere && ln -s ../elsewhere journal/journal.0");
+    refuse(STATUS_SYSTEM, "journal.0: Too many levels of symbolic links");
 }
 
 static void another_version_is_named(void)
@@ -300,6 +351,30 @@ static void a_lock_that_is_no_file_holds_up_nobody(void)
     EXPECT_EQ(journal_check("journal", &report, why, sizeof(why)), STATUS_SYSTEM);
     EXPECT(strstr(why, "its lock file cannot be used: Operation not supported"));
     (void)alarm(0);
+}
+
+/* A signal that nobody handles does not make the start give up. */
+static void who_comes_waits_for_a_tool(void)
+{
+    store = open_named_store("-a");
+    scene_close(store);
+    int lock = open("journal/lock", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(flock(lock, LOCK_EX), 0);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) { /* what it has inherited keeps the lock */
+        usleep(300000);
+        _exit(0);
+    }
+    close(lock);
+    fault.kinds = CALL_LOCK;
+    fault.at = 1;
+    fault.error = EINTR;
+    store = attached_store(&options);
+    EXPECT(fault.seen > 0);
+    fault.kinds = 0;
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    EXPECT_CLEAN(store);
 }
 
 /* Where the last record should stand there is another one. */
@@ -383,9 +458,12 @@ static const struct harness_test tests[] = {
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
     {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
+    {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},
+    {"a file that cannot be opened is refused", a_file_that_cannot_be_opened_is_refused},
     {"what a dead leader has written is known", what_a_dead_leader_has_written_is_known},
     {"another version is named", another_version_is_named},
     {"a lock that is no file holds up nobody", a_lock_that_is_no_file_holds_up_nobody},
+    {"who comes waits for a tool that has the directory", who_comes_waits_for_a_tool},
     {"what was written last must be there", what_was_written_last_must_be_there},
     {"a record that is none of the last is no proof", a_record_that_is_none_of_the_last_is_no_proof},
     {"an up to date copy will do", an_up_to_date_copy_will_do},

@@ -189,6 +189,15 @@ static void a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim(void)
     EXPECT_CLEAN(store);
 }
 
+static void a_complaint_is_due_now_and_then(void)
+{
+    open_post_office(8);
+    EXPECT(store_may_complain(store, 1000));
+    EXPECT(!store_may_complain(store, 1000));
+    EXPECT(store_may_complain(store, 0));
+    EXPECT(!store_may_complain(store, 1000));
+}
+
 static void find_no_semaphore(void)
 {
     fault.kinds = CALL_SEMAPHORE;
@@ -411,6 +420,7 @@ static const struct harness_test tests[] = {
     {"who finds no room ahead waits without", who_finds_no_room_ahead_waits_without},
     {"a slot of one that waited is claimed", a_slot_of_one_that_waited_is_claimed},
     {"a slot of one that waited is reclaimed", a_slot_of_one_that_waited_is_reclaimed},
+    {"a complaint is due now and then", a_complaint_is_due_now_and_then},
 };
 
 HARNESS_MAIN(tests)
