@@ -146,6 +146,22 @@ static void what_was_never_finished_is_begun_again(void)
     fill_what_somebody_began();
 }
 
+/* Its journal would have all; without one it is all that there is. */
+static void what_has_accounts_is_not_begun_again(void)
+{
+    uint64_t magic = 0;
+    cookie = mmap(NULL, sizeof(*cookie), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(cookie != MAP_FAILED);
+    in_a_process(fill_post_office);
+    int fd = open_object(O_RDWR);
+    EXPECT_EQ(pwrite(fd, &magic, sizeof(magic), 0), sizeof(magic));
+    expect_refusal(named(), STATUS_MISMATCH, "its beginning is damaged");
+    magic = SEGMENT_MAGIC;
+    EXPECT_EQ(pwrite(fd, &magic, sizeof(magic), 0), sizeof(magic));
+    close(fd);
+    in_a_process(expect_what_was_filled);
+}
+
 static void open_and_detach(void)
 {
     struct store_options options = named();
@@ -397,6 +413,7 @@ static const struct harness_test tests[] = {
     {"what one process left another finds", what_one_process_left_another_finds},
     {"an untouched page costs nothing", an_untouched_page_costs_nothing},
     {"a post office has one server", a_post_office_has_one_server},
+    {"what has accounts is not begun again", what_has_accounts_is_not_begun_again},
     {"what was never finished is begun again", what_was_never_finished_is_begun_again},
     {"a segment in the making is waited for", a_segment_in_the_making_is_waited_for},
     {"processes that come at once share one segment", processes_that_come_at_once_share_one_segment},

@@ -51,13 +51,21 @@ static bool creation_lock(int fd, short type)
     return result == 0;
 }
 
-/* 0: the object was begun but never finished. Needs the creation lock. False: it cannot be read, which must
- * not be taken for that. */
+/* 0: the object was begun but never finished. One without a journal that has accounts was: then zeros were
+ * written over its magic, and it is none that is to be begun again. Needs the creation lock. False: it cannot
+ * be read, which must not be taken for that. */
 static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
 {
+    static struct header header;
     *magic = 0;
-    return bytes < sizeof(struct header) ||
-           pread(fd, magic, sizeof(*magic), offsetof(struct header, magic)) == (ssize_t)sizeof(*magic);
+    if (bytes < sizeof(header))
+        return true;
+    if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+        return false;
+    bool was_finished =
+        header.crc == segment_header_crc(&header) && header.accounts_used > 0 && !header.journal.directory[0];
+    *magic = header.magic == 0 && was_finished ? ~SEGMENT_MAGIC : header.magic;
+    return true;
 }
 
 static enum status open_named(struct store *store, const struct store_options *options, char *why,
