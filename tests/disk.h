@@ -89,6 +89,7 @@ enum { BAD_PAGE = 4096, DISK_BLOCK = 4096 };
 static off_t disk_bad_page = -BAD_PAGE; /* of both files, where reading fails */
 static void (*disk_lock_hook)(void);    /* called before who waits for a lock gets it, once */
 static void (*disk_holder_hook)(void);  /* called before the system says who has a lock, once */
+static void (*disk_take_hook)(void);    /* called before who takes all bytes of a segment has them, once */
 static time_t disk_seconds_a_look;      /* how fast the other clocks run ahead */
 static void (*disk_hook)(void);         /* called before each write to a journal file; not while it runs */
 static uint64_t disk_hook_file;         /* for it: which file, and where */
@@ -421,8 +422,11 @@ int fcntl(int fd, int command, ...)
     va_end(arguments);
     if (!locks)
         return (int)syscall(SYS_fcntl, fd, command, number);
-    void (**hook)(void) = command == F_SETLKW ? &disk_lock_hook : &disk_holder_hook;
-    if (command != F_SETLK && *hook) {
+    bool takes_all = command == F_SETLK && ((struct flock *)lock)->l_len > 2;
+    void (**hook)(void) = command == F_SETLKW  ? &disk_lock_hook
+                          : command == F_GETLK ? &disk_holder_hook
+                                               : &disk_take_hook;
+    if ((command != F_SETLK || takes_all) && *hook) {
         void (*run)(void) = *hook;
         *hook = NULL;
         run();

@@ -4,6 +4,8 @@
 
 #include "wreck.h"
 
+#include <poll.h>
+
 static struct armed {
     unsigned kinds;
     int error;
@@ -239,6 +241,122 @@ static void a_segment_whose_journal_was_mended_meanwhile_is_not_served(void)
     EXPECT(told > 0);
 }
 
+/* ---- who comes late ---- */
+
+static int here[2], end[2]; /* somebody has written to one, and ends when the other is closed */
+static message_id *late;    /* bob's letter of then; shared */
+
+static void prepare_late(void)
+{
+    prepare(false);
+    late = mmap(NULL, sizeof(*late), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    EXPECT(late != MAP_FAILED);
+    EXPECT_EQ(pipe(here), 0);
+    EXPECT_EQ(pipe(end), 0);
+}
+
+/* Another repair is done already, if it can be, and what it has made is at work. */
+static void mend_and_go_on(void)
+{
+    char byte, why[512];
+    struct report report = {.say = hear_outcome};
+    const struct store_options options = office();
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        close(end[1]);
+        EXPECT_EQ(segment_repair(harness_name(), NULL, &report, why, sizeof(why)), STATUS_OK);
+        struct store *mended = attached_store(&options);
+        *late = put(mended, "bob", 90, 0);
+        EXPECT_EQ(write(here[1], "h", 1), 1);
+        EXPECT_EQ(read(end[0], &byte, 1), 0);
+        _exit(0);
+    }
+    struct pollfd poller = {.fd = here[0], .events = POLLIN};
+    (void)poll(&poller, 1, 1000);
+}
+
+static void expect_late_letter(struct store *office)
+{
+    account_t bob;
+    EXPECT_EQ(account_find(office, "bob", 3, &bob), STATUS_OK);
+    EXPECT_EQ(mailbox_newest(office, bob), *late);
+}
+
+static void a_repair_that_comes_late_moves_nothing_that_is_at_work(void)
+{
+    char byte;
+    const struct store_options options = office();
+    prepare_late();
+    damage();
+    disk_take_hook = mend_and_go_on;
+    in_a_process(run_repair);
+    disk_take_hook = NULL;
+    EXPECT_EQ(outcome->status, STATUS_OK);
+    EXPECT_EQ(read(here[0], &byte, 1), 1);
+    close(end[1]);
+    in_store(&options, expect_late_letter, &after);
+    end_trial();
+}
+
+/* Writes how its attaching has ended, once the other end is closed. */
+static void be_forked_and_attach_late(void)
+{
+    char byte;
+    const struct store_options options = office();
+    struct store *forked = open_store(&options);
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0) {
+        close(end[1]);
+        EXPECT_EQ(read(end[0], &byte, 1), 0);
+        byte = (char)store_attach(forked, "late");
+        EXPECT_EQ(write(here[1], &byte, 1), 1);
+        _exit(0);
+    }
+}
+
+static void remove_office(void)
+{
+    char why[512];
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK);
+}
+
+static void open_office(void)
+{
+    const struct store_options options = office();
+    (void)open_store(&options);
+}
+
+/* Nobody has a byte of it when its process has died and the one forked by that has not attached. */
+static void who_is_forked_does_not_attach_to_what_has_lost_its_name(void)
+{
+    void (*const ways[])(void) = {remove_office, run_repair, open_office};
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        char byte;
+        prepare_late();
+        damage();
+        in_a_process(be_forked_and_attach_late);
+        in_a_process(ways[i]);
+        close(end[1]);
+        EXPECT_EQ(read(here[0], &byte, 1), 1);
+        EXPECT_EQ(byte, ways[i] == open_office ? STATUS_OK : STATUS_FULL_SLOTS);
+        end_trial();
+    }
+}
+
+/* The one who would have removed it was killed before that. */
+static void who_opens_it_under_its_name_takes_the_mark_off(void)
+{
+    static const uint32_t retired = 1;
+    prepare(false);
+    int object = begin_trial();
+    EXPECT_EQ(pwrite(object, &retired, sizeof(retired), offsetof(struct header, retired)), sizeof(retired));
+    close(object);
+    expect_served(true);
+    end_trial();
+}
+
 static const struct harness_test tests[] = {
     {"whatever fails while a post office is mended, nothing is lost", without_a_journal, 300},
     {"whatever fails while a post office with a journal is mended, nothing is lost", with_one, 300},
@@ -246,6 +364,11 @@ static const struct harness_test tests[] = {
     {"what a killed repair has left is removed by the next",
      what_a_killed_repair_has_left_is_removed_by_the_next},
     {"what a repair is making is left alone", what_a_repair_is_making_is_left_alone},
+    {"a repair that comes late moves nothing that is at work",
+     a_repair_that_comes_late_moves_nothing_that_is_at_work},
+    {"who is forked does not attach to what has lost its name",
+     who_is_forked_does_not_attach_to_what_has_lost_its_name},
+    {"who opens it under its name takes the mark off", who_opens_it_under_its_name_takes_the_mark_off},
     {"a segment whose journal was mended meanwhile is not served",
      a_segment_whose_journal_was_mended_meanwhile_is_not_served},
 };

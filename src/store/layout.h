@@ -261,6 +261,7 @@ struct header {
     uint64_t deaths_seen;                /* atomic: how many of them a reclaim has looked after */
     uint64_t slot_map[SLOTS_LIMIT / 64]; /* atomic hints: the slot is probably in use, */
     uint64_t idle_map[SLOTS_LIMIT / 64]; /* but nobody is served there yet (store_attach_ahead) */
+    uint32_t retired; /* atomic: 1: it has lost its name, or is about to: nobody attaches any more */
 
     alignas(64) uint64_t owner; /* the lock (lock.c) */
     alignas(64) sem_t sleepers;

@@ -245,6 +245,10 @@ enum status store_attach(struct store *store, const char *peer)
         enum status again = claim(store, index, peer, false);
         status = again == STATUS_FULL_SLOTS ? status : again;
     }
+    if (status == STATUS_OK && load32(&header->retired)) { /* after the fork, while nobody had a byte of it */
+        store_detach(store);
+        status = STATUS_FULL_SLOTS;
+    }
     if (status != STATUS_OK)
         return status;
     /* A forked child trusts its parent to have noticed deaths; a process on its own looks for itself. */

@@ -1,5 +1,4 @@
-/* segment_copy.c: takes every process slot of a segment at once, and looks at it through a private mapping.
- */
+/* segment_copy.c: looks at a segment that nobody else has open through a private mapping. */
 #include "segment_copy.h"
 
 #include "journal_load.h"
@@ -44,10 +43,6 @@ static enum status take_copy(struct store *store, const char *name, uint64_t *un
                              size_t why_size)
 {
     struct header *header = store->header;
-    /* This process has never attached, so whoever has one of the bytes is another one. */
-    enum status status = segment_take_bytes(store->fd, store->mapped, name, why, why_size);
-    if (status != STATUS_OK)
-        return status;
     if (mmap(store->base, store->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
              store->fd, 0) == MAP_FAILED) {
         snprintf(why, why_size, "post office %s cannot be mapped: %s", name, strerror(errno));

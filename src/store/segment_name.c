@@ -68,6 +68,17 @@ static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
     return true;
 }
 
+bool segment_retire(int fd)
+{
+    static const uint32_t retired = 1;
+    uint64_t magic;
+    if (pread(fd, &magic, sizeof(magic), offsetof(struct header, magic)) != (ssize_t)sizeof(magic) ||
+        magic != SEGMENT_MAGIC)
+        return true; /* nobody attaches to that */
+    return pwrite(fd, &retired, sizeof(retired), offsetof(struct header, retired)) ==
+           (ssize_t)sizeof(retired);
+}
+
 static enum status open_named(struct store *store, const struct store_options *options, char *why,
                               size_t why_size)
 {
@@ -94,13 +105,15 @@ static enum status open_named(struct store *store, const struct store_options *o
     }
     uint64_t bytes = (uint64_t)about.st_size;
     uint64_t magic;
-    enum status status;
     if (!read_magic(store->fd, bytes, &magic)) {
         snprintf(why, why_size, "cannot read the shared memory of post office %s: %s", options->name,
                  strerror(errno));
         return STATUS_SYSTEM;
     }
-    if (magic && !options->alone && !segment_stay(store->fd, bytes)) {
+    enum status status = STATUS_OK;
+    if (magic && options->alone) {
+        status = segment_take_bytes(store->fd, bytes, options->name, why, why_size);
+    } else if (magic && !segment_stay(store->fd, bytes)) {
         snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
                  strerror(errno));
         return STATUS_SYSTEM;
@@ -109,8 +122,12 @@ static enum status open_named(struct store *store, const struct store_options *o
         close(store->fd);
         return open_named(store, options, why, why_size);
     }
+    if (status != STATUS_OK)
+        return status;
     if (magic) {
         status = segment_attach(store, bytes, options, why, why_size);
+        if (status == STATUS_OK && !options->alone) /* whoever was about to take its name has not */
+            __atomic_store_n(&store->header->retired, 0, __ATOMIC_RELEASE);
     } else if (options->must_exist) {
         snprintf(why, why_size, "post office %s was never finished: start shmaild on it", options->name);
         status = STATUS_MISMATCH;
@@ -170,7 +187,7 @@ enum status store_remove(const char *name, char *why, size_t why_size)
         close(fd);
         return store_remove(name, why, why_size);
     }
-    if (status == STATUS_OK && shm_unlink(path) != 0) {
+    if (status == STATUS_OK && (!segment_retire(fd) || shm_unlink(path) != 0)) {
         snprintf(why, why_size, "cannot remove post office %s: %s", name, strerror(errno));
         status = STATUS_SYSTEM;
     }

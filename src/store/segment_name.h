@@ -5,6 +5,8 @@
 
 #include "layout.h"
 
+#include <stdbool.h>
+
 /* Where the system shows shared memory objects, and how the names of those start that are post offices. */
 #define SEGMENT_FOLDER "/dev/shm"
 #define SEGMENT_PREFIX "shmail-"
@@ -20,5 +22,10 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
  * What it has opened stays in the store, also where it fails. STATUS_SYSTEM, STATUS_MISMATCH,
  * STATUS_MALFORMED, and what a journal's recovery may end with. */
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* Marks the segment as one that is about to lose its name: locks do not outlive a fork, so who was forked by
+ * the last that had it open, and has not attached yet, learns of it by that. Who opens the segment under its
+ * name takes the mark off again. For who has all bytes. False: errno tells. */
+bool segment_retire(int fd);
 
 #endif

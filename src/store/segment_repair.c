@@ -1,6 +1,7 @@
 /* segment_repair.c: makes a new segment from what verifies in an old one, and lets them change places.
  *
- * The old one is never written to. With a journal the new state goes to the directory first, and the new
+ * The old one is never written to, but for the mark that keeps out who was forked by its last server and has
+ * not attached yet. With a journal the new state goes to the directory first, and the new
  * segment is made from that, as a server would. */
 #include "segment_tools.h"
 
@@ -208,7 +209,7 @@ static enum status change_places(struct repair *repair)
     object_path(fresh, repair->office, NULL);
     if (repair->fresh)
         store_detach(repair->fresh);
-    if (link(old, aside) != 0)
+    if (!segment_retire(repair->old->fd) || link(old, aside) != 0)
         return refuse(repair, STATUS_SYSTEM, "it cannot be set aside");
     if ((repair->fresh ? rename(fresh, old) : unlink(old)) != 0) {
         int error = errno;
