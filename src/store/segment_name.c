@@ -51,20 +51,29 @@ static bool creation_lock(int fd, short type)
     return result == 0;
 }
 
-/* 0: the object was begun but never finished. One without a journal that has accounts was: then zeros were
- * written over its magic, and it is none that is to be begun again. Needs the creation lock. False: it cannot
- * be read, which must not be taken for that. */
+/* One that has accounts but no journal was finished once: zeros were written over its magic. */
+static bool was_finished(int fd)
+{
+    const struct header *header = mmap(NULL, sizeof(*header), PROT_READ, MAP_SHARED, fd, 0);
+    if (header == MAP_FAILED)
+        return false;
+    bool was = header->crc == segment_header_crc(header) && header->accounts_used > 0 &&
+               !header->journal.directory[0];
+    munmap((void *)(uintptr_t)header, sizeof(*header));
+    return was;
+}
+
+/* 0: the object was begun but never finished. Needs the creation lock. False: it cannot be read, which must
+ * not be taken for that. */
 static bool read_magic(int fd, uint64_t bytes, uint64_t *magic)
 {
-    static struct header header;
     *magic = 0;
-    if (bytes < sizeof(header))
+    if (bytes < sizeof(struct header))
         return true;
-    if (pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
+    if (pread(fd, magic, sizeof(*magic), offsetof(struct header, magic)) != (ssize_t)sizeof(*magic))
         return false;
-    bool was_finished =
-        header.crc == segment_header_crc(&header) && header.accounts_used > 0 && !header.journal.directory[0];
-    *magic = header.magic == 0 && was_finished ? ~SEGMENT_MAGIC : header.magic;
+    if (*magic == 0 && was_finished(fd))
+        *magic = ~SEGMENT_MAGIC;
     return true;
 }
 
