@@ -139,10 +139,18 @@ void store_prepare_to_keep(const struct store *);
 
 /* Keeps the journal until *stop: timed syncs, space ahead, checkpoints. For one process beside the others,
  * with the file system at hand; returns at once where there is no journal. While another keeper lives it
- * stands by. lone: then it returns at once, and else also some seconds after the last other process has gone.
- */
-void store_keep(struct store *, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
+ * stands by, unless it is lone or an orphan, which returns at once. */
+enum store_stay {
+    STORE_STAY,        /* until then */
+    STORE_STAY_LONE,   /* or some seconds after the last other process has gone */
+    STORE_STAY_ORPHAN, /* or while there is none, and until there is a server, which has a keeper of its own
+                        */
+};
+void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);
+
+/* What was acknowledged is not yet where the policy wants it at an orderly end. Takes no lock. */
+bool store_owes_journal(const struct store *);
 
 bool store_has_journal(const struct store *);
 

@@ -62,7 +62,7 @@ static pid_t start_keeper(int sync_seconds, bool lone, void (*prepare)(void))
         EXPECT_EQ(store_attach(store, "keeper"), STATUS_OK);
         if (prepare)
             prepare();
-        store_keep(store, sync_seconds, lone, &stop, &none);
+        store_keep(store, sync_seconds, lone ? STORE_STAY_LONE : STORE_STAY, &stop, &none);
         bool kept = stop || lone;
         store_detach(store);
         _exit(!kept);

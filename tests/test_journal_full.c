@@ -245,7 +245,7 @@ static pid_t start_keeper(void)
         static volatile sig_atomic_t stop;
         sigset_t none;
         sigemptyset(&none);
-        store_keep(store, 1, false, &stop, &none);
+        store_keep(store, 1, STORE_STAY, &stop, &none);
         _exit(1);
     }
     return pid;

@@ -71,7 +71,7 @@ static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(
         EXPECT_EQ(kill(pid, SIGKILL), 0);
         EXPECT_EQ(waitpid(pid, NULL, 0), pid);
         EXPECT_EQ(journal()->suspect, 0);
-        store_keep(store, 1000, false, &stopped, &none);
+        store_keep(store, 1000, STORE_STAY, &stopped, &none);
         EXPECT_EQ(journal()->suspect, (uint32_t)unsynced);
         store_reclaim(store);
     }
@@ -194,7 +194,7 @@ static void at_its_end_it_writes_also_what_it_never_syncs(void)
     begin(STORE_SYNC_NEVER);
     send(10);
     EXPECT_EQ(journal()->written, journal()->assigned - 1);
-    store_keep(store, 1000, false, &stopped, &none);
+    store_keep(store, 1000, STORE_STAY, &stopped, &none);
     EXPECT_EQ(journal()->written, journal()->assigned);
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
 }

@@ -86,6 +86,7 @@ static const struct filter_rule wide[] = {
     {SYS_sched_setaffinity, {IS(FILTER_NULL, 0)}},
     {SYS_getpid, {{0}}},
     {SYS_gettid, {{0}}},
+    {SYS_getppid, {{0}}},                 /* whether a keeper is an orphan */
     {SYS_tgkill, {IS(FILTER_SIGNAL, 0)}}, /* abort(3), whose handler then goes on by a timer */
     {SYS_timer_create, {{0}}},            /* which can signal no other process */
     {SYS_timer_settime, {{0}}},

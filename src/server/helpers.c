@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "keeper.h"
 #include "log.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -61,6 +62,13 @@ bool helpers_fork(struct helpers *helpers)
     return helpers->checks;
 }
 
+bool helpers_fork_last(struct helpers *helpers)
+{
+    helpers->checks = false;
+    return helpers->keeper == 0 && store_owes_journal(helpers->store) &&
+           make(helpers, &helpers->keeper, "cannot make a process to write the end of the journal");
+}
+
 void helpers_main(struct helpers *helpers)
 {
     if (helpers->checks) {
@@ -88,7 +96,7 @@ static void reap_keeper(struct helpers *helpers, pid_t pid, int status)
     helpers->keeper = 0;
     child_note_death(pid, status);
     if (WIFSIGNALED(status)) {
-        log_error("that was the journal's keeper; another one follows");
+        log_error("that was the journal's keeper%s", *signals_closing() ? "" : "; another one follows");
     }
     if (WIFEXITED(status) ? !helpers->replaces : clock_now() - helpers->made < GAVE_UP) {
         pause_begin(&helpers->pause, GAVE_UP);

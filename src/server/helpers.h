@@ -29,6 +29,10 @@ struct helpers {
  * close every client's descriptor and all that listens, and then to call helpers_main: who holds a listening
  * socket would let connections wait that nobody takes, and keep the address from the next server. */
 bool helpers_fork(struct helpers *);
+
+/* The same for a keeper that only gives the journal what it is owed, after the last who could owe it has
+ * ended. */
+bool helpers_fork_last(struct helpers *);
 _Noreturn void helpers_main(struct helpers *);
 
 /* A child has ended, perhaps one of these. */

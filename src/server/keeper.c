@@ -1,5 +1,5 @@
-/* keeper.c: the journal's keeper as a process: it runs in store_keep until its parent ends, or, where it has
- * none, until nobody needs it. */
+/* keeper.c: the journal's keeper as a process: it runs in store_keep until its parent tells it to end, or,
+ * where it has none any more, until nobody needs it. */
 #include "keeper.h"
 
 #include "descriptors.h"
@@ -29,16 +29,14 @@ static void go_alone(void)
 /* parent: 0 where there is none to die with. */
 static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int sync_seconds, pid_t parent)
 {
-    bool lone = parent == 0;
+    enum store_stay stay = parent == 0 ? STORE_STAY_LONE : STORE_STAY;
 
     store_prepare_to_keep(store);
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
     sandbox_enter(sandbox, 0);
-    if (!lone) {
+    if (stay == STORE_STAY) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
-        if (getppid() != parent) {              /* it has died before it could be asked for */
-            _exit(0);
-        }
+        stay = getppid() == parent ? STORE_STAY : STORE_STAY_ORPHAN; /* it may have died before that */
     }
     sandbox_seal(sandbox);
     sandbox_end_processes(sandbox);
@@ -49,7 +47,11 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
     }
     store_describe(store, "keeper");
     signals_interrupt(store);
-    store_keep(store, sync_seconds, lone, signals_closing(), signals_sleep_mask());
+    store_keep(store, sync_seconds, stay, signals_closing(), signals_sleep_mask());
+    if (stay == STORE_STAY && getppid() != parent) { /* the connections that it had go on */
+        signals_go_on();
+        store_keep(store, sync_seconds, STORE_STAY_ORPHAN, signals_closing(), signals_sleep_mask());
+    }
     signals_interrupt(NULL);
     store_detach(store);
     _exit(0);

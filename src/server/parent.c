@@ -271,9 +271,8 @@ static void wait_for_keeper(struct parent *p, int64_t deadline)
     }
 }
 
-/* Last, since it syncs what the others have done. One that does not end would keep the journal from the next
- * server. */
-static void end_keeper(struct parent *p, int64_t deadline)
+/* One that does not end would keep the journal from the next server. */
+static void end_one_keeper(struct parent *p, int64_t deadline)
 {
     int64_t soon = clock_now() + END_KILLED;
 
@@ -281,6 +280,19 @@ static void end_keeper(struct parent *p, int64_t deadline)
     wait_for_keeper(p, deadline > soon ? deadline : soon);
     helpers_signal(&p->helpers, SIGKILL);
     wait_for_keeper(p, clock_now() + END_KILLED);
+}
+
+/* Last, since it syncs what the others have done: again where it was told to end with them, or had to be
+ * killed.
+ */
+static void end_keeper(struct parent *p, int64_t deadline)
+{
+    end_one_keeper(p, deadline);
+    if (helpers_fork_last(&p->helpers)) {
+        close_all(p);
+        helpers_main(&p->helpers);
+    }
+    end_one_keeper(p, deadline);
 }
 
 /* So that nothing is made any more; what it has made is known. */

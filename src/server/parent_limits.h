@@ -1,4 +1,5 @@
-/* parent_limits.h: how much a parent may have at once, as its command line and the post office's slots say. */
+/* parent_limits.h: how much a parent may have at once, as its command line and the post office's slots say.
+ */
 #ifndef SHMAIL_PARENT_LIMITS_H
 #define SHMAIL_PARENT_LIMITS_H
 

@@ -167,6 +167,11 @@ void signals_open(int socket)
     }
 }
 
+void signals_go_on(void)
+{
+    closing = 0;
+}
+
 const volatile sig_atomic_t *signals_closing(void)
 {
     return &closing;

@@ -21,8 +21,9 @@ const sigset_t *signals_sleep_mask_but_child(void);
 /* Lets them in at any time from now on; TERM and INT shut that socket down for reading. */
 void signals_open(int socket);
 
-/* Set for good by TERM or INT. */
+/* Set by TERM or INT; for good, unless it was by the end of a parent whose work somebody has to end. */
 const volatile sig_atomic_t *signals_closing(void);
+void signals_go_on(void);
 
 /* True once for any number of HUP, or of CHLD, since the last call. */
 bool signals_take_hangup(void);

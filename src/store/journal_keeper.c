@@ -193,9 +193,18 @@ bool store_has_journal(const struct store *store)
     return journal_is_on(store);
 }
 
-static bool is_alone(const struct store *store)
+/* The slots of the dead are no company. A suspect store is none to stay with: nobody knows who is dead there.
+ */
+static bool has_company(struct store *store)
 {
-    return store_processes(store) <= 1;
+    if (store_processes(store) > 1)
+        store_reclaim(store);
+    return store_processes(store) > 1 && !store_is_suspect(store);
+}
+
+static bool may_leave(struct store *store, enum store_stay stay)
+{
+    return !has_company(store) || (stay == STORE_STAY_ORPHAN && segment_byte_is_held(store, BYTE_SERVER));
 }
 
 /* What is never synced is given to the system all the same: the segment may soon be gone. */
@@ -204,19 +213,28 @@ static void flush_at_end(struct store *store)
     (void)journal_flush(store, store->header->journal.sync != STORE_SYNC_NEVER);
 }
 
-/* Until it is told to end, or, where it is lone, has been alone for some seconds. It is in office while it
- * syncs, which may take long: whoever needs room meanwhile waits for it and for the next one. */
-static void keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
-                 const sigset_t *sleep_mask)
+bool store_owes_journal(const struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    const uint64_t *kept = journal->sync == STORE_SYNC_NEVER ? &journal->written : &journal->synced;
+    return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
+}
+
+/* Until it is told to end, or has been of no use for some seconds where it looks for that. It is in office
+ * while it syncs, which may take long: whoever needs room meanwhile waits for it and for the next one. */
+static void keep(struct store *store, int sync_seconds, enum store_stay stay,
+                 const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
 {
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
     int64_t due = deadline_after_seconds(sync_seconds);
-    int64_t leaves = deadline_after_seconds(LONE_SECONDS);
+    int64_t leaves = deadline_after_seconds(stay == STORE_STAY_LONE ? LONE_SECONDS : 0);
     journal_forget_checkpoint(store);
-    while (!*stop && (!lone || clock_now() < leaves)) {
-        if (!is_alone(store))
+    while (!*stop) {
+        if (stay != STORE_STAY && !may_leave(store, stay))
             leaves = deadline_after_seconds(LONE_SECONDS);
+        if (stay != STORE_STAY && clock_now() >= leaves)
+            break;
         enum status status = look_and_tell(store);
         if (status != STATUS_OK && !complained)
             log_warning("journal %s: no room can be made for it: %s (%s)", journal_directory_name(store).text,
@@ -235,19 +253,19 @@ static void keep(struct store *store, int sync_seconds, bool lone, const volatil
 }
 
 /* A lone keeper that leaves looks once more for who has come and found it in its office. */
-void store_keep(struct store *store, int sync_seconds, bool lone, const volatile sig_atomic_t *stop,
-                const sigset_t *sleep_mask)
+void store_keep(struct store *store, int sync_seconds, enum store_stay stay,
+                const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
 {
     if (!journal_is_on(store))
         return;
     bool keeps = take_office(store);
-    for (; !keeps && !lone && !*stop; keeps = take_office(store))
+    for (; !keeps && stay == STORE_STAY && !*stop; keeps = take_office(store))
         stand_by(sleep_mask);
     bool kept = keeps;
     while (keeps) {
-        keep(store, sync_seconds, lone, stop, sleep_mask);
-        keeps = lone && !*stop && !is_alone(store) && take_office(store);
+        keep(store, sync_seconds, stay, stop, sleep_mask);
+        keeps = stay != STORE_STAY && !*stop && !may_leave(store, stay) && take_office(store);
     }
-    if (kept || !lone)
+    if (kept || stay == STORE_STAY)
         flush_at_end(store);
 }

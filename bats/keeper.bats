@@ -1,0 +1,106 @@
+# keeper.bats: whatever becomes of the journal's keeper and of the parent, an orderly end and the time of --sync
+# hold: what is lost then is the memory alone.
+# shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
+# shellcheck disable=SC2154 # output is run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+serve() { # [option]...
+    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 16M -d "$PWD/journal" "$@"
+}
+
+has_keeper() {
+    keeper=$(ctl ps | awk -F'\t' '$4 == "keeper" { print $2; exit }')
+    [ -n "$keeper" ]
+}
+
+is_gone() { # pid
+    ! ctl ps | cut -f 2 | grep -qx "$1"
+}
+
+send_ten() {
+    local i
+    for i in {1..10}; do
+        tell "$connection" "SEND alice $i $cookie"
+        told "$connection" "OK $i"
+    done
+}
+
+# The memory is gone, as after a power cut or a reboot.
+expect_ten_from_the_journal() {
+    remove_segment
+    serve
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED 10"
+    stop_server
+    remove_segment
+    rm -r journal
+}
+
+@test "an orderly end writes what is owed, also where the keeper has ended before, or does not move" {
+    local cookie way
+    for way in TERM KILL STOP; do
+        for sync in never 5; do
+            serve --sync "$sync"
+            eventually has_keeper
+            cookie=$(enrol alice)
+            dial connection
+            kill "-$way" "$keeper"
+            send_ten
+            stop_server
+            exec {connection}>&-
+            expect_ten_from_the_journal
+        done
+    done
+}
+
+@test "when the parent is killed the keeper stays with the connections, and syncs in time" {
+    local cookie child
+    for sync in never 1; do
+        serve --sync "$sync"
+        eventually has_keeper
+        cookie=$(enrol alice)
+        dial connection
+        child=$(children)
+        kill -KILL "$SHMAIL_PID"
+        wait "$SHMAIL_PID" || :
+        send_ten
+        sleep 1.7
+        for process in $child "$keeper"; do
+            kill -KILL "$process" 2>/dev/null || : # it was a helper's
+        done
+        exec {connection}>&-
+        forget_server
+        eventually is_deserted
+        expect_ten_from_the_journal
+    done
+}
+
+@test "a keeper without a parent leaves when nobody needs it, and at once where there is a server" {
+    local cookie first
+    serve --sync 1
+    eventually has_keeper
+    dial connection
+    kill -KILL "$SHMAIL_PID"
+    wait "$SHMAIL_PID" || :
+    sleep 0.5
+    first=$keeper
+    run -1 is_gone "$first"
+    serve --sync 1
+    eventually is_gone "$first"
+    tell "$connection" NOOP
+    told "$connection" OK
+    eventually has_keeper
+    [ "$keeper" != "$first" ]
+    kill -KILL "$SHMAIL_PID"
+    wait "$SHMAIL_PID" || :
+    first=$keeper
+    exec {connection}>&-
+    eventually is_gone "$first"
+    forget_server
+    run -0 ctl check
+}
