@@ -372,6 +372,12 @@ PYTHON
     assert_failure 1
     run bash -c 'shmail <&-'
     assert_failure 1
+    run bash -c 'shmail login "$SHMAIL_USER" - <&-'
+    assert_failure 64
+    assert_output "shmail: standard input: Bad file descriptor"
+    SHMAIL_USER=$user@mail.ru run bash -c 'shmail -P message send "$SHMAIL_USER" <&-'
+    assert_failure 64
+    assert_output "shmail: standard input: Bad file descriptor"
 }
 
 @test "a password holds a line break, on a new connection too, and it begins no request" {

@@ -97,6 +97,14 @@ exit 0"
     assert_output $'\nshmail: no password was given\nexit 64'
 }
 
+@test "an end of the input at the prompt of a user is told" {
+    start_terminal shmail login
+    prompted "User: "
+    printf '\004' >&9
+    run rest_of_terminal
+    assert_output $'\nshmail: no user was given\nexit 64'
+}
+
 @test "a mail cannot control the reader's terminal" {
     become_user
     printf 'a\033[2Jb\302\233c\342\200\256d\377\n' | shmail send "$user" -

@@ -135,6 +135,15 @@ static const char *close_answer(struct client *client, struct buffer *answer)
     return answer->bytes;
 }
 
+/* What kept a line from being read was said, but for the end of the input. */
+static bool was_given(struct client *client, enum line result, const char *what)
+{
+    if (result == LINE_END) {
+        terminal_complain(&client->terminal, "no %s was given", what);
+    }
+    return result == LINE_READ;
+}
+
 const char *client_ask_user(struct client *client, const char *word)
 {
     struct buffer *answer = &client->answers[0];
@@ -147,18 +156,14 @@ const char *client_ask_user(struct client *client, const char *word)
         terminal_complain(&client->terminal, "no user: give one, or set SHMAIL_USER");
         return NULL;
     }
-    return terminal_read_line(&client->terminal, "User: ", -1, answer) == LINE_READ
-               ? as_word(client, "user", close_answer(client, answer))
-               : NULL;
+    bool given = was_given(client, terminal_read_line(&client->terminal, "User: ", -1, answer), "user");
+    return given ? as_word(client, "user", close_answer(client, answer)) : NULL;
 }
 
 static const char *read_secret(struct client *client, const char *prompt, struct buffer *answer)
 {
-    if (terminal_read_secret(&client->terminal, prompt, answer) != LINE_READ) {
-        terminal_complain(&client->terminal, "no password was given");
-        return NULL;
-    }
-    return as_word(client, "password", close_answer(client, answer));
+    bool given = was_given(client, terminal_read_secret(&client->terminal, prompt, answer), "password");
+    return given ? as_word(client, "password", close_answer(client, answer)) : NULL;
 }
 
 /* What needs no question; NULL: *ask says whether one is due. */

@@ -199,6 +199,9 @@ static bool ask_line(struct client *client, const char *prompt, struct buffer *l
     do { /* again: what is typed next is meant for this question, and no command */
         result = terminal_read_line(&client->terminal, prompt, -1, line);
     } while (result == LINE_CUT);
+    if (result == LINE_FAILED) {
+        return false; /* said */
+    }
     bool read = result == LINE_READ;
     if (!read || !buffer_append_byte(line, '\0') || strlen(line->bytes) + 1 != line->length) {
         terminal_complain(&client->terminal,
