@@ -105,6 +105,23 @@ exit 0"
     assert_output $'\nshmail: no user was given\nexit 64'
 }
 
+@test "an end of the input behind what was typed leaves the next line to the answer" {
+    become_user
+    start_terminal shmail
+    prompted "shmail> "
+    printf 'quit\004\004' >&9
+    run rest_of_terminal
+    assert_output $'\nOK\nexit 0'
+    start_terminal shmail send "$user" -
+    printf 'text\004\004' >&9
+    run rest_of_terminal
+    assert_output $'\n1\nexit 0'
+    start_terminal shmail send "$user" -
+    printf 'line\n\004' >&9
+    run rest_of_terminal
+    assert_output $'2\nexit 0'
+}
+
 @test "a mail cannot control the reader's terminal" {
     become_user
     printf 'a\033[2Jb\302\233c\342\200\256d\377\n' | shmail send "$user" -

@@ -212,6 +212,15 @@ static bool take(struct terminal *terminal, struct buffer *into, size_t length, 
     return done;
 }
 
+/* At a terminal, so that what comes next starts a line of its own. */
+static void end_shown_line(struct terminal *terminal)
+{
+    if (terminal->input.length > terminal->start &&
+        terminal->input.bytes[terminal->input.length - 1] != '\n') {
+        show_prompt(terminal, "\n");
+    }
+}
+
 /* The input has ended; its last line may lack a line end. */
 static enum line finish_line(struct terminal *terminal, struct buffer *line)
 {
@@ -220,6 +229,7 @@ static enum line finish_line(struct terminal *terminal, struct buffer *line)
     if (held == 0) {
         return LINE_END;
     }
+    end_shown_line(terminal);
     return take(terminal, line, held, 0) ? LINE_READ : LINE_FAILED;
 }
 
@@ -326,6 +336,7 @@ bool terminal_read_rest(struct terminal *terminal, struct buffer *content)
         complain_of_input(terminal, errno);
         return false;
     }
+    end_shown_line(terminal);
     if (terminal->input_is_terminal && holds_cut_line(terminal)) {
         complain_of_cut(terminal);
         return false;
