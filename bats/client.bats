@@ -238,6 +238,12 @@ bats_require_minimum_version 1.5.0
     assert_failure 64
 }
 
+@test "a number of seconds that is none is told the range" {
+    run shmail -t 86401 noop
+    assert_failure 64
+    assert_output "shmail: not a number of seconds from 1 to 86400: 86401 (shmail --help tells more)"
+}
+
 @test "an unknown option is named by its letter wherever it stands in its word" {
     run shmail -Zh
     assert_failure 64

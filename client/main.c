@@ -22,7 +22,7 @@ static const char usage[] = "usage: shmail [-P smsp|message] [-t SECONDS] [HOST 
 static const char options_help[] =
     "\n"
     "  -P, --protocol NAME   smsp (the default) or message\n"
-    "  -t, --timeout SECONDS give up when the server is silent for so long (60)\n"
+    "  -t, --timeout SECONDS give up when the server is silent for so long, 1 to 86400 (60)\n"
     "  -h, --help            print this text\n"
     "  -V, --version         print the version\n"
     "\n"
@@ -108,7 +108,10 @@ static int read_options(struct terminal *terminal, struct invocation *invocation
             break;
         case 't':
             if (!number_parse(optarg, strlen(optarg), WAIT_SECONDS_MAX, &seconds) || seconds == 0) {
-                return complain_of_usage(terminal, "not a number of seconds", optarg);
+                terminal_complain(terminal,
+                                  "not a number of seconds from 1 to %d: %s (shmail --help tells more)",
+                                  WAIT_SECONDS_MAX, optarg);
+                return EX_USAGE;
             }
             invocation->patience = (int)seconds;
             break;
