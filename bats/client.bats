@@ -244,6 +244,25 @@ bats_require_minimum_version 1.5.0
     assert_output "shmail: not a number of seconds from 1 to 86400: 86401 (shmail --help tells more)"
 }
 
+@test "an unknown command that may be a host or an option is told how those are given" {
+    local words
+    for words in "localhost count" "localhost 0" "127.0.0.1 99999 count" "inet:127.0.0.1:8887 count"; do
+        # shellcheck disable=SC2086
+        run shmail $words
+        assert_failure 64
+        assert_output "shmail: unknown command: ${words%% *} (HOST and PORT, 1 to 65535, come before a command)"
+    done
+    run shmail 127.0.0.1 8887 --help
+    assert_failure 64
+    assert_output "shmail: unknown command: --help (options come before HOST, PORT and command)"
+    run shmail 127.0.0.1 8887 a.b count
+    assert_failure 64
+    assert_output "shmail: unknown command: a.b (shmail --help tells more)"
+    run shmail frobnicate it
+    assert_failure 64
+    assert_output "shmail: unknown command: frobnicate (shmail --help tells more)"
+}
+
 @test "an unknown option is named by its letter wherever it stands in its word" {
     run shmail -Zh
     assert_failure 64

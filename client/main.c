@@ -137,14 +137,40 @@ static bool is_port(const char *word)
     return number_parse(word, strlen(word), UINT16_MAX, &port) && port != 0;
 }
 
+/* It looks like one, or stands where one does. */
+static bool may_be_host(const struct dialect *dialect, char *const *words, int count)
+{
+    if (strpbrk(words[0], ".:") != NULL) {
+        return true;
+    }
+    return count > 1 &&
+           (strspn(words[1], "0123456789") == strlen(words[1]) || command_find(dialect, words[1]) != NULL);
+}
+
+/* Where a host or an option may have been meant, it is told how those are given. */
+static int complain_of_command(struct terminal *terminal, const struct dialect *dialect, bool host_given,
+                               char *const *words, int count)
+{
+    const char *hint = "shmail --help tells more";
+
+    if (words[0][0] == '-') {
+        hint = "options come before HOST, PORT and command";
+    } else if (!host_given && may_be_host(dialect, words, count)) {
+        hint = "HOST and PORT, 1 to 65535, come before a command";
+    }
+    terminal_complain(terminal, "unknown command: %s (%s)", words[0], hint);
+    return EX_USAGE;
+}
+
 /* The first two words are HOST PORT where the second is a port and the first no command. Returns as
  * read_options. */
 static int read_words(struct terminal *terminal, struct invocation *invocation, int count, char **words)
 {
     const char *server = environment("SHMAIL_SERVER");
     const char *why;
+    bool host_given = count > 1 && is_port(words[1]) && command_find(invocation->dialect, words[0]) == NULL;
 
-    if (count > 1 && is_port(words[1]) && command_find(invocation->dialect, words[0]) == NULL) {
+    if (host_given) {
         if (!address_parse_host(words[0], words[1], &invocation->server, &why)) {
             return complain_of_usage(terminal, words[0], why);
         }
@@ -157,7 +183,7 @@ static int read_words(struct terminal *terminal, struct invocation *invocation, 
     if (count > 0) {
         invocation->command = command_find(invocation->dialect, words[0]);
         if (invocation->command == NULL) {
-            return complain_of_usage(terminal, "unknown command", words[0]);
+            return complain_of_command(terminal, invocation->dialect, host_given, words, count);
         }
         invocation->arguments = words + 1;
         invocation->count = count - 1;
