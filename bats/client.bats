@@ -52,6 +52,29 @@ bats_require_minimum_version 1.5.0
     assert_failure 1
 }
 
+@test "a cookie or name of the environment that is refused is said to be its" {
+    become_user
+    SHMAIL_COOKIE=$(shmail login)
+    export SHMAIL_COOKIE
+    shmail login >/dev/null
+    for command in count "message x" "send $user x" get; do
+        # shellcheck disable=SC2086
+        run shmail $command
+        assert_failure 1
+        assert_output "shmail: KO: no such session, log in first (SHMAIL_COOKIE)"
+    done
+    run shmail <<<$'login\nlogout\nlogout'
+    assert_output $'OK\nOK\nKO: log in first (login or register)'
+    SHMAIL_COOKIE=$(unset SHMAIL_COOKIE; shmail login)
+    run shmail send nobody x
+    assert_failure 1
+    assert_output "shmail: KO: no such account"
+    run message mailbox
+    assert_failure 1
+    assert_output "shmail: Invalid name, expected something@something.something
+shmail: SHMAIL_USER is not entered: $user"
+}
+
 @test "a login ends the cookie before it" {
     become_user
     SHMAIL_COOKIE=$(shmail login)

@@ -165,7 +165,11 @@ static int need_entry(struct client *client)
     if (client->entered || client->given_user == NULL) {
         return EX_OK;
     }
-    return enter(client, client->given_user, client->given_password);
+    int code = enter(client, client->given_user, client->given_password);
+    if (code == EXIT_REFUSED) {
+        terminal_complain(&client->terminal, "SHMAIL_USER is not entered: %s", client->given_user);
+    }
+    return code;
 }
 
 static int run_entry(struct client *client, const struct command *command, char *const *words, int count)

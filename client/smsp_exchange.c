@@ -4,6 +4,7 @@
 #include "smsp_exchange.h"
 
 #include "number.h"
+#include "status.h"
 
 #include <string.h>
 
@@ -161,6 +162,12 @@ int exchange_ask(struct client *client, const char *template, const char *const 
     return client->reply != NULL ? EX_OK : client_lost(client);
 }
 
+static bool is_given_cookie(const struct client *client)
+{
+    return client->cookie != NULL && client->given_cookie != NULL &&
+           strcmp(client->cookie, client->given_cookie) == 0;
+}
+
 int exchange_refused(struct client *client)
 {
     struct buffer text = {.cap = 0};
@@ -168,6 +175,9 @@ int exchange_refused(struct client *client)
         exchange_ask(client, "WHY", NULL) == EX_OK ? exchange_reply_after(client, "OK ") : NULL;
 
     buffer_print(&text, "KO: %s", reason != NULL ? reason : "no reason given");
+    if (reason != NULL && strcmp(reason, status_text(STATUS_NO_SESSION)) == 0 && is_given_cookie(client)) {
+        buffer_append_text(&text, " (SHMAIL_COOKIE)");
+    }
     buffer_append_byte(&text, '\0');
     int code = client_refused(client, text.failed ? "KO" : text.bytes);
     buffer_free(&text);

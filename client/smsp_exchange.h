@@ -20,7 +20,7 @@ const char *exchange_reply_after(const struct client *, const char *word);
 bool exchange_reply_is(const struct client *, const char *text);
 bool exchange_number_after(const struct client *, const char *word, uint64_t *number);
 
-/* Asks the server why it said KO, and says it. */
+/* Asks the server why it said KO, and says it, with the variable where SHMAIL_COOKIE is no session. */
 int exchange_refused(struct client *);
 
 /* For a reply that is not the one a verb has for success: a refusal, or nonsense. */
