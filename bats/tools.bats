@@ -207,12 +207,18 @@ def see(words):
         seen += os.read(terminal, 1)
 see(b"Password: ")
 os.write(terminal, b"x" * 257 + b"secret\n")
-see(b"without a space\r\n")
+see(b"space, CR or NUL\r\n")
 os.write(terminal, b"next\n")
 see(b"read: <")
 see(b">")
 assert b"read: <next>" in seen, seen
 END
+}
+
+@test "a password's line that ends with CR LF is told what it must not hold" {
+    start_server --crypt-cost 1
+    run -65 ctl account add alice <<<$'hidden\r'
+    assert_output "shmailctl: a password is a line of 1 to 256 bytes without space, CR or NUL"
 }
 
 @test "a domain that can be none is no domain for an account either" {

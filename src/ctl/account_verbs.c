@@ -84,7 +84,8 @@ static bool read_password(struct work *work)
     bool sound = read_line("Password: ", work->password, &work->password_length) &&
                  password_is_sound(work->password, work->password_length);
     if (!sound)
-        fprintf(stderr, "shmailctl: a password is a line of 1 to %d bytes without a space\n", PASSWORD_MAX);
+        fprintf(stderr, "shmailctl: a password is a line of 1 to %d bytes without space, CR or NUL\n",
+                PASSWORD_MAX);
     if (!sound || !isatty(STDIN_FILENO))
         return sound;
     sound = read_line("Again: ", again, &length) && length == work->password_length &&
