@@ -239,7 +239,7 @@ END
     run -69 shmailctl rm "$SHMAIL_NAME"
     assert_output "shmailctl: there is no post office $SHMAIL_NAME"
     run -64 shmailctl rm a/b
-    assert_output "shmailctl: the name of a post office is 1 to 64 of A-Z a-z 0-9 _ . - and starts without a dot"
+    assert_output "shmailctl: the name of a post office is 1 to 128 of A-Z a-z 0-9 _ . - and starts without a dot"
     # root may do everything unless it is told not to
     [ "$EUID" -ne 0 ] || as=(setpriv "--bounding-set=-dac_override,-dac_read_search")
     start_inetd

@@ -144,7 +144,7 @@ static void hostile_names_are_refused(void)
     name[POST_OFFICE_MAX + 1] = 'n';
     name[OBJECT_MAX + 1] = '\0';
     EXPECT_EQ(store_remove(name, why, sizeof(why)), STATUS_MALFORMED);
-    expect_refusal((struct store_options){.name = name, .must_exist = true}, STATUS_MALFORMED, "64");
+    expect_refusal((struct store_options){.name = name, .must_exist = true}, STATUS_MALFORMED, "128");
     /* The longest that may be; the harness removes what starts like its own name. */
     snprintf(name, sizeof(name), "%s-%0*d", harness_name(),
              (int)(POST_OFFICE_MAX - 1 - strlen(harness_name())), 0);

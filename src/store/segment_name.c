@@ -35,8 +35,7 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-") == length)
         return true;
     snprintf(why, why_size,
-             "the name of a post office is 1 to %d of A-Z a-z 0-9 _ . - and starts without a dot",
-             POST_OFFICE_MAX);
+             "the name of a post office is 1 to %zu of A-Z a-z 0-9 _ . - and starts without a dot", most);
     return false;
 }
 
