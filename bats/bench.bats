@@ -272,6 +272,12 @@ EOF
     done <words
 }
 
+@test "--help shows each protocol's own mix" {
+    run -0 shmail-bench --help
+    assert_line "Verbs of smsp (SMSP, requests in lines), COUNT without -m:"
+    assert_line "Verbs of message (frames of JSON), SEND,OPEN without -m:"
+}
+
 @test "an interrupt ends it, with what was measured until then, and takes the accounts away" {
     lying_server '/^COUNTED/w replies'
     shmail-bench --json -c 1 -D 60 -u stopped "unix:$fake" >json 3>&- &

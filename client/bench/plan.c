@@ -27,11 +27,11 @@ static const char usage[] =
     "Puts load on a server, judges each reply, and shows how many a second and how late.\n"
     "\n"
     "  -P, --protocol NAME     what to speak: see below (%s)\n"
-    "  -m, --mix VERB[=N],...  what to ask, and how often of all (%s)\n";
+    "  -m, --mix VERB[=N],...  what to ask, and how often of all: see below\n";
 
 static const char options_help[] =
-    "  -c, --connections N     connections at once (16)\n"
-    "  -d, --depth N           requests under way on each (1)\n"
+    "  -c, --connections N     connections at once, 1 to 65536 (16)\n"
+    "  -d, --depth N           requests under way on each, 1 to 65536 (1)\n"
     "  -r, --per-connection N  connect anew after so many requests (0: never)\n"
     "  -s, --size BYTES        text of a message (100)\n"
     "  -a, --accounts N        mailboxes to spread the load over (one a connection)\n"
@@ -40,10 +40,10 @@ static const char options_help[] =
     "  -n, --requests N        or until so many are answered\n"
     "  -w, --warm-up SECONDS   the same load before, which is not measured (0)\n"
     "  -p, --processes N       share the work of the bench (1)\n"
-    "  -t, --timeout SECONDS   give up when a reply is late for so long (60)\n"
+    "  -t, --timeout SECONDS   give up when a reply is late for so long, at most 86400 (60)\n"
     "  -S, --seed N            of the mix and the mailboxes that it falls on (1)\n"
     "  -u, --names PREFIX      the accounts are PREFIX0, PREFIX1, ... (a new one each time)\n"
-    "  -e, --existing          they exist, from a run with --keep and the same --size\n"
+    "  -e, --existing          they exist, from a run with --keep and the same -u and -s\n"
     "  -k, --keep              leave them, and their mail, where they are\n"
     "  -j, --json              print one JSON object\n"
     "  -h, --help              print this text\n"
@@ -91,10 +91,11 @@ static int complain_of_usage(const struct plan *plan, const char *what, const ch
 
 static void print_help(const struct plan *plan, const struct speech *const *speeches, size_t count)
 {
-    printf(usage, plan->program, plan->program, speeches[0]->name, speeches[0]->mix);
+    printf(usage, plan->program, plan->program, speeches[0]->name);
     printf("%s", options_help);
     for (size_t i = 0; i < count; i++) {
-        printf("\nVerbs of %s (%s):\n", speeches[i]->name, speeches[i]->help);
+        printf("\nVerbs of %s (%s), %s without -m:\n", speeches[i]->name, speeches[i]->help,
+               speeches[i]->mix);
         for (const struct verb *verb = speeches[i]->verbs; verb->name != NULL; verb++) {
             printf("  %-10s %s\n", verb->name, verb->help);
         }
