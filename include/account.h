@@ -12,7 +12,8 @@
 enum status account_find(struct store *, const char *name, size_t length, account_t *);
 
 /* Registers a name with the hash (password_hash; NULL: none, open entry only) and, where cookie is not NULL,
- * opens its first session, all in one step. STATUS_TAKEN, STATUS_FULL_*. */
+ * opens its first session, all in one step. STATUS_MALFORMED: the name is empty, or it or the hash too long.
+ * STATUS_SYSTEM as in account_login. STATUS_TAKEN, STATUS_FULL_*. */
 enum status account_create(struct store *, const char *name, size_t length, const char *hash, account_t *,
                            struct cookie *);
 
@@ -27,10 +28,12 @@ struct account_secret {
 enum status account_secret(struct store *, const char *name, size_t length, struct account_secret *secret);
 
 /* Opens a session; ends the oldest where there are too many. STATUS_GONE: the account was removed or its
- * password changed since the secret was read. */
+ * password changed since the secret was read. STATUS_SYSTEM: there are no random bytes. STATUS_FULL_SESSIONS,
+ * STATUS_FULL_SEGMENT. */
 enum status account_login(struct store *, const struct account_secret *, struct cookie *);
 
-/* Replaces the password hash; sessions stay. STATUS_GONE as above, STATUS_FULL_SEGMENT. */
+/* Replaces the password hash; sessions stay. STATUS_GONE as above, STATUS_MALFORMED: the hash is too
+ * long, STATUS_FULL_SEGMENT. */
 enum status account_change_hash(struct store *, const struct account_secret *, const char *hash);
 
 /* Ends every session of the account, and its entry by whatever process; who waits for its mail is woken. */

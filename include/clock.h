@@ -9,7 +9,7 @@
 #define DEADLINE_NEVER INT64_MAX
 
 int64_t clock_now(void);  /* CLOCK_MONOTONIC, nanoseconds */
-int64_t clock_unix(void); /* CLOCK_REALTIME, whole seconds */
+int64_t clock_unix(void); /* CLOCK_REALTIME_COARSE, whole seconds */
 int64_t
 clock_coarse(void); /* CLOCK_MONOTONIC, whole seconds, some milliseconds late; costs next to nothing */
 int64_t deadline_after_seconds(int64_t seconds);

@@ -72,11 +72,12 @@ enum status mailbox_open(struct store *, account_t, message_id, struct message *
 bool mailbox_first_again(struct store *, account_t, struct message *);
 
 /* The oldest messages with after < id <= newest, in order, at most most of them, all from one instant.
- * *count == 0: there are no more. */
+ * STATUS_OK with *count == 0: there are no more. STATUS_GONE; STATUS_NO_MEMORY: not even one could be pinned.
+ */
 enum status mailbox_list(struct store *, account_t, message_id after, message_id newest,
                          struct message *messages, size_t most, size_t *count);
 
-/* The id that the newest message ever got; 0: none yet. */
+/* The id that the newest message ever got; 0: none yet, or the account is gone. */
 message_id mailbox_newest(struct store *, account_t);
 
 void message_release(struct store *, struct message *);

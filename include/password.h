@@ -11,7 +11,8 @@ enum status password_hash(struct store *, const char *password, size_t length,
                           char hash[static HASH_MAX + 1]);
 
 /* STATUS_OK or STATUS_DENIED, in the same time whether the password is wrong, the secret has no hash, or is
- * empty; STATUS_NO_MEMORY or STATUS_SYSTEM where that could not be found out. */
+ * empty; at once where the password is none that password_hash takes. STATUS_NO_MEMORY or STATUS_SYSTEM where
+ * that could not be found out. */
 enum status password_matches(struct store *, const char *password, size_t length,
                              const struct account_secret *);
 

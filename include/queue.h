@@ -16,9 +16,11 @@ enum status queue_push(struct store *, account_t sender);
  * moved. */
 enum status queue_store(struct store *, account_t sender, account_t recipient, message_id *id);
 
+/* 0 for an account that is gone. */
 uint64_t queue_count(struct store *, account_t sender);
 
-/* Pins the newest messages of the queue, newest first, at most most of them (for DUMP). */
+/* Pins the newest messages of the queue, newest first, at most most of them (for DUMP). STATUS_GONE;
+ * STATUS_NO_MEMORY: not even one could be pinned. */
 enum status queue_list(struct store *, account_t sender, struct message *messages, size_t most,
                        size_t *count);
 

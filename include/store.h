@@ -78,18 +78,18 @@ enum status store_serve(struct store *);
  * there are 64 MiB. While others work; for who has nothing urgent to do. */
 void store_gather(struct store *);
 
-/* Claims a slot for this process; peer (cut to PEER_MAX) and protocol name are for whoever looks at the
- * slots. Reclaims what the dead left where it meets it. STATUS_FULL_SLOTS; STATUS_FULL_SEGMENT: no memory for
- * a slot; STATUS_SYSTEM. */
+/* Claims a slot for this process; peer (cut to PEER_MAX) is for whoever looks at the slots. Reclaims what the
+ * dead left where it meets it. STATUS_FULL_SLOTS; STATUS_FULL_SEGMENT: no memory for a slot; STATUS_SYSTEM.
+ */
 enum status store_attach(struct store *, const char *peer);
 
 /* The same for a process that has nobody to serve yet; it calls store_attach when somebody has come, which
  * always finds it attached. */
 enum status store_attach_ahead(struct store *);
 
-/* For who calls store_acquit and until then only looks. Where all slots that are left are dead processes', of
- * whom nothing is settled while the store is suspect, it takes one with all that it owes, which the acquittal
- * or else a later one gives back: or nobody could ever check. */
+/* For who only looks, until it calls store_acquit if it does. Where all slots that are left are dead
+ * processes', of whom nothing is settled while the store is suspect, it takes one with all that it owes,
+ * which the acquittal or else a later one gives back: or nobody could ever check. */
 enum status store_attach_to_check(struct store *, const char *peer);
 
 /* It did so, and owes that still: store_acquit is to be called even if somebody else has acquitted the store.
@@ -109,8 +109,8 @@ size_t store_count_source(struct store *, const struct source *);
 /* True once in so many seconds over all processes: for a line of the log that a client can cause at will. */
 bool store_may_complain(struct store *, uint32_t seconds);
 
-void store_describe(struct store *,
-                    const char *protocol); /* protocol lives for ever, at most 15 bytes count */
+/* What this process does, for whoever looks at the slots: copied, at most 15 bytes of it. */
+void store_describe(struct store *, const char *protocol);
 
 /* Gives everything back: pins, reservations, the entered name, the slot. Before exit; a killed process is
  * cleaned up after by others. */
@@ -124,7 +124,7 @@ void store_detach_with_end(struct store *);
  * child has ended otherwise than by store_detach. */
 void store_wake(struct store *);
 
-/* Wakes this process from mailbox_wait. Async-signal-safe: the only call a handler may make. */
+/* Wakes this process from mailbox_wait. Async-signal-safe. */
 void store_interrupt(struct store *);
 
 /* Waits until all that this process has done or seen since the last call is durable: before a reply leaves.

@@ -63,7 +63,8 @@ void stream_consume(struct stream *, size_t length);
 /* Sends what is gathered, then waits for at least one more byte, however many come at once, while fewer than
  * most are held. STATUS_TOO_LONG: most bytes are held already. STATUS_NO_MEMORY. STATUS_HANGUP: the peer has
  * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT, STATUS_CLOSING
- * (asked to end, and nothing is waiting to be read), STATUS_SYSTEM. */
+ * (asked to end, and nothing is waiting to be read), STATUS_SYSTEM, or what settle has returned
+ * (stream_before_send). */
 enum status stream_read(struct stream *, size_t most);
 
 /* Gathers a reply; copied, or referred to in place (the bytes must stay until the stream has been flushed;
@@ -91,7 +92,8 @@ void stream_before_flush(struct stream *, void (*more)(void *context), void *con
 void stream_on_flush(struct stream *, void (*done)(void *context), void *context);
 
 /* Sends what is gathered. STATUS_HANGUP, STATUS_TIMED_OUT, STATUS_SYSTEM (errno tells, however long ago it
- * was), STATUS_CLOSING (told to end, and the peer does not read); after one of them nothing more is sent. */
+ * was), STATUS_CLOSING (told to end, and the peer does not read), or what settle has returned; after one of
+ * them nothing more is sent. */
 enum status stream_flush(struct stream *);
 
 /* True when the peer can no longer be answered, or the server was told to end. A peer that has only
@@ -102,9 +104,9 @@ bool stream_gone(struct stream *);
  * replies; over TCP the two look alike. Does not sleep. */
 bool stream_ended(struct stream *);
 
-/* The mask for who sleeps elsewhere. From the first call on, where SIGIO has a handler, the socket sends this
- * process SIGIO when the peer does anything, and the mask lets it in; for what was before, stream_gone and
- * stream_ended have to be asked after this and before the sleep. */
+/* The mask for who sleeps elsewhere; NULL where the options have none. From the first call on, where SIGIO
+ * has a handler, the socket sends this process SIGIO when the peer does anything, and the mask lets it in;
+ * for what was before, stream_gone and stream_ended have to be asked after this and before the sleep. */
 const sigset_t *stream_sleep_mask(struct stream *);
 
 /* Says that no more will be sent, and discards what still comes until the peer closes, for a short while:

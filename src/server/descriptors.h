@@ -30,7 +30,7 @@ void descriptor_unwatch(int descriptor);
 void descriptor_tune(int descriptor);
 
 /* Opens /dev/null where descriptor 0, 1 or 2 is closed, so that no socket or segment ever gets such a number.
- * True: descriptor 2 had been open. */
+ * Where that cannot be opened they stay closed. True: descriptor 2 had been open. */
 bool descriptors_fill(void);
 
 /* Closes whatever else the program was started with, from this number on: it would lie open in every child,

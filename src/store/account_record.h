@@ -40,7 +40,8 @@ uint32_t session_hash(const struct store *, const uint8_t secret[32]);
 enum status session_draw(uint8_t random[32]);
 
 /* Opens a session for the account, ends its oldest one where there are too many, and writes the cookie.
- * STATUS_FULL_SESSIONS, STATUS_FULL_SEGMENT. random: fresh random bytes for its secret. */
+ * STATUS_FULL_SESSIONS, STATUS_FULL_SEGMENT; STATUS_SYSTEM: a session has that secret. random: fresh random
+ * bytes for its own. */
 struct cookie;
 enum status session_open(struct store *, account_t, struct account_record *, const uint8_t random[32],
                          struct cookie *);

@@ -1,7 +1,7 @@
 /* journal.h: the journal of a post office as the store's other files use it. Private to src/store.
  *
  * A transaction notes what it does (journal_note) in the segment's ring of pending records; one process at a
- * time, the leader, writes what is pending to the active file and syncs it for all who wait (journal_settle).
+ * time, the leader, writes what is pending to the active file and syncs it for all who wait (store_settle).
  * The record's bytes follow from the ring and from messages that it pins, so a dead leader's successor writes
  * the same ones again. shmail-journal(5) is the format. */
 #ifndef SHMAIL_JOURNAL_H
@@ -73,7 +73,7 @@ static inline void journal_mark(struct store *store, struct account_record *acco
         set64(store, &account->changed, sequence);
 }
 
-/* This process has seen or done what that record says: journal_settle waits for it. */
+/* This process has seen or done what that record says: store_settle waits for it. */
 static inline void journal_observe(struct store *store, uint64_t sequence)
 {
     if (sequence > store->observed)

@@ -251,7 +251,7 @@ struct header {
     uint32_t accounts_most, sessions_most, slots_most, tokens;
     uint32_t throttle_most; /* records in each table of throttles */
     uint8_t hash_key[16];   /* of names */
-    char boot_id[40];
+    char boot_id[40];       /* this and created are read by nobody but a person with a hex dump */
     int64_t created;
     uint32_t crc;                        /* CRC32C of version up to here, which never changes again */
     uint32_t complained;                 /* atomic: second of the last store_may_complain; 0: never */

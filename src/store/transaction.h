@@ -13,7 +13,8 @@ void transaction_begin(struct store *);
 
 /* Ends the transaction: commits on STATUS_OK, else drops it. Returns false if it has to begin again: it had
  * failed with STATUS_FULL_SEGMENT for want of memory (segment_wants), of a page (block_free_kept), or of room
- * in the journal's ring, that is there now.
+ * in the journal's ring, that is there now; or with STATUS_FULL_JOURNAL, after a sleep (journal_await_room):
+ * one operation sleeps for at most 3 s in all.
  *
  *     do {
  *         transaction_begin(store);
