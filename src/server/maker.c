@@ -9,6 +9,7 @@
 #include "text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #if __has_include(<sys/rseq.h>)
@@ -22,6 +23,24 @@
 
 #define MADE_BYTES (MAKER_ORDERS_MOST * sizeof(pid_t))
 
+/* A maker's channel has two ends, of which a dead one has left one: with this there are two to be had,
+ * whatever connections wait for it and hold all others. */
+static int reserve = -1;
+
+static void hold_reserve(void)
+{
+    if (reserve < 0) {
+        reserve = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0);
+    }
+}
+
+static bool open_channel(int ends[static 2])
+{
+    (void)close(reserve);
+    reserve = -1;
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0;
+}
+
 bool maker_prepare(struct maker *maker)
 {
     static void *made = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
@@ -29,6 +48,7 @@ bool maker_prepare(struct maker *maker)
     if (made == MAP_FAILED) {
         made = mmap(NULL, MADE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     }
+    hold_reserve();
     *maker = (struct maker){.channel = -1, .made = made};
     return made != MAP_FAILED;
 }
@@ -41,13 +61,9 @@ static void share(struct maker *maker, bool shared)
     }
 }
 
-pid_t maker_fork(struct maker *maker)
+/* As maker_fork. */
+static pid_t fork_with(struct maker *maker, const int ends[static 2])
 {
-    int ends[2];
-
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
-        return -1;
-    }
     share(maker, true);
     pid_t pid = fork();
     int error = errno;
@@ -61,6 +77,19 @@ pid_t maker_fork(struct maker *maker)
     }
     maker->pid = pid;
     maker->channel = ends[kept];
+    return pid;
+}
+
+pid_t maker_fork(struct maker *maker)
+{
+    int ends[2];
+
+    pid_t pid = open_channel(ends) ? fork_with(maker, ends) : -1;
+    if (pid != 0) {
+        int error = errno;
+        hold_reserve();
+        errno = error;
+    }
     return pid;
 }
 
