@@ -66,6 +66,27 @@ expect_deserted_but_keeper() {
     expect_kept 2
 }
 
+# Those that wait for the maker hold all descriptors, and another maker needs two.
+@test "out of descriptors when the maker has died" {
+    local cookie i
+    serve --slots 64
+    eventually has_maker
+    prlimit --pid "$SHMAIL_PID" --nofile=24:1024
+    kill -STOP "$found"
+    for i in {1..30}; do
+        exec {waiting[i]}<>"/dev/tcp/$HOST/$PORT"
+    done
+    eventually grep -q "cannot accept a connection" "$log"
+    kill -KILL "$found"
+    for i in {1..30}; do
+        exec {waiting[i]}>&-
+    done
+    run ask "SEND alice goes $cookie"
+    assert_output "OK 1"
+    prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
+    expect_kept 1 1
+}
+
 # Root may make any number of processes, so then it is another user who has the server.
 serve_as_another() { # [server option]...
     local real=$SHMAIL_BUILD program
@@ -131,6 +152,23 @@ allow_processes() { # how many: to the server, and to the process that it has ot
     allow_processes 10000
     exec {three}>&- {four}>&- {five}>&- {six}>&-
     eventually has_children 5
+}
+
+@test "out of processes for a maker, spares serve as long as there are any" {
+    local cookie one two as
+    [ "$EUID" -eq 0 ] || skip "needs root, to be somebody who has no other process"
+    serve_as_another --spare 4
+    eventually has_children 5
+    allow_processes 6 # the server, its keeper and the spares
+    kill -KILL "$(maker)"
+    eventually grep -q "the process that makes others has ended" "$log"
+    dial one
+    dial two
+    tell "$two" "SEND alice goes $cookie"
+    told "$two" "OK 1"
+    exec {one}>&- {two}>&-
+    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nproc=10000:
+    expect_kept 1 1
 }
 
 has_keeper() {

@@ -109,6 +109,7 @@ bool children_remove(struct children *children, pid_t pid, struct child *removed
         }
         hear(children, child); /* it may have said so and then died, as any other that serves */
         children->idle -= is_idle(child);
+        children->ending -= is_idle(child) && child->ends;
         children->handed -= child->connection >= 0;
         *removed = *child;
         close_channel(child);
@@ -130,6 +131,7 @@ void children_end_idle(struct children *children)
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
         if (is_idle(child)) {
+            children->ending += !child->ends;
             child->ends = true;
             (void)kill(child->pid, SIGTERM);
         }
@@ -164,10 +166,15 @@ size_t children_of(const struct children *children, const struct source *source)
     return count;
 }
 
+bool children_can_take(const struct children *children)
+{
+    return children->idle > children->ending && children->handed < CHILDREN_HANDED_MAX;
+}
+
 bool children_hand_over(struct children *children, int connection, const struct caller *caller,
                         const struct source *source)
 {
-    if (children->idle == 0 || children->handed == CHILDREN_HANDED_MAX) {
+    if (!children_can_take(children)) {
         return false;
     }
     for (size_t i = 0; i < children->count; i++) {

@@ -31,6 +31,7 @@ struct children {
     struct child *list;
     size_t count, room;
     size_t idle;   /* spares among them that have no connection */
+    size_t ending; /* of these, that were told to end */
     size_t handed; /* those that were given one and have not said so */
 
     struct child *asked; /* of the maker, a ring; with the connections of those that serve */
@@ -58,7 +59,10 @@ void children_signal(const struct children *, int number);
 size_t children_serving(const struct children *);
 size_t children_of(const struct children *, const struct source *);
 
-/* Gives the connection to an idle spare. False: there is none, or too many others are slow to take theirs. */
+/* There is an idle spare that may take one, and not too many others are slow to take theirs. */
+bool children_can_take(const struct children *);
+
+/* Gives the connection to one of these. False: there is none, or all have died and nobody was told yet. */
 bool children_hand_over(struct children *, int connection, const struct caller *, const struct source *);
 
 /* Spares that were given a connection, and have not yet said that they have it. Who says so serves, and its

@@ -29,6 +29,7 @@ enum {
     LET_IN = 16, /* turns in which somebody is there at once, until signals are let in */
 };
 
+#define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
@@ -43,12 +44,26 @@ struct parent {
     struct workers workers;
     struct helpers helpers;
     struct late late;
-    bool quiet;     /* nothing has come for a while */
-    bool busy;      /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
-    unsigned turns; /* how often somebody has */
-    struct complaint full_complaint, share_complaint;
+    bool quiet;         /* nothing has come for a while */
+    bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
+    unsigned turns;     /* how often somebody has */
+    struct pause pause; /* nobody is accepted */
+    struct complaint complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX];
 };
+
+static void back_off(struct parent *p, const char *what, int error)
+{
+    if (complaint_is_due(&p->complaint)) {
+        log_error("%s: %s; connections wait", what, strerror(error));
+    }
+    pause_begin(&p->pause, PAUSE);
+}
+
+static bool can_accept(const struct parent *p)
+{
+    return !p->pause.lasts && p->workers.waiting_count == 0 && workers_can_serve(&p->workers);
+}
 
 /* For a process that has just been forked: closes what is the parent's, and has a turn of its own again. */
 static void close_all(struct parent *p)
@@ -102,6 +117,7 @@ static void reap(struct parent *p)
         }
         helpers_reap(&p->helpers, pid, status);
         if (workers_reap(&p->workers, pid, status, &source)) {
+            p->pause.lasts = false; /* what had run out may be there again */
             let_in_late(p, &source);
         }
     }
@@ -130,9 +146,9 @@ static bool can_look_later(const struct parent *p)
  * parent looks by itself. */
 static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool busy)
 {
-    int64_t end =
-        earlier(late_end(&p->late), earlier(workers_pause_end(&p->workers), pause_end(&p->helpers.pause)));
+    int64_t end = earlier(pause_end(&p->pause), late_end(&p->late));
 
+    end = earlier(end, earlier(workers_pause_end(&p->workers), pause_end(&p->helpers.pause)));
     if (retries) {
         return 0;
     }
@@ -149,7 +165,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
 static size_t sleep_for_work(struct parent *p)
 {
     const struct workers *w = &p->workers;
-    bool accepts = workers_can_accept(w);
+    bool accepts = can_accept(p);
     bool retries = workers_can_serve(w) && w->waiting_count > 0;
     bool hears = workers_are_ordered(w) || children_are_handed(&w->children); /* at once: a wake-up more */
     bool naps = !w->pause.lasts && !retries && (hears || workers_lack_spares(w));
@@ -167,7 +183,7 @@ static size_t sleep_for_work(struct parent *p)
     p->quiet = ready == 0;
     p->busy = ready > 0;
     if (ready < 0 && errno != EINTR) {
-        workers_back_off(&p->workers, "cannot wait for connections", errno);
+        back_off(p, "cannot wait for connections", errno);
     }
     if (ready > 0 && ++p->turns % LET_IN == 0) {
         signals_let_in();
@@ -186,7 +202,7 @@ static void make_room(struct parent *p, int error)
     const struct late_connection *late = late_oldest(&p->late);
 
     if (late == NULL) {
-        workers_back_off(&p->workers, "cannot accept a connection", error);
+        back_off(p, "cannot accept a connection", error);
         return;
     }
     struct arrival arrival = late_take(&p->late, late);
@@ -199,7 +215,7 @@ static void leave_out(struct parent *p, const struct listener *listener, int err
     char text[ADDRESS_TEXT_SIZE];
 
     if (p->listeners->count == 1) {
-        workers_back_off(&p->workers, "cannot listen any more", error);
+        back_off(p, "cannot listen any more", error);
         return;
     }
     address_print(&listener->address, text);
@@ -244,7 +260,7 @@ static void serve_ready(struct parent *p, size_t asked)
 {
     struct arrival arrival;
 
-    for (size_t i = 0; i < asked && asked == p->listeners->count && workers_can_accept(&p->workers); i++) {
+    for (size_t i = 0; i < asked && asked == p->listeners->count && can_accept(p); i++) {
         if (p->polls[i].revents != 0 && accept_one(p, &p->listeners->list[i], &arrival)) {
             workers_serve(&p->workers, &arrival);
         }
@@ -391,6 +407,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
      * have to wait for that. */
     scheduling_share(SIZE_MAX);
     for (;;) {
+        pause_look(&parent.pause);
         workers_look(&parent.workers);
         pause_look(&parent.helpers.pause);
         if (helpers_fork(&parent.helpers)) {

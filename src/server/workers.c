@@ -152,15 +152,11 @@ bool workers_are_full(const struct workers *w)
 }
 
 /* While the maker has no room who comes waits in the backlog; it is looked for again as soon as the maker is
- * heard. */
+ * heard. A spare that is there needs no maker. */
 bool workers_can_serve(const struct workers *w)
 {
-    return !w->pause.lasts && !workers_are_full(w) && maker_has_room(&w->maker);
-}
-
-bool workers_can_accept(const struct workers *w)
-{
-    return workers_can_serve(w) && w->waiting_count == 0;
+    return !workers_are_full(w) &&
+           (children_can_take(&w->children) || (!w->pause.lasts && maker_has_room(&w->maker)));
 }
 
 /* A spare takes the connection at once, where there is one; else the maker makes a process. False: neither

@@ -26,7 +26,7 @@ struct workers {
     struct maker maker;
     struct arrival *waiting; /* room for the most, who has waited longest first */
     size_t waiting_count;
-    struct pause pause;        /* nobody is to be accepted, and nobody is made who serves */
+    struct pause pause;        /* nobody is made who serves */
     struct pause spares_pause; /* none is ordered: who comes is served without */
     struct complaint complaint, spares_complaint;
 };
@@ -47,9 +47,8 @@ void workers_serve_waiting(struct workers *);
 
 bool workers_are_full(const struct workers *);
 
-/* Somebody can be given a process; and nobody waits for one, so that the next one can be accepted. */
+/* Somebody can be given a process. */
 bool workers_can_serve(const struct workers *);
-bool workers_can_accept(const struct workers *);
 
 /* The source of this one has as many connections as it may have, with those that wait. */
 bool workers_have_share(const struct workers *, const struct arrival *);
