@@ -1,11 +1,36 @@
 /* test_checker.c: what the end of a checker says about the store. */
+#include "attached_process.h"
 #include "checker.h"
 #include "harness.h"
+#include "lock.h"
 
+#include <poll.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
+
+enum { HURRY = 1000, WHILE = 600 }; /* milliseconds, in which a limit of two minutes is over then */
+
+static struct itimerval hurried(time_t seconds)
+{
+    return (struct itimerval){.it_value.tv_usec = seconds * (1000000 / HURRY)};
+}
+
+/* The system's, in a world where limits are over sooner. */
+int setitimer(__itimer_which_t which, const struct itimerval *most, struct itimerval *old)
+{
+    const struct itimerval soon = hurried(most->it_value.tv_sec);
+    return (int)syscall(SYS_setitimer, which, &soon, old);
+}
+
+unsigned alarm(unsigned seconds)
+{
+    const struct itimerval soon = hurried(seconds);
+    return (unsigned)syscall(SYS_setitimer, ITIMER_REAL, &soon, NULL);
+}
 
 /* The wait status of a process that ends so. */
 static int status_of(int code, int signal_number)
@@ -27,7 +52,7 @@ static void damage_is_what_it_has_found_or_died_of(void)
 {
     EXPECT(checker_found_damage(status_of(EX_DATAERR, 0)));
     EXPECT(checker_found_damage(status_of(0, SIGSEGV)));
-    EXPECT(checker_found_damage(status_of(0, SIGALRM))); /* it ran in circles */
+    EXPECT(checker_found_damage(status_of(0, SIGPROF))); /* it ran in circles */
     EXPECT(!checker_found_damage(status_of(EX_OK, 0)));
     EXPECT(!checker_found_damage(status_of(EX_TEMPFAIL, 0)));
 }
@@ -40,9 +65,79 @@ static void who_was_killed_has_found_nothing(void)
     EXPECT(!checker_found_damage(status_of(0, SIGSYS))); /* by the sandbox */
 }
 
+static void run_in_circles(int number)
+{
+    (void)number;
+    for (;;) {
+    }
+}
+
+/* With all signals blocked as shmaild has them, but for one that leads it astray. */
+static pid_t start_checker(void)
+{
+    static struct sandbox sandbox;
+    const struct store_descriptors descriptors = store_descriptors(store);
+    char why[256];
+    EXPECT(sandbox_prepare(&sandbox, &(struct sandbox_options){.message_limit = 1000}, why, sizeof why));
+    sandbox_admit(&sandbox, &descriptors);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0) {
+        sigset_t blocked;
+        sigfillset(&blocked);
+        sigdelset(&blocked, SIGUSR1);
+        signal(SIGUSR1, run_in_circles);
+        sigprocmask(SIG_SETMASK, &blocked, NULL);
+        checker_main(store, &sandbox, parent);
+    }
+    return pid;
+}
+
+static bool has_ended(pid_t pid)
+{
+    siginfo_t about = {.si_pid = 0};
+    EXPECT_EQ(waitid(P_PID, (id_t)pid, &about, WEXITED | WNOHANG | WNOWAIT), 0);
+    return about.si_pid == pid;
+}
+
+static int end_of_checker(pid_t pid)
+{
+    int status;
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void who_is_stopped_or_waits_for_the_lock_of_who_is_has_found_nothing(void)
+{
+    open_post_office(8);
+    lock_take(store);
+    pid_t pid = start_checker();
+    (void)poll(NULL, 0, WHILE);
+    EXPECT(!has_ended(pid));
+    kill(pid, SIGSTOP);
+    (void)poll(NULL, 0, WHILE);
+    EXPECT(!has_ended(pid));
+    lock_release(store);
+    kill(pid, SIGCONT);
+    EXPECT_EQ(end_of_checker(pid), 0);
+}
+
+static void who_runs_in_circles_has_found_damage(void)
+{
+    open_post_office(8);
+    lock_take(store);
+    pid_t pid = start_checker();
+    (void)poll(NULL, 0, WHILE); /* for its limit to be set */
+    EXPECT(!has_ended(pid));
+    kill(pid, SIGUSR1);
+    EXPECT(checker_found_damage(end_of_checker(pid)));
+}
+
 static const struct harness_test tests[] = {
     {"damage is what it has found or died of", damage_is_what_it_has_found_or_died_of},
     {"who was killed has found nothing", who_was_killed_has_found_nothing},
+    {"who is stopped, or waits for the lock of who is, has found nothing",
+     who_is_stopped_or_waits_for_the_lock_of_who_is_has_found_nothing},
+    {"who runs in circles has found damage", who_runs_in_circles_has_found_damage},
 };
 
 HARNESS_MAIN(tests)
