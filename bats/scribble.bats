@@ -232,6 +232,26 @@ is_asleep() { # for longer than who has just accepted
     assert_success
 }
 
+@test "TERM ends a server that waits with its rebuild, too" {
+    local worker status=0 start journal=$BATS_FILE_TMPDIR/journal
+    start_server --crypt-cost 1 -d "$journal"
+    ask "REGISTER alice secret"
+    mv "$journal" "$BATS_TEST_TMPDIR"
+    mkdir "$journal"
+    exec {worker}>"$journal/lock"
+    flock "$worker"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "waiting for the end of a check or a repair there"
+    start=$SECONDS
+    kill "$SHMAIL_PID"
+    wait "$SHMAIL_PID" || status=$?
+    [ "$status" -eq 0 ]
+    [ $((SECONDS - start)) -le 2 ]
+    forget_server
+    exec {worker}>&-
+}
+
 @test "what is damaged again just after it was rebuilt ends the server, which says so, and is kept" {
     local status=0
     start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"

@@ -129,6 +129,39 @@ has_ipv6() {
     done
 }
 
+waits_for_journal() {
+    grep -q "waiting for the end of a check or a repair there" "$log"
+}
+
+@test "TERM and INT end a server that waits for the journal, which leaves no socket" {
+    local signal worker
+    mkdir journal
+    exec {worker}>journal/lock
+    flock "$worker"
+    for signal in TERM INT; do
+        : >"$log"
+        shmaild -n "$SHMAIL_NAME" -d journal -l unix:socket 127.0.0.1 0 2>>"$log" 3>&- &
+        SHMAIL_PID=$!
+        eventually waits_for_journal
+        [ -S socket ]
+        end_by "$signal"
+        [ "$status" -eq 0 ]
+        [ "$seconds" -le 2 ]
+        [ ! -e socket ]
+    done
+    : >"$log"
+    shmaild -i -n "$SHMAIL_NAME" -d journal <<<NOOP 2>>"$log" 3>&- &
+    SHMAIL_PID=$!
+    eventually waits_for_journal
+    end_by TERM
+    [ "$status" -eq 0 ]
+    [ "$seconds" -le 2 ]
+    exec {worker}>&-
+    start_server -d journal
+    run ask NOOP
+    assert_output OK
+}
+
 @test "the log says of a client that waits for mail that the server let it go" {
     local cookie
     start_server --crypt-cost 1 -v

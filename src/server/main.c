@@ -75,6 +75,13 @@ __attribute__((format(printf, 3, 4), noreturn)) static void refuse(struct listen
     die(code, "%s", why);
 }
 
+/* In a signal's handler. What was begun of a post office is left as kill -9 would leave it. */
+static void end_start(void *listeners)
+{
+    listeners_remove(listeners);
+    _exit(EX_OK);
+}
+
 static struct store *open_post_office(const struct options *options, struct listeners *listeners)
 {
     struct store *store;
@@ -236,12 +243,14 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
             "be saved with 'shmailctl -n %s repair'",
             options->name, options->name);
     }
+    signals_end_by(end_start, listeners);
     if (store_set_aside(&store, options->store.name, aside, sizeof aside) != STATUS_OK) {
         refuse(listeners, EX_OSERR, "the damaged post office %s cannot be set aside: %s", options->name,
                strerror(errno));
     }
     store = open_post_office(options, listeners);
     become_server(store, options, listeners);
+    signals_end_by(NULL, NULL);
     const struct store_descriptors descriptors = store_descriptors(store);
     sandbox_admit(sandbox, &descriptors);
     log_warning("the post office was rebuilt from its journal%s%s",
@@ -303,13 +312,16 @@ int main(int argc, char **argv)
     options.store.memory = stream_beside();
     signals_prepare();
     scheduling_prepare();
+    signals_end_by(end_start, &listeners);
     if (options.inetd) {
         store = open_post_office(&options, NULL);
+        signals_end_by(NULL, NULL);
         return serve_standard_input(store, &options, error_was_open);
     }
     listen_everywhere(&listeners, &options);
     store = open_post_office(&options, &listeners);
     become_server(store, &options, &listeners);
+    signals_end_by(NULL, NULL);
     const struct parent_limits limits = find_limits(store, &options, &listeners);
     prepare_sandbox(&sandbox, store, &options, &listeners);
     sandbox_keep_little(&sandbox);

@@ -22,6 +22,8 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, S
 static volatile sig_atomic_t closing, hangup, child;
 static struct store *volatile interrupted;
 static volatile int shut = -1; /* the socket that is shut down for reading */
+static void (*volatile ending)(void *);
+static void *volatile ending_context;
 static sigset_t sleep_mask, sleep_mask_but_child;
 
 static void handle(int number)
@@ -35,6 +37,9 @@ static void handle(int number)
         return;
     case SIGTERM:
     case SIGINT:
+        if (ending != NULL) {
+            ending(ending_context);
+        }
         closing = 1;
         if (shut >= 0) {
             int saved = errno;
@@ -170,6 +175,24 @@ void signals_open(int socket)
 void signals_go_on(void)
 {
     closing = 0;
+}
+
+void signals_end_by(void (*end)(void *context), void *context)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+    ending = end;
+    ending_context = context;
+    if (end != NULL && closing != 0) {
+        end(context);
+    }
+    if (end != NULL) {
+        (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    }
 }
 
 const volatile sig_atomic_t *signals_closing(void)

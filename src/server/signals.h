@@ -1,8 +1,8 @@
 /* signals.h: what signals mean to a serving process: flags, and one mask under which they may arrive.
  *
  * From signals_prepare on every signal is blocked but those of a fault; they come in only where the process
- * sleeps with signals_sleep_mask, until signals_open. TERM and INT ask it to end, HUP is noted, PIPE and XFSZ
- * are answered by the call that fails. */
+ * sleeps with signals_sleep_mask, until signals_open or signals_end_by. TERM and INT ask it to end, HUP is
+ * noted, PIPE and XFSZ are answered by the call that fails. */
 #ifndef SHMAIL_SIGNALS_H
 #define SHMAIL_SIGNALS_H
 
@@ -20,6 +20,10 @@ const sigset_t *signals_sleep_mask_but_child(void);
 
 /* Lets them in at any time from now on; TERM and INT shut that socket down for reading. */
 void signals_open(int socket);
+
+/* For what may take long before anybody is served: TERM and INT, also those that have come, call this from
+ * now on, at any time and in their handler, and it ends the process. NULL: they only ask, as above. */
+void signals_end_by(void (*end)(void *context), void *context);
 
 /* Set by TERM or INT; for good, unless it was by the end of a parent whose work somebody has to end. */
 const volatile sig_atomic_t *signals_closing(void);
