@@ -152,6 +152,21 @@ expect_letters() { # how many, [server option]...
     rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
 }
 
+@test "a limit of the size of files is said, and leaves nothing behind" {
+    cd "$BATS_TEST_TMPDIR"
+    damage
+    leave_an_office
+    scribble index
+    for option in "-d journal" "-n $SHMAIL_NAME"; do
+        run -69 bash -c "ulimit -f 1; echo \$\$ >pid; exec shmailctl $option repair"
+        assert_line "shmailctl: cannot create a segment of 68719476736 bytes: File too large"
+        [ ! -e "/dev/shm/shmail-.repair-$(<pid)-1" ]
+    done
+    run -1 shmailctl -n "$SHMAIL_NAME" repair
+    assert_line repaired
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+}
+
 @test "with a journal nothing is lost of a damaged post office" {
     cd "$BATS_TEST_TMPDIR"
     rm -r journal

@@ -60,7 +60,7 @@ start_inetd() {
 }
 
 @test "help and version that cannot be printed are an error" {
-    local option
+    local option program
     for option in --help --version; do
         run -74 bash -c "shmailctl $option >/dev/full"
         assert_output --partial "cannot write"
@@ -74,6 +74,10 @@ start_inetd() {
         assert_output "shmail: standard output: No space left on device"
         run -74 bash -c "shmail $option >&-"
         assert_output "shmail: standard output: Bad file descriptor"
+        for program in shmailctl shmail-bench shmaild shmail; do
+            run -74 bash -c "ulimit -f 0; $SHMAIL_BUILD/$program $option >file"
+            assert_output --partial "File too large"
+        done
     done
 }
 

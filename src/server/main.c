@@ -16,6 +16,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -298,6 +299,7 @@ int main(int argc, char **argv)
     bool output_was_open = fcntl(STDOUT_FILENO, F_GETFD) != -1;
     bool error_was_open = descriptors_fill();
 
+    (void)signal(SIGXFSZ, SIG_IGN); /* what is printed may go to a file, too */
     descriptors_close_from(listeners_handed_over_end());
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
     open_log(&options, error_was_open);
