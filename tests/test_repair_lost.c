@@ -171,6 +171,51 @@ static void a_damaged_one_waits_for_its_journal_until_it_is_told(void)
     end_trial();
 }
 
+static void send_later(struct store *office)
+{
+    put(office, "bob", 300, 0);
+}
+
+/* What it has of an account that verifies is not what the journal has of it. */
+static void a_damaged_copy_from_before_is_refused_as_a_sound_one_is(void)
+{
+    make_sound_wreck();
+    const struct store_options options = office();
+    lose("true", NULL);
+    in_store(&options, send_later, NULL);
+    run_command("mv journal later");
+    end_trial();
+    for (int damaged = 0; damaged <= 1; damaged++) {
+        lose("rm -r journal && cp -a later journal", NULL);
+        if (damaged)
+            damage();
+        in_a_process(run_repair);
+        EXPECT_EQ(outcome->status, STATUS_MISMATCH);
+        EXPECT(strstr(outcome->why, " is a copy from before: its journal in "));
+        end_trial();
+    }
+}
+
+/* One of the two that tell a copy from before. */
+static void a_mark_that_was_scribbled_over_makes_no_copy_from_before(void)
+{
+    char path[128];
+    make_sound_wreck();
+    const struct journal_segment *journal = &store->header->journal;
+    const void *const marks[] = {&journal->assigned, &journal->written};
+    for (uint64_t value = 0; value <= 5; value += 5)
+        for (size_t i = 0; i < 2; i++) {
+            lose("true", NULL);
+            object_path(path, "");
+            write_at(path, offset_of(marks[i]), &value, sizeof(value));
+            repair();
+            EXPECT(outcome->counts[REPORT_DAMAGE] > 0);
+            expect_served(true);
+            EXPECT_EQ(expect_accounted_for(true), 0);
+            end_trial();
+        }
+}
+
 /* As if the repair had been killed before the new segment took its place. */
 static void a_segment_whose_journal_was_written_anew_is_out_of_date(void)
 {
@@ -193,6 +238,10 @@ static const struct harness_test tests[] = {
     {"none is made where its own may be had", none_is_made_where_its_own_may_be_had},
     {"a damaged one waits for its journal until it is told",
      a_damaged_one_waits_for_its_journal_until_it_is_told},
+    {"a damaged copy from before is refused as a sound one is",
+     a_damaged_copy_from_before_is_refused_as_a_sound_one_is},
+    {"a mark that was scribbled over makes no copy from before",
+     a_mark_that_was_scribbled_over_makes_no_copy_from_before},
     {"a segment whose journal was written anew is out of date",
      a_segment_whose_journal_was_written_anew_is_out_of_date},
 };

@@ -161,6 +161,13 @@ static bool lacks_records(const struct journal_choice *choice, const struct jour
     return choice->generation < recorded->generation || choice->last < recorded->written;
 }
 
+/* The segment itself is a copy from before. Of the two marks one may be damaged, and then be less than it
+ * was. */
+static bool has_unknown_records(const struct journal_choice *choice, const struct journal_segment *recorded)
+{
+    return choice->last > recorded->assigned && choice->last > recorded->written;
+}
+
 enum status segment_journal_load(struct segment_journal *journal, const struct store *old,
                                  bool segment_is_damaged, struct report *report, struct exporter *exporter,
                                  char *why, size_t why_size)
@@ -177,10 +184,7 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     bool is_lost = status == STATUS_OK && journal->choice.file < 0;
     if (is_lost || (status == STATUS_MISMATCH && !segment_is_damaged))
         return begin(journal, old, segment_is_damaged, report, why, why_size);
-    if (status == STATUS_OK)
-        status = journal_load(&load, &journal->choice, &journal->state, why, why_size);
-    journal->is_damaged = load.mended;
-    if (status == STATUS_OK && !segment_is_damaged && journal->choice.last > old->header->journal.assigned) {
+    if (status == STATUS_OK && has_unknown_records(&journal->choice, &old->header->journal)) {
         snprintf(
             why, why_size,
             "post office %s is a copy from before: its journal in %s has more; remove it with 'shmailctl rm %s', and "
@@ -188,6 +192,9 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
             journal->name, journal->place.path, journal->name);
         return STATUS_MISMATCH;
     }
+    if (status == STATUS_OK)
+        status = journal_load(&load, &journal->choice, &journal->state, why, why_size);
+    journal->is_damaged = load.mended;
     if (status == STATUS_OK && lacks_records(&journal->choice, &old->header->journal)) {
         report_say(report, REPORT_DAMAGE, "the journal in %s lacks what was written last",
                    journal->place.path);

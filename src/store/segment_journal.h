@@ -25,8 +25,8 @@ enum status segment_journal_open(struct segment_journal *, const struct store *o
                                  const char *given, char *why, size_t why_size);
 
 /* Reads what it says, unless nothing is there to read: for a sound segment that is no loss, since it has all
- * that its journal has, and more; for a damaged one it is refused unless a directory was given.
- * STATUS_MISMATCH; else as journal_load. */
+ * that its journal has, and more; for a damaged one it is refused unless a directory was given. So is, sound
+ * or damaged, a segment that is a copy from before. STATUS_MISMATCH; else as journal_load. */
 enum status segment_journal_load(struct segment_journal *, const struct store *old, bool segment_is_damaged,
                                  struct report *, struct exporter *, char *why, size_t why_size);
 
