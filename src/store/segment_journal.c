@@ -145,8 +145,13 @@ static enum status begin(struct segment_journal *journal, const struct store *ol
             journal->place.path);
         return STATUS_MISMATCH;
     }
-    report_say(report, REPORT_DAMAGE, "there is no journal in %s: one begins with what is in memory",
-               journal->place.path);
+    report_say(
+        report, REPORT_DAMAGE,
+        has_files(&journal->place)
+            ? "no file in %s can be told to be the active one of the journal: it begins anew with what is in "
+              "memory"
+            : "there is no journal in %s: one begins with what is in memory",
+        journal->place.path);
     journal->is_damaged = true;
     journal->choice = (struct journal_choice){.file = -1};
     if (!segment_is_damaged && journal->bytes == 0)
