@@ -211,6 +211,26 @@ expect_letters() { # how many, [server option]...
     expect_letters 4 -d "$directory"
 }
 
+@test "a journal whose lock file was lost or cut is refused by a start, and repaired with all mail" {
+    local loss
+    cd "$BATS_TEST_TMPDIR"
+    rm -r journal
+    leave_an_office -d "$directory" --journal-size 1M
+    for loss in "rm" "truncate -s 0" "truncate -s 7"; do
+        $loss "$directory/lock"
+        run -69 shmaild -i -n "$SHMAIL_NAME" -d "$directory" <<<NOOP
+        assert_output --partial "have what is in memory written into a new one with"
+        run -69 shmailctl -n "$SHMAIL_NAME" -d "$directory.new" repair
+        assert_output --partial ": repair it without -d"
+        run -0 shmailctl -n "$SHMAIL_NAME" repair
+        assert_line "damage: the lock file in $directory does not say whose the journal is"
+        assert_line repaired
+        rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+        expect_letters 3 -d "$directory"
+        stop_server
+    done
+}
+
 @test "a repair is refused while somebody is attached, and where nothing can be found" {
     cd "$BATS_TEST_TMPDIR"
     run -69 shmailctl -n "$SHMAIL_NAME" repair

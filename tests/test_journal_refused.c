@@ -72,6 +72,8 @@ static void a_directory_that_was_made_anew_is_another(void)
     EXPECT_EQ(access("journal/lock", F_OK), -1);
     close(open("journal/lock", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
     refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
+    EXPECT_EQ(truncate("journal/lock", 7), 0);
+    refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
     other_office_in("journal");
     char command[200];
     snprintf(command, sizeof(command), "remove it with 'shmailctl rm %s'", options.name);
@@ -227,15 +229,16 @@ static void expect_segment_refused(const char *words, enum status repair)
     char command[256], why[512] = "";
     scene_close(store);
     snprintf(command, sizeof(command),
-             "cp --sparse=always /dev/shm/shmail-%s last && cp --sparse=always segment "
-             "/dev/shm/shmail-%s",
+             "rm -rf kept && cp -a journal kept && cp --sparse=always /dev/shm/shmail-%s last && "
+             "cp --sparse=always segment /dev/shm/shmail-%s",
              options.name, options.name);
     run_command(command);
     refuse(STATUS_MISMATCH, words);
     EXPECT_EQ(segment_repair(options.name, NULL, &report, why, sizeof(why)), repair);
     EXPECT(repair == STATUS_OK || strstr(why, "out of date") ||
            strstr(why, " is a copy from before: its journal "));
-    snprintf(command, sizeof(command), "cp --sparse=always last /dev/shm/shmail-%s", options.name);
+    snprintf(command, sizeof(command),
+             "cp --sparse=always last /dev/shm/shmail-%s && rm -rf journal && mv kept journal", options.name);
     run_command(command);
     store = attached_store(&options);
     EXPECT_CLEAN(store);

@@ -85,6 +85,22 @@ static void what_was_written_last_is_written_again(void)
                 " lacks what was written last");
 }
 
+/* Each is refused by a start, which says to repair it. */
+static void what_no_start_takes_is_mended(void)
+{
+    static const char unnumbered[] = " does not say whose the journal is";
+    static const char *const losses[] = {"rm journal/lock", "truncate -s 0 journal/lock",
+                                         "truncate -s 7 journal/lock"};
+    make_sound_wreck();
+    for (size_t i = 0; i < sizeof(losses) / sizeof(losses[0]); i++) {
+        expect_anew(losses[i], NULL, unnumbered);
+        expect_anew(losses[i], "journal", unnumbered);
+    }
+    expect_anew("mv journal moved && rm moved/lock", "moved", unnumbered);
+    expect_anew("cd journal && mv journal.0 other && mv journal.1 journal.0 && mv other journal.1", NULL,
+                " is journal.1, and another one in memory");
+}
+
 static void one_without_a_journal_gets_one(void)
 {
     make_wreck(false);
@@ -238,6 +254,7 @@ static void a_segment_whose_journal_was_written_anew_is_out_of_date(void)
 static const struct harness_test tests[] = {
     {"a sound post office gets a new one", a_sound_post_office_gets_a_new_one},
     {"what was written last is written again", what_was_written_last_is_written_again},
+    {"what no start takes is mended", what_no_start_takes_is_mended},
     {"one without a journal gets one", one_without_a_journal_gets_one},
     {"none is made where its own may be had", none_is_made_where_its_own_may_be_had},
     {"a damaged one waits for its journal until it is told",

@@ -137,8 +137,8 @@ static enum status take_lock(struct store *store, const struct store_options *op
             journal_record_directory(journal, options->directory);
         return STATUS_OK;
     }
-    /* An empty one is new, and so another one. */
-    if (journal->on && (got == 0 || !is_recorded_one(store)))
+    /* One that names nobody is new, and so another one, or is what is left of one. */
+    if (journal->on && (got < (ssize_t)sizeof(holder) || !is_recorded_one(store)))
         return journal_refuse_directory(store, options, why, why_size);
     if (journal->on)
         snprintf(why, why_size,

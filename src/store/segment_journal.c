@@ -82,6 +82,7 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
     bool held = pread(journal->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder);
     bool ours = held && memcmp(holder, recorded->segment_id, sizeof(holder)) == 0;
     journal->bytes = likeness.bytes;
+    journal->is_numbered = ours;
     if (journal->given && is_elsewhere(journal, recorded)) {
         snprintf(why, why_size, "post office %s has its journal in %s: repair it without -d", name,
                  recorded->directory);
@@ -173,6 +174,24 @@ static bool has_unknown_records(const struct journal_choice *choice, const struc
     return choice->last > recorded->assigned && choice->last > recorded->written;
 }
 
+/* What no start takes, whatever the records say. */
+static void compare_places(struct segment_journal *journal, const struct journal_segment *recorded,
+                           struct report *report)
+{
+    bool knows_best = recorded->doubtful || recorded->suspect || recorded->failure;
+    if (!journal->is_numbered) {
+        report_say(report, REPORT_DAMAGE, "the lock file in %s does not say whose the journal is",
+                   journal->place.path);
+        journal->is_damaged = true;
+    }
+    if (journal->choice.file != (int)recorded->file && !knows_best) {
+        report_say(report, REPORT_DAMAGE,
+                   "the active file of the journal in %s is %s, and another one in memory",
+                   journal->place.path, journal_file_name(journal->choice.file));
+        journal->is_damaged = true;
+    }
+}
+
 enum status segment_journal_load(struct segment_journal *journal, const struct store *old,
                                  bool segment_is_damaged, struct report *report, struct exporter *exporter,
                                  char *why, size_t why_size)
@@ -205,6 +224,8 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
                    journal->place.path);
         journal->is_damaged = true;
     }
+    if (status == STATUS_OK)
+        compare_places(journal, &old->header->journal, report);
     return status;
 }
 

@@ -14,6 +14,7 @@ struct segment_journal {
     struct journal_choice choice;
     struct store *state; /* what its records say; NULL: they say nothing */
     bool given;          /* not where the segment says */
+    bool is_numbered;    /* its lock file names the segment */
     bool is_damaged;     /* and is to be written anew */
     bool made;           /* its directory was, and goes where nothing is written into it */
     uint64_t bytes;      /* of the larger file */
