@@ -3,6 +3,7 @@
 #include "mending.h"
 
 #include "salvage.h"
+#include "segment_tools.h"
 
 #include <stdarg.h>
 #include <sys/file.h>
@@ -328,6 +329,49 @@ static void a_post_office_that_still_stands(void)
     EXPECT(repair_journal("journal") > 0);
 }
 
+static void expect_still_standing(const char *directory)
+{
+    char why[1024];
+    struct report report = hearing();
+    expect_refused(journal_repair(directory, &report, why, sizeof(why)), STATUS_IN_USE, why,
+                   " still stands in memory");
+}
+
+/* Then the segment and the files tell. What it had before a repair has no more than the files. */
+static void a_post_office_that_stands_without_its_lock(void)
+{
+    char why[1024];
+    struct report report = hearing();
+    struct store_options options = with_journal;
+    options.name = harness_name();
+    in_store(&options, live, NULL);
+    flip_at("journal/journal.0", 4150);
+    run_command("truncate -s 7 journal/lock");
+    note_directory("journal", &notes_before);
+    expect_still_standing("journal");
+    EXPECT_UNCHANGED("journal");
+    run_command("rm journal/lock && cp -a journal copy");
+    expect_still_standing("journal");
+    EXPECT(repair_journal("copy") > 0); /* which it has nothing to do with */
+    run_command("mv journal moved");
+    expect_still_standing("moved");
+    run_command("mv moved journal && cp -a journal blind");
+    flip_at("journal/journal.0", 20);
+    flip_at("journal/journal.1", 20);
+    run_command("rm journal/lock");
+    expect_still_standing("journal");
+    run_command("cp -a journal unknown && rm -r journal && mv blind journal");
+    EXPECT(repair_journal("unknown") > 0);
+    EXPECT_EQ(segment_repair(options.name, NULL, &report, why, sizeof(why)), STATUS_OK);
+    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+    flip_at("journal/journal.0", 4150);
+    run_command("rm journal/lock");
+    EXPECT(repair_journal("journal") > 0);
+    char command[128];
+    snprintf(command, sizeof(command), "rm /dev/shm/shmail-%s.damaged-*", options.name);
+    run_command(command);
+}
+
 /* ---- a disk that fails ---- */
 
 /* Each call of a repair fails once, with all after it: then nothing has changed, or all. */
@@ -410,6 +454,7 @@ static const struct harness_test tests[] = {
     {"files of two journals are refused", two_journals_in_one},
     {"what others may write to is not mended", somebody_elses},
     {"a post office that still stands is not given up unsaid", a_post_office_that_still_stands},
+    {"nor one that stands without its lock file", a_post_office_that_stands_without_its_lock},
     {"a repair whose disk fails at any call has changed nothing, or all", every_failure},
     {"a page that cannot be read is damage like any other", a_page_that_cannot_be_read},
     {"a header that cannot be read costs nothing", the_header_cannot_be_read},

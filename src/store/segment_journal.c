@@ -53,17 +53,31 @@ static bool are_one(int directory, int other)
 }
 
 /* The segment's journal still is where it says, which is not the directory that was given. */
-static bool is_elsewhere(const struct segment_journal *journal, const struct journal_segment *recorded)
+static bool is_elsewhere(const struct journal_directory *place, const struct journal_segment *recorded)
 {
     struct journal_directory there;
     char why[1];
     if (!has_journal(recorded) ||
         journal_directory_open(&there, recorded->directory, DIRECTORY_PRINT, why, sizeof(why)) != STATUS_OK)
         return false;
-    bool elsewhere =
-        compare_files(&there, recorded).same && !are_one(there.directory, journal->place.directory);
+    bool elsewhere = compare_files(&there, recorded).same && !are_one(there.directory, place->directory);
     journal_directory_close(&there);
     return elsewhere;
+}
+
+/* Where no header tells, where it was tells. */
+bool segment_journal_is_in(const struct journal_directory *place, const struct journal_segment *recorded)
+{
+    const struct likeness likeness = compare_files(place, recorded);
+    if (likeness.out_of_date || is_elsewhere(place, recorded))
+        return false;
+    if (likeness.same || likeness.foreign)
+        return likeness.same;
+    int there = open(recorded->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_there = has_journal(recorded) && there >= 0 && are_one(there, place->directory);
+    if (there >= 0)
+        close(there);
+    return is_there;
 }
 
 static bool has_files(const struct journal_directory *place)
@@ -83,7 +97,7 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
     bool ours = held && memcmp(holder, recorded->segment_id, sizeof(holder)) == 0;
     journal->bytes = likeness.bytes;
     journal->is_numbered = ours;
-    if (journal->given && is_elsewhere(journal, recorded)) {
+    if (journal->given && is_elsewhere(&journal->place, recorded)) {
         snprintf(why, why_size, "post office %s has its journal in %s: repair it without -d", name,
                  recorded->directory);
         return STATUS_MISMATCH;

@@ -33,4 +33,8 @@ enum status segment_journal_load(struct segment_journal *, const struct store *o
 
 void segment_journal_close(struct segment_journal *);
 
+/* Whether what is in a directory is a segment's journal, and nobody has repaired it since, by all but the
+ * lock file's number. */
+bool segment_journal_is_in(const struct journal_directory *, const struct journal_segment *);
+
 #endif

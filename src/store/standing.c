@@ -1,7 +1,9 @@
-/* standing.c: looks through the shared memory objects for the one that a journal's lock file names. */
+/* standing.c: looks through the shared memory objects for the one that a journal's lock file names, or, where
+ * that is lost, for the one that says it has the journal. */
 #include "standing.h"
 
 #include "journal.h"
+#include "segment_journal.h"
 #include "segment_name.h"
 
 #include <dirent.h>
@@ -13,31 +15,39 @@
 
 static const char prefix[] = SEGMENT_PREFIX;
 
-static bool has_journal(int object, const uint8_t id[16])
+static bool read_journal(int object, struct journal_segment *journal)
 {
     uint64_t magic;
     uint32_t version;
-    uint8_t holder[16];
-    const size_t at = offsetof(struct header, journal) + offsetof(struct journal_segment, segment_id);
-    return pread(object, &magic, sizeof(magic), 0) == (ssize_t)sizeof(magic) && magic == SEGMENT_MAGIC &&
-           pread(object, &version, sizeof(version), offsetof(struct header, version)) ==
-               (ssize_t)sizeof(version) &&
-           version == LAYOUT_VERSION &&
-           pread(object, holder, sizeof(holder), (off_t)at) == (ssize_t)sizeof(holder) &&
-           memcmp(holder, id, sizeof(holder)) == 0;
+    if (pread(object, &magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) || magic != SEGMENT_MAGIC ||
+        pread(object, &version, sizeof(version), offsetof(struct header, version)) !=
+            (ssize_t)sizeof(version) ||
+        version != LAYOUT_VERSION ||
+        pread(object, journal, sizeof(*journal), offsetof(struct header, journal)) !=
+            (ssize_t)sizeof(*journal))
+        return false;
+    journal->directory[sizeof(journal->directory) - 1] = '\0';
+    return true;
 }
 
 /* Its own journal is elsewhere: this one is a copy, of which it has nothing to say. */
-static bool has_another(int object, const struct journal_directory *place, const uint8_t id[16])
+static bool has_another(const struct journal_segment *journal, const struct journal_directory *place)
 {
-    struct journal_directory_name name;
     struct stat own, here;
-    const size_t at = offsetof(struct header, journal) + offsetof(struct journal_segment, directory);
-    if (pread(object, name.text, sizeof(name.text), (off_t)at) != (ssize_t)sizeof(name.text))
+    return stat(journal->directory, &own) == 0 && fstat(place->directory, &here) == 0 &&
+           (own.st_dev != here.st_dev || own.st_ino != here.st_ino) &&
+           journal_is_in(journal->directory, journal->segment_id);
+}
+
+/* number: the lock file's; NULL: that is lost. */
+static bool has_had(int object, const struct journal_directory *place, const uint8_t *number)
+{
+    struct journal_segment journal;
+    if (!read_journal(object, &journal))
         return false;
-    name.text[sizeof(name.text) - 1] = '\0';
-    return stat(name.text, &own) == 0 && fstat(place->directory, &here) == 0 &&
-           (own.st_dev != here.st_dev || own.st_ino != here.st_ino) && journal_is_in(name.text, id);
+    return number ? memcmp(journal.segment_id, number, sizeof(journal.segment_id)) == 0 &&
+                        !has_another(&journal, place)
+                  : segment_journal_is_in(place, &journal);
 }
 
 /* What a repair has made from the journal has no more than that. */
@@ -46,8 +56,8 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
     static const uint8_t nobody[16];
     uint8_t id[sizeof(nobody)];
     bool found = false;
-    if (place->lock < 0 || pread(place->lock, id, sizeof(id), 0) != (ssize_t)sizeof(id) ||
-        memcmp(id, nobody, sizeof(id)) == 0)
+    bool numbered = place->lock >= 0 && pread(place->lock, id, sizeof(id), 0) == (ssize_t)sizeof(id);
+    if (numbered && memcmp(id, nobody, sizeof(id)) == 0)
         return false;
     DIR *objects = opendir(SEGMENT_FOLDER);
     for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
@@ -56,7 +66,7 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
             entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > OBJECT_MAX)
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        found = object >= 0 && has_journal(object, id) && !has_another(object, place, id);
+        found = object >= 0 && has_had(object, place, numbered ? id : NULL);
         if (object >= 0)
             close(object);
         if (found)

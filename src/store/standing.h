@@ -5,7 +5,8 @@
 #include "journal_directory.h"
 #include "limit.h"
 
-/* Whether a segment of this machine was the last to have that directory, and its name. */
+/* Whether a segment of this machine was the last to have that directory, and its name. By the lock file's
+ * number; where there is none, by the journal and the directory that the segment names. */
 bool standing_office(const struct journal_directory *, char name[static OBJECT_MAX + 1]);
 
 #endif
