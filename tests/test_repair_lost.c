@@ -152,7 +152,7 @@ static void none_is_made_where_its_own_may_be_had(void)
     refuse("true", "moved", "has its journal in ");
     refuse("rm -r journal", NULL, "it cannot be opened: No such file or directory; say with -d where ");
     refuse("rm -r journal/*", NULL, "what is in ");
-    refuse("rm -r journal", "other", "journal directory other has been used by another post office");
+    refuse("rm -r journal", "other", "journal directory other is another post office's");
     refuse("rm -r journal && cp -a other moved && rm moved/lock", "moved",
            "what is in moved is not its journal");
     refuse("cp other/journal.? journal", NULL, "is not its journal");

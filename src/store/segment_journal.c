@@ -85,6 +85,13 @@ static bool has_files(const struct journal_directory *place)
     return place->files[0] >= 0 || place->files[1] >= 0;
 }
 
+/* Somebody else has the directory; whether with the segment's mail: it has written there. Where no header
+ * tells, that is so in the directory that the segment names. */
+static bool may_be_out_of_date(const struct segment_journal *journal, const struct likeness *likeness)
+{
+    return likeness->same || (!likeness->foreign && !journal->given);
+}
+
 /* The directory must be the one that the segment has written to, and nobody may have written to it since:
  * then an index may be another account's there. A lock file that is lost tells nothing. */
 static enum status prove(struct segment_journal *journal, const struct journal_segment *recorded,
@@ -102,12 +109,21 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
                  recorded->directory);
         return STATUS_MISMATCH;
     }
-    if ((held && !ours) || likeness.out_of_date) {
+    if (likeness.out_of_date || (held && !ours && may_be_out_of_date(journal, &likeness))) {
         snprintf(
             why, why_size,
             "journal directory %s has been used by another post office or repaired since: post office %s "
             "is out of date, remove it with 'shmailctl rm %s'",
             path, name, name);
+        return STATUS_MISMATCH;
+    }
+    if (held && !ours) {
+        snprintf(
+            why, why_size,
+            "journal directory %s is another post office's, or was left by a repair that was killed: say "
+            "with -d where the journal of post office %s is now, or name a directory with nothing in it for "
+            "a new one",
+            path, name);
         return STATUS_MISMATCH;
     }
     if ((ours || likeness.same) && !likeness.foreign)
