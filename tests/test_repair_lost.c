@@ -2,6 +2,9 @@
  * with all its mail; and none where its own might still be had. */
 #include "wreck.h"
 
+#include <sys/file.h>
+#include <sys/syscall.h>
+
 static void lose(const char *command, const char *given)
 {
     close(begin_trial());
@@ -101,15 +104,6 @@ static void what_no_start_takes_is_mended(void)
                 " is journal.1, and another one in memory");
 }
 
-static void one_without_a_journal_gets_one(void)
-{
-    make_wreck(false);
-    run_command("mkdir sound");
-    with_journal = true; /* from now on */
-    expect_anew("true", "journal", "there is no journal in journal: ");
-    expect_anew("rm -rf journal", "moved", "there is no journal in moved: ");
-}
-
 /* ---- refused ---- */
 
 /* In a file: so what was changed is seen. An empty lock file is no change. */
@@ -173,6 +167,42 @@ static void damage_and(const char *command, const char *given)
     lose(command, given);
     damage();
     in_a_process(run_repair);
+}
+
+static void one_without_a_journal_gets_one(void)
+{
+    make_wreck(false);
+    run_command("mkdir sound");
+    make_other();
+    refuse("true", "other", "journal directory other is another post office's");
+    with_journal = true; /* from now on */
+    expect_anew("true", "journal", "there is no journal in journal: ");
+    expect_anew("rm -rf journal", "moved", "there is no journal in moved: ");
+}
+
+/* The first try for the lock file comes too late. */
+static const char *who_comes_first;
+
+int flock(int file, int how)
+{
+    if (who_comes_first) {
+        int lock = open(who_comes_first, O_RDWR | O_CLOEXEC);
+        who_comes_first = NULL;
+        EXPECT_EQ(syscall(SYS_flock, lock, LOCK_SH), 0);
+    }
+    return (int)syscall(SYS_flock, file, how);
+}
+
+static void the_lock_file_of_who_has_come_first_stays(void)
+{
+    make_wreck(false);
+    run_command("mkdir sound");
+    lose("true", "moved");
+    who_comes_first = "moved/lock";
+    in_a_process(run_repair);
+    EXPECT_EQ(outcome->status, STATUS_IN_USE);
+    EXPECT_EQ(access("moved/lock", F_OK), 0);
+    end_trial();
 }
 
 /* What such a one lacks the journal may have. */
@@ -257,6 +287,7 @@ static const struct harness_test tests[] = {
     {"what no start takes is mended", what_no_start_takes_is_mended},
     {"one without a journal gets one", one_without_a_journal_gets_one},
     {"none is made where its own may be had", none_is_made_where_its_own_may_be_had},
+    {"the lock file of who has come first stays", the_lock_file_of_who_has_come_first_stays},
     {"a damaged one waits for its journal until it is told",
      a_damaged_one_waits_for_its_journal_until_it_is_told},
     {"a damaged copy from before is refused as a sound one is",

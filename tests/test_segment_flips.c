@@ -296,6 +296,47 @@ static void any_step_fails_beside_a_journal(void)
     disturb_each_step(lose_a_page);
 }
 
+/* Of a repair that gives a sound office its first journal. Where one was killed, its directory may stay. */
+static void disturb_a_first_journal(void)
+{
+    uint64_t number = 0;
+    size_t left = 0;
+    bool struck;
+    make_wreck(false);
+    do {
+        close(begin_trial());
+        journal_given = "journal";
+        struck = disturb_repair(++number);
+        if (outcome->status != STATUS_OK)
+            in_a_process(run_repair);
+        if (outcome->status == STATUS_MISMATCH && !fails) {
+            EXPECT(strstr(outcome->why, "name a directory with nothing in it for a new one"));
+            left++;
+            run_command("rm -r journal");
+            in_a_process(run_repair);
+        }
+        expect_repaired();
+        with_journal = true;
+        expect_served(true);
+        EXPECT_EQ(expect_accounted_for(true), 0);
+        with_journal = false;
+        end_trial();
+        run_command("rm -r journal");
+    } while (struck);
+    EXPECT(number > 8 && (left > 0) == !fails);
+}
+
+static void a_first_journal_is_killed(void)
+{
+    disturb_a_first_journal();
+}
+
+static void a_first_journal_fails(void)
+{
+    fails = true;
+    disturb_a_first_journal();
+}
+
 static const struct harness_test tests[] = {
     {"random bits flipped: nothing is dropped unsaid or misplaced", flipped_without_a_journal, 300},
     {"random bits flipped beside a journal: the same", flipped_with_a_journal, 300},
@@ -305,6 +346,9 @@ static const struct harness_test tests[] = {
     {"a repair of which any step fails says so and has changed nothing, or has done its work", any_step_fails,
      120},
     {"the same beside a journal, which then has all", any_step_fails_beside_a_journal, 120},
+    {"a first journal of which any step fails can be had by the same repair", a_first_journal_fails, 120},
+    {"a first journal whose repair is killed at any step takes nothing from the old office",
+     a_first_journal_is_killed, 120},
 };
 
 HARNESS_MAIN(tests)

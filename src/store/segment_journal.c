@@ -184,6 +184,7 @@ static enum status begin(struct segment_journal *journal, const struct store *ol
             : "there is no journal in %s: one begins with what is in memory",
         journal->place.path);
     journal->is_damaged = true;
+    journal->is_new = !has_files(&journal->place);
     journal->choice = (struct journal_choice){.file = -1};
     if (!segment_is_damaged && journal->bytes == 0)
         journal->bytes = old->header->journal.capacity; /* 0: there was none */
@@ -259,21 +260,40 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     return status;
 }
 
-/* Which may have been closed already, where it could not be opened as a journal's. */
-static void unmake(const char *path)
+void segment_journal_withdraw(struct segment_journal *journal, const uint8_t number[static SEGMENT_ID_SIZE])
 {
-    int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0)
+    struct journal_directory place;
+    uint8_t holder[SEGMENT_ID_SIZE];
+    char why[1];
+    if (!journal->is_new ||
+        journal_directory_open(&place, journal->place.path, DIRECTORY_RENEW, why, sizeof(why)) != STATUS_OK)
         return;
-    (void)unlinkat(directory, "lock", 0);
-    close(directory);
+    if (pread(place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder) &&
+        memcmp(holder, number, sizeof(holder)) == 0 && ftruncate(place.lock, 0) == 0) {
+        for (int i = 0; i < 2; i++)
+            (void)unlinkat(place.directory, journal_file_name(i), 0);
+        journal->is_written = false;
+    }
+    journal->place = place;
+}
+
+/* Only what it holds alone and nobody has ever had. Who waits for the lock file meanwhile finds no directory
+ * any more. */
+static void unmake(struct journal_directory *place)
+{
+    const char *path = place->path;
+    char why[1];
+    if ((place->lock >= 0 ||
+         journal_directory_open(place, path, DIRECTORY_RENEW, why, sizeof(why)) == STATUS_OK) &&
+        lseek(place->lock, 0, SEEK_END) == 0)
+        (void)unlinkat(place->directory, "lock", 0);
     (void)rmdir(path);
 }
 
 void segment_journal_close(struct segment_journal *journal)
 {
+    if (journal->made && !journal->is_written)
+        unmake(&journal->place);
     journal_directory_close(&journal->place);
-    if (journal->made)
-        unmake(journal->place.path);
     journal_unload(journal->state);
 }

@@ -4,6 +4,7 @@
 #define SHMAIL_SEGMENT_JOURNAL_H
 
 #include "export.h"
+#include "journal.h"
 #include "journal_directory.h"
 #include "layout.h"
 #include "report.h"
@@ -16,7 +17,9 @@ struct segment_journal {
     bool given;          /* not where the segment says */
     bool is_numbered;    /* its lock file names the segment */
     bool is_damaged;     /* and is to be written anew */
+    bool is_new;         /* nothing was in its directory */
     bool made;           /* its directory was, and goes where nothing is written into it */
+    bool is_written;     /* and stays */
     uint64_t bytes;      /* of the larger file */
 };
 
@@ -30,6 +33,11 @@ enum status segment_journal_open(struct segment_journal *, const struct store *o
  * or damaged, a segment that is a copy from before. STATUS_MISMATCH; else as journal_load. */
 enum status segment_journal_load(struct segment_journal *, const struct store *old, bool segment_is_damaged,
                                  struct report *, struct exporter *, char *why, size_t why_size);
+
+/* Takes away what the repair has written into it and closed again, where nothing had been there: the segment
+ * stays as it is. Only while nobody has the directory, and its lock file has the number of the new segment
+ * that did not come about. */
+void segment_journal_withdraw(struct segment_journal *, const uint8_t number[static SEGMENT_ID_SIZE]);
 
 void segment_journal_close(struct segment_journal *);
 

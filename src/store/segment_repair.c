@@ -185,7 +185,7 @@ static enum status make_journal(struct repair *repair)
                                          repair->mark, repair->report, repair->why, repair->why_size);
     if (status != STATUS_OK)
         return status;
-    repair->journal.made = false; /* it has something in it */
+    repair->journal.is_written = true;
     journal_directory_close(&repair->journal.place);
     journal_unload(repair->fresh);
     repair->fresh = NULL;
@@ -243,6 +243,16 @@ static enum status mend(struct repair *repair, const char *directory)
     return status == STATUS_OK ? change_places(repair) : status;
 }
 
+/* Else who goes on with the old segment could not do this again. */
+static void withdraw(struct repair *repair)
+{
+    uint8_t number[SEGMENT_ID_SIZE];
+    memcpy(number, repair->fresh->header->journal.segment_id, sizeof(number));
+    journal_unload(repair->fresh); /* which has the directory */
+    repair->fresh = NULL;
+    segment_journal_withdraw(&repair->journal, number);
+}
+
 enum status segment_repair(const char *name, const char *directory, struct report *report, char *why,
                            size_t why_size)
 {
@@ -256,6 +266,8 @@ enum status segment_repair(const char *name, const char *directory, struct repor
     export_end(&repair.exporter, status == STATUS_OK);
     object_path(path, repair.office, NULL);
     unlink(path);
+    if (status != STATUS_OK && repair.journal.is_written && repair.fresh)
+        withdraw(&repair);
     segment_journal_close(&repair.journal);
     journal_unload(repair.fresh);
     journal_unload(repair.old);
