@@ -408,6 +408,24 @@ static void what_is_kept_for_drafts_is_nobodys_mail(void)
     EXPECT_EQ(expect_accounted_for(true), 0);
 }
 
+/* Nobody waited, so that a part of what the dead process had is zeros. */
+static void a_sparse_copy_owes_what_the_original_does(void)
+{
+    char command[512], path[128];
+    make_wreck(false);
+    close(begin_trial());
+    object_path(path, "");
+    snprintf(command, sizeof(command), "cp --sparse=always %s copy && rm %s && cp --sparse=always copy %s",
+             path, path, path);
+    run_command(command);
+    int object = open(path, O_RDONLY | O_CLOEXEC);
+    off_t waits = (off_t)offset_of(store->waits);
+    EXPECT(lseek(object, waits, SEEK_DATA) >= (waits / PAGE + 1) * PAGE);
+    repair();
+    EXPECT_EQ(outcome->counts[REPORT_DAMAGE], 0);
+    expect_served(true);
+}
+
 /* Only who is there keeps something: else a scribble over a free slot could hide what nothing refers to. */
 static void a_free_slot_keeps_nothing(void)
 {
@@ -449,6 +467,7 @@ static const struct harness_test tests[] = {
     {"a repair is refused while a process is attached", who_is_attached_is_not_disturbed},
     {"a segment whose journal has gone on without it is refused", a_segment_that_is_out_of_date_is_refused},
     {"what is kept for drafts is nobody's mail", what_is_kept_for_drafts_is_nobodys_mail},
+    {"a sparse copy owes what the original does", a_sparse_copy_owes_what_the_original_does},
     {"a free slot keeps nothing", a_free_slot_keeps_nothing},
     {"where nobody knows when to sync, it is always", where_nobody_knows_when_to_sync_it_is_always},
     {"what a dead process had committed is completed first", a_committed_transaction_is_completed},

@@ -39,6 +39,25 @@ static uint64_t map_memory(struct store *store)
     return unmarked;
 }
 
+static void mark(struct store *store, const void *field)
+{
+    uint64_t unit = segment_offset(store, field) / PAGE;
+    store->reserved[unit / 64] |= UINT64_C(1) << (unit % 64);
+}
+
+/* A slot is there by all its parts (process_has_slot). Those that are zeros a sparse copy has left out. */
+static void complete_slots(struct store *store)
+{
+    for (uint32_t i = 0; i < store->slots_most; i++) {
+        const struct slot *slot = slot_at(store, i);
+        const void *const parts[] = {slot, (const char *)(slot + 1) - 1, &store->waits[i]};
+        if (segment_has(store, segment_offset(store, parts[0])) ||
+            segment_has(store, segment_offset(store, parts[1])))
+            for (size_t part = 0; part < sizeof(parts) / sizeof(parts[0]); part++)
+                mark(store, parts[part]);
+    }
+}
+
 static enum status take_copy(struct store *store, const char *name, uint64_t *unmarked, char *why,
                              size_t why_size)
 {
@@ -49,6 +68,7 @@ static enum status take_copy(struct store *store, const char *name, uint64_t *un
         return STATUS_SYSTEM;
     }
     *unmarked = map_memory(store);
+    complete_slots(store);
     (void)madvise(store->base, store->mapped, MADV_DONTDUMP);
     /* With nobody in the lock a record that is not completed is a scribble, which the check finds. */
     if (header->owner)
