@@ -60,6 +60,70 @@ static void other_office_in(const char *directory)
     scene_close(attached_store(&other));
 }
 
+static void note_nothing(void *context, enum report_kind kind, const char *text)
+{
+    (void)context;
+    (void)kind;
+    (void)text;
+}
+
+static void a_lock_file_that_is_gone_lets_nobody_in(void)
+{
+    struct report report = {.say = note_nothing};
+    char why[512] = "";
+    store = open_named_store("-a");
+    EXPECT_EQ(unlink("journal/lock"), 0);
+    options.name = NULL;
+    refuse(STATUS_IN_USE, "used by another post office: end its processes first");
+    EXPECT_EQ(journal_check("journal", &report, why, sizeof(why)), STATUS_IN_USE);
+    EXPECT(strstr(why, "a post office that is at work writes to its files: end its processes first"));
+    EXPECT_EQ(journal_repair("journal", &report, why, sizeof(why)), STATUS_IN_USE);
+}
+
+static void a_directory_of_one_that_has_more_in_memory_is_refused(void)
+{
+    char message[300];
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    scene_close(store);
+    options.name = NULL;
+    snprintf(message, sizeof(message),
+             "lacks what post office %s-a, which had it last, still has in memory: start that one, or give "
+             "it up with 'shmailctl rm %s-a'",
+             harness_name(), harness_name());
+    refuse(STATUS_IN_USE, message);
+    store = open_named_store("-a");
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    scene_close(store);
+    options.name = NULL;
+    store = attached_store(&options);
+}
+
+static void a_start_that_is_refused_leaves_the_directory_to_whom_it_was(void)
+{
+    struct report report = {.say = note_nothing};
+    uint8_t number[SEGMENT_ID_SIZE], after[SEGMENT_ID_SIZE + 1];
+    char why[512] = "";
+    store = open_named_store("-a");
+    for (int which = 1; which < 4; which++) { /* the later ones say that the first was synced */
+        EXPECT_EQ(scene_operation(store, which), STATUS_OK);
+        EXPECT_EQ(store_settle(store), STATUS_OK);
+    }
+    memcpy(number, store->header->journal.segment_id, sizeof(number));
+    scene_close(store);
+    int fd = open("journal/journal.0", O_RDWR | O_CLOEXEC);
+    EXPECT_EQ(pwrite(fd, "nonsense", 8, JOURNAL_HEADER_SIZE), 8);
+    close(fd);
+    const char *name = options.name;
+    options.name = NULL;
+    refuse(STATUS_MISMATCH, "nothing was changed");
+    fd = open("journal/lock", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(pread(fd, after, sizeof(after), 0), SEGMENT_ID_SIZE);
+    close(fd);
+    EXPECT_EQ(memcmp(after, number, sizeof(number)), 0);
+    EXPECT_EQ(segment_repair(name, NULL, &report, why, sizeof(why)), STATUS_OK);
+}
+
 static void a_directory_that_was_made_anew_is_another(void)
 {
     store = open_named_store("-a");
@@ -166,13 +230,6 @@ static void send_one(void)
 {
     EXPECT_EQ(scene_send(store, "bob", "", 40), STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
-}
-
-static void note_nothing(void *context, enum report_kind kind, const char *text)
-{
-    (void)context;
-    (void)kind;
-    (void)text;
 }
 
 static void take_copy(void)
@@ -454,6 +511,11 @@ static const struct harness_test tests[] = {
     {"a directory that cannot be had is refused", a_directory_that_cannot_be_had_is_refused},
     {"a directory that another post office has is refused",
      a_directory_that_another_post_office_has_is_refused},
+    {"a lock file that is gone lets nobody in", a_lock_file_that_is_gone_lets_nobody_in},
+    {"a directory of one that has more in memory is refused",
+     a_directory_of_one_that_has_more_in_memory_is_refused},
+    {"a start that is refused leaves the directory to whom it was",
+     a_start_that_is_refused_leaves_the_directory_to_whom_it_was},
     {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
     {"the directory of another post office is the wrong one",
      a_directory_of_another_post_office_is_the_wrong_one},

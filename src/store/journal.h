@@ -138,13 +138,15 @@ enum status journal_recover(struct store *, uint64_t bytes, char *why, size_t wh
 enum status journal_create(struct store *, const struct store_options *, char *why, size_t why_size);
 enum status journal_attach(struct store *, const struct store_options *, char *why, size_t why_size);
 
-enum { SEGMENT_ID_SIZE = sizeof(((struct journal_segment *)0)->segment_id) };
-
 /* Whether the directory is the segment's, by its lock file. */
 bool journal_is_in(const char *path, const uint8_t id[static SEGMENT_ID_SIZE]);
 
 /* Opens the directory and takes its lock. Makes nothing where the segment has its journal already. */
 enum status journal_open_directory(struct store *, const struct store_options *, char *why, size_t why_size);
+
+/* Puts back the number that it has written over: the segment that was to be made did not come about, and one
+ * that stands may go on. */
+void journal_give_back(const struct store *);
 
 /* The directory, in the segment, for messages and for who asks whether another one is the same. */
 void journal_record_directory(struct journal_segment *, const char *given);

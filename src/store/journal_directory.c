@@ -80,6 +80,12 @@ static enum status open_files(struct journal_directory *place, enum directory_us
     return STATUS_SYSTEM;
 }
 
+/* The lock file may have been removed under those who had it. */
+static bool lock_files(const struct journal_directory *place)
+{
+    return place->files[0] < 0 || flock(place->files[0], LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 enum status journal_directory_open(struct journal_directory *place, const char *path, enum directory_use use,
                                    char *why, size_t why_size)
 {
@@ -98,6 +104,13 @@ enum status journal_directory_open(struct journal_directory *place, const char *
         status = take_lock(place, use, why, why_size);
     if (status == STATUS_OK)
         status = open_files(place, use, why, why_size);
+    if (status == STATUS_OK && use != DIRECTORY_PRINT && !lock_files(place)) {
+        snprintf(
+            why, why_size,
+            "journal directory %s: a post office that is at work writes to its files: end its processes first",
+            path);
+        status = STATUS_IN_USE;
+    }
     if (status != STATUS_OK)
         journal_directory_close(place);
     return status;

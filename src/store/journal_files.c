@@ -8,6 +8,7 @@
 
 #include "journal_directory.h"
 #include "log.h"
+#include "standing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,10 +28,23 @@ enum {
 
 static const char zeros[FILL_STEP];
 
+/* What the lock file said before this process wrote the number of the segment that it makes. */
+static struct {
+    uint8_t number[SEGMENT_ID_SIZE];
+    ssize_t length;
+} before;
+
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
     snprintf(why, why_size, "journal directory %s: %s: %s", options->directory, what, strerror(errno));
     return STATUS_SYSTEM;
+}
+
+static enum status refuse_used(const struct store_options *options, char *why, size_t why_size)
+{
+    snprintf(why, why_size, "journal directory %s is used by another post office: end its processes first",
+             options->directory);
+    return STATUS_IN_USE;
 }
 
 static bool lock(int file, int how)
@@ -40,6 +54,17 @@ static bool lock(int file, int how)
         result = flock(file, how);
     while (result != 0 && errno == EINTR);
     return result == 0;
+}
+
+/* The lock file may have been removed under those who have it; what they write to is locked as well. */
+static enum status lock_what_is_written(const struct store *store, const struct store_options *options,
+                                        bool alone, char *why, size_t why_size)
+{
+    if ((!alone || lock(store->files[0], LOCK_EX | LOCK_NB)) && lock(store->files[0], LOCK_SH | LOCK_NB))
+        return STATUS_OK;
+    if (errno != EWOULDBLOCK)
+        return refuse(options, "journal.0 cannot be locked", why, why_size);
+    return refuse_used(options, why, why_size);
 }
 
 static bool share(int file, const char *directory)
@@ -121,11 +146,24 @@ static enum status take_lock(struct store *store, const struct store_options *op
 {
     struct journal_segment *journal = &store->header->journal;
     uint8_t holder[sizeof(journal->segment_id)] = {0};
+    char name[OBJECT_MAX + 1];
     bool free = !journal->on && (lock(store->lock_file, LOCK_EX | LOCK_NB) ||
                                  (errno == EWOULDBLOCK && share(store->lock_file, options->directory) &&
                                   lock(store->lock_file, LOCK_EX | LOCK_NB)));
     if (!journal->on && !free && errno != EWOULDBLOCK)
         return refuse(options, "the lock file cannot be locked", why, why_size);
+    const struct journal_directory place = {
+        .directory = store->directory, .lock = store->lock_file, .files = {-1, -1}};
+    if (free && standing_office_owes(&place, name)) {
+        snprintf(
+            why, why_size,
+            "journal directory %s lacks what post office %s, which had it last, still has in memory: start "
+            "that one, or give it up with 'shmailctl rm %s'",
+            options->directory, name, name);
+        return STATUS_IN_USE;
+    }
+    if (free)
+        before.length = pread(store->lock_file, before.number, sizeof(before.number), 0);
     if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
         return refuse(options, "the lock file cannot be written", why, why_size);
     ssize_t got =
@@ -140,16 +178,23 @@ static enum status take_lock(struct store *store, const struct store_options *op
     /* One that names nobody is new, and so another one, or is what is left of one. */
     if (journal->on && (got < (ssize_t)sizeof(holder) || !is_recorded_one(store)))
         return journal_refuse_directory(store, options, why, why_size);
-    if (journal->on)
-        snprintf(why, why_size,
-                 "journal directory %s has been used by another post office since: post office %s is out of "
-                 "date, remove it with 'shmailctl rm %s'",
-                 options->directory, options->name, options->name);
-    else
-        snprintf(why, why_size,
-                 "journal directory %s is used by another post office: end its processes first",
-                 options->directory);
+    if (!journal->on)
+        return refuse_used(options, why, why_size);
+    snprintf(why, why_size,
+             "journal directory %s has been used by another post office since: post office %s is out of "
+             "date, remove it with 'shmailctl rm %s'",
+             options->directory, options->name, options->name);
     return STATUS_IN_USE;
+}
+
+void journal_give_back(const struct store *store)
+{
+    bool back = before.length >= 0 &&
+                pwrite(store->lock_file, before.number, (size_t)before.length, 0) == before.length;
+    if (!back || ftruncate(store->lock_file, (off_t)before.length) != 0)
+        log_warning(
+            "the lock file of the journal keeps the number of a post office that did not come about: %s",
+            strerror(errno));
 }
 
 /* A directory that was just made is there after a power cut only if its parent says so on disk. */
@@ -204,6 +249,8 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         else if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
     }
+    if (status == STATUS_OK)
+        status = lock_what_is_written(store, options, make, why, why_size);
     if (status == STATUS_OK && make && used && is_empty(store->files[0]) && is_empty(store->files[1]))
         log_warning(
             "journal directory %s: a post office has had it, and its files are gone or empty: the journal "
@@ -226,6 +273,7 @@ void store_prepare_to_keep(const struct store *store)
         int own = open(path, O_RDWR | O_CLOEXEC);
         if (own < 0)
             continue;
+        (void)lock(own, LOCK_SH | LOCK_NB);
         (void)dup3(own, store->files[i], O_CLOEXEC);
         close(own);
     }

@@ -291,6 +291,8 @@ enum status journal_create(struct store *store, const struct store_options *opti
         return status;
     }
     status = journal_recover(store, store->journal_bytes, why, why_size);
+    if (status != STATUS_OK)
+        journal_give_back(store);
     store_detach(store);
     return status;
 }

@@ -241,6 +241,8 @@ struct journal_segment {
     uint32_t seal; /* journal_seal of this */
 };
 
+enum { SEGMENT_ID_SIZE = sizeof(((struct journal_segment *)0)->segment_id) };
+
 /* ---- the header ---- */
 
 struct header {

@@ -39,26 +39,30 @@ static bool has_another(const struct journal_segment *journal, const struct jour
            journal_is_in(journal->directory, journal->segment_id);
 }
 
-/* number: the lock file's; NULL: that is lost. */
-static bool has_had(int object, const struct journal_directory *place, const uint8_t *number)
+/* Whom somebody looks for. */
+struct wanted {
+    const struct journal_directory *place;
+    const uint8_t *number; /* the lock file's; NULL: that is lost */
+    bool owes; /* only one that has records which the files lack, and was not given up as damaged */
+};
+
+static bool is_wanted(int object, const char *name, const struct wanted *wanted)
 {
+    const struct journal_directory *place = wanted->place;
+    const uint8_t *number = wanted->number;
     struct journal_segment journal;
     if (!read_journal(object, &journal))
+        return false;
+    if (wanted->owes && (journal.written >= journal.assigned || strstr(name, ".damaged-")))
         return false;
     return number ? memcmp(journal.segment_id, number, sizeof(journal.segment_id)) == 0 &&
                         !has_another(&journal, place)
                   : segment_journal_is_in(place, &journal);
 }
 
-/* What a repair has made from the journal has no more than that. */
-bool standing_office(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
+static bool find(const struct wanted *wanted, char name[static OBJECT_MAX + 1])
 {
-    static const uint8_t nobody[16];
-    uint8_t id[sizeof(nobody)];
     bool found = false;
-    bool numbered = place->lock >= 0 && pread(place->lock, id, sizeof(id), 0) == (ssize_t)sizeof(id);
-    if (numbered && memcmp(id, nobody, sizeof(id)) == 0)
-        return false;
     DIR *objects = opendir(SEGMENT_FOLDER);
     for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
         size_t length = strlen(entry->d_name);
@@ -66,7 +70,7 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
             entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > OBJECT_MAX)
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        found = object >= 0 && has_had(object, place, numbered ? id : NULL);
+        found = object >= 0 && is_wanted(object, entry->d_name, wanted);
         if (object >= 0)
             close(object);
         if (found)
@@ -75,4 +79,31 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
     if (objects)
         closedir(objects);
     return found;
+}
+
+static bool read_number(int lock, uint8_t number[static SEGMENT_ID_SIZE])
+{
+    return lock >= 0 && pread(lock, number, SEGMENT_ID_SIZE, 0) == SEGMENT_ID_SIZE;
+}
+
+/* What a repair has made from the journal has no more than that. */
+static bool is_nobody(const uint8_t number[static SEGMENT_ID_SIZE])
+{
+    static const uint8_t nobody[SEGMENT_ID_SIZE];
+    return memcmp(number, nobody, sizeof(nobody)) == 0;
+}
+
+bool standing_office(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
+{
+    uint8_t number[SEGMENT_ID_SIZE];
+    bool numbered = read_number(place->lock, number);
+    const struct wanted wanted = {.place = place, .number = numbered ? number : NULL};
+    return !(numbered && is_nobody(number)) && find(&wanted, name);
+}
+
+bool standing_office_owes(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
+{
+    uint8_t number[SEGMENT_ID_SIZE];
+    const struct wanted wanted = {.place = place, .number = number, .owes = true};
+    return read_number(place->lock, number) && !is_nobody(number) && find(&wanted, name);
 }
