@@ -169,6 +169,9 @@ size_t store_check(struct store *, void (*report)(void *context, const char *fin
 void store_suspect(struct store *);
 bool store_is_suspect(const struct store *);
 
+/* Who has the lock, where that is another process of this name space; else 0 or -1. Async-signal-safe. */
+pid_t store_lock_holder(const struct store *);
+
 /* Runs store_check; ends the suspicion if it finds nothing. STATUS_DAMAGED: it did. STATUS_NO_MEMORY: it
  * could not run. Needs an attached store. */
 enum status store_acquit(struct store *, void (*report)(void *context, const char *finding), void *context);

@@ -14,22 +14,19 @@
 
 enum { HURRY = 1000, WHILE = 600 }; /* milliseconds, in which a limit of two minutes is over then */
 
-static struct itimerval hurried(time_t seconds)
-{
-    return (struct itimerval){.it_value.tv_usec = seconds * (1000000 / HURRY)};
-}
-
 /* The system's, in a world where limits are over sooner. */
-int setitimer(__itimer_which_t which, const struct itimerval *most, struct itimerval *old)
+int setitimer(__itimer_which_t which, const struct itimerval *timer, struct itimerval *old)
 {
-    const struct itimerval soon = hurried(most->it_value.tv_sec);
+    const struct itimerval soon = {.it_value.tv_usec = timer->it_value.tv_sec * 1000000 / HURRY,
+                                   .it_interval.tv_usec = timer->it_interval.tv_sec * 1000000 / HURRY};
     return (int)syscall(SYS_setitimer, which, &soon, old);
 }
 
+/* Nobody here calls it, and a limit by the clock would be over soon. */
 unsigned alarm(unsigned seconds)
 {
-    const struct itimerval soon = hurried(seconds);
-    return (unsigned)syscall(SYS_setitimer, ITIMER_REAL, &soon, NULL);
+    const struct itimerval timer = {.it_value.tv_sec = (time_t)seconds};
+    return (unsigned)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
 /* The wait status of a process that ends so. */
@@ -132,12 +129,35 @@ static void who_runs_in_circles_has_found_damage(void)
     EXPECT(checker_found_damage(end_of_checker(pid)));
 }
 
+static void take_and_run_in_circles(void)
+{
+    lock_take(store);
+    run_in_circles(0);
+}
+
+static void who_waits_for_the_lock_of_who_runs_in_circles_has_found_damage(void)
+{
+    open_post_office(8);
+    run_attached = take_and_run_in_circles;
+    pid_t holder = fork();
+    if (holder == 0) {
+        attach_and_run();
+    }
+    while (store_lock_holder(store) != holder) {
+        (void)poll(NULL, 0, 1);
+    }
+    EXPECT(checker_found_damage(end_of_checker(start_checker())));
+    kill(holder, SIGKILL);
+}
+
 static const struct harness_test tests[] = {
     {"damage is what it has found or died of", damage_is_what_it_has_found_or_died_of},
     {"who was killed has found nothing", who_was_killed_has_found_nothing},
     {"who is stopped, or waits for the lock of who is, has found nothing",
      who_is_stopped_or_waits_for_the_lock_of_who_is_has_found_nothing},
     {"who runs in circles has found damage", who_runs_in_circles_has_found_damage},
+    {"who waits for the lock of who runs in circles has found damage",
+     who_waits_for_the_lock_of_who_runs_in_circles_has_found_damage, 20},
 };
 
 HARNESS_MAIN(tests)

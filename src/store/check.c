@@ -249,6 +249,12 @@ bool store_is_suspect(const struct store *store)
     return load64(&store->header->suspected) != load64(&store->header->acquitted);
 }
 
+pid_t store_lock_holder(const struct store *store)
+{
+    uint64_t owner = load64(&store->header->owner);
+    return owner ? segment_byte_holder(store, slot_byte(owner_slot(owner))) : 0;
+}
+
 /* False: there is no memory for it. */
 static bool check_all(struct store *store, void (*report)(void *context, const char *finding), void *context,
                       size_t *findings)
