@@ -426,7 +426,8 @@ static enum status help(void *context)
     (void)buffer_append_text(&smsp->reply, "OK");
     for (size_t i = 0; i < verbs.count; i++) {
         if ((rows[i].flags & PLAIN) != 0) {
-            (void)buffer_print(&smsp->reply, " %s", rows[i].name);
+            (void)buffer_append_text(&smsp->reply, " ");
+            (void)buffer_append_text(&smsp->reply, rows[i].name);
         }
     }
     return STATUS_OK;
