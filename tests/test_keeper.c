@@ -91,7 +91,7 @@ static void let_seconds_fly(void)
 }
 
 /* The last process of inetd has left its keeper; whoever comes in time finds one. */
-static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
+static void expect_lone_until(void (*end)(struct store *))
 {
     begin(STORE_SYNC_ALWAYS);
     EXPECT(store_has_journal(store));
@@ -99,7 +99,7 @@ static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
     wait_for_office();
     rest(20);
     EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
-    store_detach(store);
+    end(store);
     int status;
     while (waitpid(pid, &status, WNOHANG) == 0) {
         EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
@@ -107,6 +107,17 @@ static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
     }
     EXPECT_EQ(status, 0);
     EXPECT_EQ(journal()->keeper, 0);
+}
+
+static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
+{
+    expect_lone_until(store_detach);
+}
+
+/* Nobody knows then which of those that have slots live, and somebody has to check. */
+static void a_lone_keeper_stays_with_nobody_who_is_suspect(void)
+{
+    expect_lone_until(store_suspect);
 }
 
 static void let_time_fly_or_not(int signal_number)
@@ -356,6 +367,7 @@ static const struct harness_test tests[] = {
     {"without a journal there is nothing to keep", without_a_journal_there_is_nothing_to_keep},
     {"a lone keeper leaves, and one that is not alone stays",
      a_lone_keeper_leaves_and_one_that_is_not_alone_stays},
+    {"a lone keeper stays with nobody who is suspect", a_lone_keeper_stays_with_nobody_who_is_suspect},
     {"a lone keeper stays for who comes as it leaves", a_lone_keeper_stays_for_who_comes_as_it_leaves},
     {"many wake-ups are one look", many_wake_ups_are_one_look},
     {"it syncs by the clock", it_syncs_by_the_clock},

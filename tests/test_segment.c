@@ -150,6 +150,7 @@ static void what_was_never_finished_is_begun_again(void)
 static void what_has_accounts_is_not_begun_again(void)
 {
     uint64_t magic = 0;
+    char why[512];
     cookie = mmap(NULL, sizeof(*cookie), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     EXPECT(cookie != MAP_FAILED);
     in_a_process(fill_post_office);
@@ -160,6 +161,10 @@ static void what_has_accounts_is_not_begun_again(void)
     EXPECT_EQ(pwrite(fd, &magic, sizeof(magic), 0), sizeof(magic));
     close(fd);
     in_a_process(expect_what_was_filled);
+    fd = open_object(O_RDWR);
+    EXPECT_EQ(pwrite(fd, "nonsense", 8, 0), 8);
+    close(fd);
+    EXPECT_EQ(store_remove(harness_name(), why, sizeof(why)), STATUS_OK); /* whatever it is */
 }
 
 static void open_and_detach(void)
