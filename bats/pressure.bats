@@ -68,18 +68,19 @@ expect_deserted_but_keeper() {
 
 # Those that wait for the maker hold all descriptors, and another maker needs two.
 @test "out of descriptors when the maker has died" {
-    local cookie i
+    local cookie client waiting=()
     serve --slots 64
     eventually has_maker
     prlimit --pid "$SHMAIL_PID" --nofile=24:1024
     kill -STOP "$found"
-    for i in {1..30}; do
-        exec {waiting[i]}<>"/dev/tcp/$HOST/$PORT"
+    for _ in {1..30}; do
+        exec {client}<>"/dev/tcp/$HOST/$PORT"
+        waiting+=("$client")
     done
     eventually grep -q "cannot accept a connection" "$log"
     kill -KILL "$found"
-    for i in {1..30}; do
-        exec {waiting[i]}>&-
+    for client in "${waiting[@]}"; do
+        exec {client}>&-
     done
     run ask "SEND alice goes $cookie"
     assert_output "OK 1"
