@@ -246,13 +246,18 @@ static void a_segment_whose_journal_was_mended_meanwhile_is_not_served(void)
 static int here[2], end[2]; /* somebody has written to one, and ends when the other is closed */
 static message_id *late;    /* bob's letter of then; shared */
 
+static void open_pipes(void)
+{
+    EXPECT_EQ(pipe(here), 0);
+    EXPECT_EQ(pipe(end), 0);
+}
+
 static void prepare_late(void)
 {
     prepare(false);
+    open_pipes();
     late = mmap(NULL, sizeof(*late), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     EXPECT(late != MAP_FAILED);
-    EXPECT_EQ(pipe(here), 0);
-    EXPECT_EQ(pipe(end), 0);
 }
 
 /* Another repair is done already, if it can be, and what it has made is at work. */
@@ -336,9 +341,10 @@ static void open_office(void)
 static void who_is_forked_does_not_attach_to_what_has_lost_its_name(void)
 {
     void (*const ways[])(void) = {remove_office, run_repair, open_office};
+    prepare(false);
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         char byte;
-        prepare_late();
+        open_pipes();
         damage();
         in_a_process(be_forked_and_attach_late);
         in_a_process(ways[i]);
