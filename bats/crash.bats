@@ -143,6 +143,7 @@ is_kept() {
     kill -KILL "$child"
     kill_server
     exec {connection}>&-
+    eventually flock -n journal/lock true # its keeper goes after it
     remove_segment
     start_server --crypt-cost 1 -d journal
     cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)

@@ -228,12 +228,12 @@ static void keep(struct store *store, int sync_seconds, enum store_stay stay,
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
     int64_t due = deadline_after_seconds(sync_seconds);
-    int64_t leaves = deadline_after_seconds(stay == STORE_STAY_LONE ? LONE_SECONDS : 0);
+    int64_t leaves = deadline_after_seconds(LONE_SECONDS);
     journal_forget_checkpoint(store);
     while (!*stop) {
         if (stay != STORE_STAY && !may_leave(store, stay))
             leaves = deadline_after_seconds(LONE_SECONDS);
-        if (stay != STORE_STAY && clock_now() >= leaves)
+        else if (stay == STORE_STAY_ORPHAN || (stay == STORE_STAY_LONE && clock_now() >= leaves))
             break;
         enum status status = look_and_tell(store);
         if (status != STATUS_OK && !complained)
