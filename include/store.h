@@ -141,10 +141,9 @@ void store_prepare_to_keep(const struct store *);
  * with the file system at hand; returns at once where there is no journal. While another keeper lives it
  * stands by, unless it is lone or an orphan, which returns at once. */
 enum store_stay {
-    STORE_STAY,        /* until then */
-    STORE_STAY_LONE,   /* or some seconds after the last other process has gone */
-    STORE_STAY_ORPHAN, /* or while there is none, and until there is a server, which has a keeper of its own
-                        */
+    STORE_STAY,        /* until *stop */
+    STORE_STAY_LONE,   /* also no longer than some seconds after the last other process has gone */
+    STORE_STAY_ORPHAN, /* also no longer than there are others and no server, which has its own keeper */
 };
 void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);

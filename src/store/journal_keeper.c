@@ -220,8 +220,9 @@ bool store_owes_journal(const struct store *store)
     return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
 }
 
-/* Until it is told to end, or has been of no use for some seconds where it looks for that. It is in office
- * while it syncs, which may take long: whoever needs room meanwhile waits for it and for the next one. */
+/* Until it is told to end; a lone one also until it has been of no use for some seconds, an orphan until it
+ * is of none. It is in office while it syncs, which may take long: whoever needs room meanwhile waits for it
+ * and for the next one. */
 static void keep(struct store *store, int sync_seconds, enum store_stay stay,
                  const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
 {

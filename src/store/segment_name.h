@@ -20,7 +20,7 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
 
 /* Opens the segment of the name that the options have, or a private one, and begins it where there is none.
  * What it has opened stays in the store, also where it fails. STATUS_SYSTEM, STATUS_MISMATCH,
- * STATUS_MALFORMED, and what a journal's recovery may end with. */
+ * STATUS_MALFORMED, and what a journal's recovery may end with; STATUS_IN_USE: it was to be had alone. */
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
 
 /* Marks the segment as one that is about to lose its name: locks do not outlive a fork, so who was forked by
