@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -165,29 +166,56 @@ static void look(struct store *store)
     (void)store;
 }
 
-static blkcnt_t blocks_of(const char *file)
+static void make_hole(int manner)
 {
-    struct stat about;
-    EXPECT_EQ(stat(file, &about), 0);
-    return about.st_blocks;
-}
-
-/* As a copy by a program that leaves zeros out would have it. */
-static void a_journal_with_holes_is_filled_before_it_is_used(void)
-{
-    after_reboot(look);
-    blkcnt_t whole = blocks_of("journal/journal.0");
     int file = open("journal/journal.0", O_RDWR);
     EXPECT(file >= 0);
-    if (fallocate(file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 256 << 10, 512 << 10) != 0)
+    if (fallocate(file, manner | FALLOC_FL_KEEP_SIZE, 256 << 10, 512 << 10) != 0)
         harness_skip("this file system has no holes");
+    EXPECT_EQ(lseek(file, 0, SEEK_HOLE), 256 << 10);
     close(file);
-    EXPECT(blocks_of("journal/journal.0") < whole);
+}
+
+/* Space that is only promised is a hole once the system has forgotten what was read of it. */
+static void expect_filled(void)
+{
     after_reboot(look);
-    EXPECT_EQ(blocks_of("journal/journal.0"), whole);
-    file = open("journal/journal.0", O_RDONLY);
-    EXPECT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0); /* what is only promised is a hole then */
+    int file = open("journal/journal.0", O_RDONLY);
+    EXPECT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+    EXPECT(lseek(file, 0, SEEK_END) >= 1 << 20);
     EXPECT_EQ(lseek(file, 0, SEEK_HOLE), lseek(file, 0, SEEK_END));
+    close(file);
+}
+
+/* As a copy by a program that leaves zeros out would have it, a server that was killed as it made room, and
+ * one that had to do with less. */
+static void a_journal_with_holes_is_filled_before_it_is_used(void)
+{
+    expect_filled();
+    make_hole(FALLOC_FL_PUNCH_HOLE);
+    expect_filled();
+    make_hole(FALLOC_FL_ZERO_RANGE);
+    expect_filled();
+    EXPECT_EQ(truncate("journal/journal.0", 512 << 10), 0);
+    expect_filled();
+}
+
+/* Lest the next one has to read it from the disk. The system forgets a small file as a whole or not at all.
+ */
+static void a_start_leaves_the_journal_in_the_systems_cache(void)
+{
+    static char zeros[8 << 20];
+    static unsigned char pages[(8 << 20) / 4096];
+    after_reboot(look);
+    int file = open("journal/journal.0", O_RDWR);
+    EXPECT_EQ(pwrite(file, zeros, sizeof(zeros), 1 << 20), sizeof(zeros));
+    EXPECT_EQ(fsync(file), 0);
+    after_reboot(look);
+    void *bytes = mmap(NULL, sizeof(zeros), PROT_READ, MAP_SHARED, file, 1 << 20);
+    EXPECT(bytes != MAP_FAILED);
+    EXPECT_EQ(mincore(bytes, sizeof(zeros), pages), 0);
+    EXPECT(memchr(pages, 0, sizeof(pages)) == NULL);
+    munmap(bytes, sizeof(zeros));
     close(file);
 }
 
@@ -196,6 +224,7 @@ static const struct harness_test tests[] = {
     {"a checkpoint keeps everything", a_checkpoint_keeps_everything},
     {"ids are not used again after a reboot", ids_are_not_used_again},
     {"a journal with holes is filled before it is used", a_journal_with_holes_is_filled_before_it_is_used},
+    {"a start leaves the journal in the system's cache", a_start_leaves_the_journal_in_the_systems_cache},
 };
 
 HARNESS_MAIN(tests)

@@ -392,8 +392,6 @@ enum status journal_wipe(const struct store *store, uint32_t file, uint64_t from
             status = write_all(store->files[file], zeros, (size_t)got, at);
         at += (uint64_t)got;
     }
-    /* A hole that was read has pages, with which the system takes it for written. */
-    (void)posix_fadvise(store->files[file], (off_t)from, 0, POSIX_FADV_DONTNEED);
     return status;
 }
 

@@ -80,6 +80,7 @@ enum journal_found journal_read_open(struct journal_reader *reader, int file)
         return FOUND_TROUBLE;
     }
     uint64_t size = (uint64_t)about.st_size;
+    reader->holes = lseek(file, 0, SEEK_HOLE) < about.st_size;
     reader->size = size < JOURNAL_HEADER_SIZE ? size : JOURNAL_HEADER_SIZE; /* most want no more of it */
     const char *bytes = window(reader, 0, sizeof(reader->header));
     reader->size = size;

@@ -24,6 +24,7 @@ struct journal_reader {
     uint64_t epoch;
     uint64_t sequence; /* of the last record; in the snapshot, counted from 1 there */
     bool snapshot;
+    bool holes;      /* the file had some, or space that was only promised, before it was read */
     bool tolerant;   /* what the disk cannot read is taken for zeros, and then unreadable is set */
     bool unreadable; /* for who looks for what is left of a damaged file */
     struct journal_header header;

@@ -15,6 +15,7 @@
 #include "segment.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,6 +195,9 @@ static enum status begin_epoch(struct recovery *recovery, uint64_t bytes)
             both > reader->offset + JOURNAL_DELETE_RESERVE ? both : reader->offset + JOURNAL_DELETE_RESERVE;
     if (journal_wipe(store, journal->file, reader->offset) != STATUS_OK)
         return cannot(recovery, "written");
+    /* What was read of a hole has pages, with which the system takes it for written. */
+    if (reader->holes || capacity > reader->size)
+        (void)posix_fadvise(reader->file, (off_t)reader->offset, 0, POSIX_FADV_DONTNEED);
     enum status status = journal_fill(store, journal->file, reader->offset, capacity, &reached);
     if (status == STATUS_SYSTEM || reached < reader->offset + sizeof(struct journal_record))
         return cannot(recovery, "written");
