@@ -39,10 +39,6 @@ connect() {
     eval "exec {$1}<>/dev/tcp/$HOST/$PORT"
 }
 
-hang_up() {
-    eval "exec $1>&-"
-}
-
 # Sends a frame: descriptor, type, body.
 say() {
     frame "$2" "$3" >&"$1"

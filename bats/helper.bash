@@ -31,6 +31,13 @@ eventually() {
     done
 }
 
+hang_up() { # descriptor...
+    local descriptor
+    for descriptor; do
+        exec {descriptor}>&-
+    done
+}
+
 # Every teardown calls remove_segment: until then all that the servers of a test have logged is there, and tests/run
 # looks for secrets in it.
 eval "$(declare -f remove_segment | sed '1s/remove_segment/remove_segment_alone/')"

@@ -1,0 +1,112 @@
+# inetd.bats: shmaild -i, which serves what its standard input is: pipes, files, a socket or a terminal.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # output and stderr are run's
+
+bats_require_minimum_version 1.5.0
+load helper
+load office
+
+@test "how many connections there are at once has no effect on the one of -i" {
+    run -0 shmaild -i -e -c 65536 --per-source 1 --spare 3 <<<NOOP
+    assert_output OK
+}
+
+@test "-i serves pipes, makes the post office and finds it again" {
+    local cookie
+    cookie=$(echo "REGISTER alice secret" | shmaild -i --crypt-cost 1 -n "$SHMAIL_NAME")
+    [[ $cookie == "OK "* ]]
+    run --separate-stderr shmaild -i -n "$SHMAIL_NAME" <<<"COUNT alice ${cookie#OK }"
+    [ "$output" = "COUNTED 0" ]
+    [ -z "$stderr" ]
+}
+
+@test "-i serves files and closed descriptors" {
+    printf 'NOOP\nQUIT\nNOOP\n' >requests
+    shmaild -i -e <requests >replies
+    [ "$(<replies)" = OK$'\n'OK ]
+    shmaild -i -e -v <requests >replies 2>&-
+    [ "$(<replies)" = OK$'\n'OK ]
+    shmaild -i -e <&- >replies
+    [ ! -s replies ]
+}
+
+@test "-i serves a socket, and no log line reaches it" {
+    local command="$SHMAIL_BUILD/shmaild -i -v -n $SHMAIL_NAME"
+    run timeout 20 socat -t 10 - "EXEC:$command,stderr" <<<$'NOOP\nDUMP\nQUIT'
+    assert_output OK$'\n'OK$'\n'OK
+    run --separate-stderr timeout 20 socat -t 10 - "EXEC:$command -t nonsense,stderr" </dev/null
+    [ -z "$output" ]
+}
+
+@test "-i ends at TERM" {
+    mkfifo in out
+    shmaild -i -e <in >out 2>/dev/null 3>&- &
+    exec {requests}>in {replies}<out
+    tell "$requests" NOOP
+    told "$replies" OK
+    kill -TERM $!
+    wait $!
+    exec {requests}>&- {replies}<&-
+}
+
+@test "-i on a terminal that nobody reads ends in time, at TERM too, and loses nothing for who reads late" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" 3>&- <<'PYTHON'
+import fcntl, os, pty, resource, signal, struct, subprocess, sys, termios, time
+REPLIES = 600  # whose requests a terminal keeps, however long the server does not read
+
+def unread(person):
+    return struct.unpack("i", fcntl.ioctl(person, termios.FIONREAD, bytes(4)))[0]
+
+def serve(*options):
+    person, terminal = pty.openpty()
+    modes = termios.tcgetattr(terminal)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, modes)
+    server = subprocess.Popen([sys.argv[1], "-i", "-e", *options], stdin=terminal, stdout=terminal)
+    os.write(person, b"HELP\n" * REPLIES)
+    seen = 0
+    while seen == 0 or seen < unread(person):  # until the terminal is full
+        seen = unread(person)
+        time.sleep(0.1)
+    return server, person, terminal
+
+server, *_ = serve("--write-timeout", "1")
+assert server.wait(10) == 0
+assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime < 0.5, "it waits by turning round"
+server, *_ = serve()
+server.send_signal(signal.SIGTERM)
+assert server.wait(10) == 0
+server, person, _ = serve()
+came = b""
+while came.count(b"\n") < REPLIES:
+    came += os.read(person, 4096)
+os.write(person, b"QUIT\n")
+assert os.read(person, 100) == b"OK\r\n"
+assert set(came.splitlines()) == {came.splitlines()[0]}
+assert server.wait(10) == 0
+PYTHON
+}
+
+@test "several -i at once, beside a server, lose no message" {
+    local cookie i workers=()
+    start_server --crypt-cost 1
+    cookie=$(ask "REGISTER alice secret")
+    cookie=${cookie#OK }
+    for _ in {1..25}; do
+        echo "SEND alice hello $cookie"
+    done >requests
+    for i in {1..8}; do
+        shmaild -i -n "$SHMAIL_NAME" <requests >"replies.$i" 3>&- &
+        workers+=($!)
+    done
+    wait "${workers[@]}"
+    [ "$(sort -u replies.* | grep -c '^OK [1-9][0-9]*$')" -eq 200 ]
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED 200"
+}
+
+@test "a reply that standard output does not take is logged with the reason" {
+    run bash -c "echo NOOP | $SHMAIL_BUILD/shmaild -i -e >/dev/full"
+    assert_output --partial "warning: stdin: closed: a system call failed: No space left on device"
+}
