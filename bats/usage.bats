@@ -1,0 +1,179 @@
+#!/usr/bin/env bats
+# usage.bats: what shmail makes of its command line: options, which server, how many words, what it says of wrong
+# use, and the exit status of each.
+# shellcheck disable=SC2154 # user is of client.bash
+
+load helper
+load client
+bats_require_minimum_version 1.5.0
+
+@test "wrong usage exits 64 and says why on standard error" {
+    become_user
+    for words in "-x" "--bogus" "-P nonsense" "-P" "-t 0" "-t x" "frobnicate" "127.0.0.1" "count 1 2" "send" \
+        "send $user" "fetch" "wait 1" "passwd one" "-P message count" "-P message open"; do
+        # shellcheck disable=SC2086
+        run --separate-stderr shmail $words
+        [ "$status" -eq 64 ] || fail "$words: $status"
+        [ -z "$output" ]
+        [[ $stderr == "shmail: "* ]] || fail "$words: $stderr"
+    done
+    run shmail del "1 2"
+    assert_failure 64
+    run shmail store ""
+    assert_failure 64
+}
+
+@test "a number of seconds that is none is told the range" {
+    run shmail -t 86401 noop
+    assert_failure 64
+    assert_output "shmail: not a number of seconds from 1 to 86400: 86401 (shmail --help tells more)"
+}
+
+@test "an unknown command that may be a host or an option is told how those are given" {
+    local words
+    for words in "localhost count" "localhost 0" "127.0.0.1 99999 count" "inet:127.0.0.1:8887 count"; do
+        # shellcheck disable=SC2086
+        run shmail $words
+        assert_failure 64
+        assert_output "shmail: unknown command: ${words%% *} (HOST and PORT, 1 to 65535, come before a command)"
+    done
+    run shmail 127.0.0.1 8887 --help
+    assert_failure 64
+    assert_output "shmail: unknown command: --help (options come before HOST, PORT and command)"
+    run shmail 127.0.0.1 8887 a.b count
+    assert_failure 64
+    assert_output "shmail: unknown command: a.b (shmail --help tells more)"
+    run shmail frobnicate it
+    assert_failure 64
+    assert_output "shmail: unknown command: frobnicate (shmail --help tells more)"
+}
+
+@test "an unknown option is named by its letter wherever it stands in its word" {
+    run shmail -Zh
+    assert_failure 64
+    assert_output "shmail: unknown option: -Z (shmail --help tells more)"
+    run shmail -t 5 --help=x
+    assert_failure 64
+    assert_output "shmail: unknown option: --help=x (shmail --help tells more)"
+    run shmail-bench -kZj
+    assert_failure 64
+    assert_output "shmail-bench: unknown option: -Z (shmail-bench --help tells more)"
+    run shmail-bench --keep=x
+    assert_failure 64
+    assert_output "shmail-bench: unknown option: --keep=x (shmail-bench --help tells more)"
+}
+
+@test "a command without a session says what to set and exits 64" {
+    run shmail count </dev/null
+    assert_failure 64
+    assert_output --partial SHMAIL_USER
+    SHMAIL_COOKIE=x run shmail count </dev/null
+    assert_failure 64
+    run shmail login </dev/null
+    assert_failure 64
+}
+
+@test "the server comes from the line, else from SHMAIL_SERVER, over inet and unix" {
+    SHMAIL_SERVER=inet:127.0.0.1:1 run shmail "$HOST" "$PORT" noop
+    assert_success
+    SHMAIL_SERVER=unix:$BATS_FILE_TMPDIR/socket run shmail noop
+    assert_success
+    SHMAIL_SERVER=nonsense run shmail noop
+    assert_failure 64
+}
+
+@test "help and --help need no server" {
+    export SHMAIL_SERVER=unix:/nonexistent/socket
+    run shmail help
+    assert_success
+    assert_line --regexp '^ +send USER CONTENT '
+    run shmail --help
+    assert_success
+    run shmail -V
+    assert_success
+    assert_output --regexp '^shmail [0-9]'
+}
+
+@test "no server exits 69" {
+    SHMAIL_SERVER=unix:/nonexistent/socket run shmail noop
+    assert_failure 69
+    assert_output --partial "cannot connect"
+}
+
+@test "a server without an answer exits 75 after -t seconds" {
+    kill -STOP "$SHMAIL_PID"
+    run shmail -t 1 noop
+    kill -CONT "$SHMAIL_PID"
+    assert_failure 75
+}
+
+# It reads when its socket is full, and less than makes the client's ready again.
+@test "a server that takes little in -t seconds is not given up" {
+    python3 - "$SHMAIL_BUILD/shmail" "$BATS_TEST_TMPDIR" <<'PYTHON'
+import fcntl, socket, struct, subprocess, sys, termios, time
+
+shmail, directory = sys.argv[1:]
+one, _ = socket.socketpair()
+content = b"x" * (one.send(bytes(10000000), socket.MSG_DONTWAIT) + 1000)
+with open(directory + "/content", "wb") as file:
+    file.write(content)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(directory + "/socket")
+listener.listen()
+cookie = b"c" * 43
+request = b"SEND bob " + content + b" " + cookie + b"\0"
+
+def unread(end):
+    return struct.unpack("i", fcntl.ioctl(end, termios.FIONREAD, bytes(4)))[0]
+
+client = subprocess.Popen([shmail, "-t", "1", "send", "bob", "-"], stdin=open(directory + "/content"),
+                          stdout=subprocess.PIPE, env={"SHMAIL_SERVER": "unix:" + directory + "/socket",
+                                                       "SHMAIL_USER": "alice", "SHMAIL_COOKIE": cookie.decode()})
+server, _ = listener.accept()
+seen = 0
+while seen == 0 or seen < unread(server):
+    seen = unread(server)
+    time.sleep(0.1)
+came = server.recv(65536)
+while unread(server) < len(request) - len(came) and client.poll() is None:
+    time.sleep(0.01)
+while len(came) < len(request):
+    more = server.recv(65536)
+    assert more, "the client has given up"
+    came += more
+assert came == request
+server.sendall(b"OK 1\0")
+assert client.communicate(timeout=10) == (b"1\n", None)
+assert client.returncode == 0
+PYTHON
+}
+
+@test "a password that is no single word is not shown" {
+    run shmail login "$user" "two words"
+    assert_failure 64
+    assert_output "shmail: login: argument 2 is empty or holds a space"
+    run shmail passwd "two words" new
+    assert_failure 64
+    refute_output --partial words
+}
+
+@test "too few or too many words are told without a server" {
+    local nobody=unix:$BATS_TEST_TMPDIR/nobody
+    SHMAIL_SERVER=$nobody run shmail fetch 1 2 3
+    assert_failure 64
+    assert_output "shmail: usage: fetch ID"
+    SHMAIL_SERVER=$nobody run message del
+    assert_failure 64
+    SHMAIL_SERVER=$nobody run shmail send alice many words are one content
+    assert_failure 69
+}
+
+@test "a command of the Message protocol without a user is a wrong use" {
+    local command
+    for command in mailbox "open 0" "del 0" "send a@mail.ru h t" "wait 1 0"; do
+        # shellcheck disable=SC2086 # its words
+        run message $command
+        assert_failure 64
+        assert_output --partial "set SHMAIL_USER"
+    done
+}
