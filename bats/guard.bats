@@ -167,6 +167,19 @@ message_entry() {
     assert_output $'KO\nOK no such session, log in first'
 }
 
+@test "to wait for mail is to use a session, but makes it no older" {
+    local cookie
+    start_server --crypt-cost 1 --cookie-idle 1
+    cookie=$(enrol alice)
+    run ask "WAIT alice 1 4 $cookie" WHY "COUNT alice $cookie"
+    assert_output $'KO\nOK the time is over\nCOUNTED 0'
+    stop_server
+    start_server --crypt-cost 1 --cookie-age 2
+    cookie=$(enrol bob)
+    run ask "WAIT bob 1 30 $cookie" WHY
+    assert_output $'KO\nOK no such session, log in first'
+}
+
 @test "in a closed post office only the operator makes accounts" {
     start_server --crypt-cost 1 --closed
     run ask "REGISTER alice secret" WHY

@@ -27,10 +27,8 @@ struct session {
  * cookie, or it is malformed; *session is then empty. */
 enum status cookie_verify(struct store *, const char *text, size_t length, struct session *session);
 
-/* True while the session has not ended (an expired one ends when it is verified). Lock-free. */
-bool session_alive(struct store *, const struct session *);
-
-/* Ends a session; STATUS_NO_SESSION if it had ended already. *session is empty afterwards. */
+/* Ends a session, and wakes who waits for mail of that account, perhaps with it. STATUS_NO_SESSION: it had
+ * ended already. *session is empty afterwards. */
 enum status cookie_end(struct store *, struct session *session);
 
 #endif

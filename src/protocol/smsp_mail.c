@@ -187,11 +187,19 @@ enum status smsp_remove(void *context)
     return mailbox_delete(smsp->store, smsp->session.account, smsp->id);
 }
 
+/* To wait for mail is to use the session: it does not get idle by that, but its age is looked at. */
+static bool session_lasts(struct smsp *smsp)
+{
+    struct session *session = &smsp->session;
+
+    return cookie_verify(smsp->store, session->text, COOKIE_TEXT, session) == STATUS_OK;
+}
+
 static bool gone(void *context)
 {
     struct smsp *smsp = context;
 
-    return stream_gone(smsp->stream) || !session_alive(smsp->store, &smsp->session);
+    return stream_gone(smsp->stream) || !session_lasts(smsp);
 }
 
 enum status smsp_wait(void *context)
@@ -209,8 +217,8 @@ enum status smsp_wait(void *context)
     if (status == STATUS_HANGUP && stream_gone(smsp->stream)) {
         return status;
     }
-    if (status != STATUS_GONE && !session_alive(smsp->store, &smsp->session)) {
-        return STATUS_NO_SESSION; /* as it was not idle while it waited, somebody has ended it */
+    if (status != STATUS_GONE && !session_lasts(smsp)) {
+        return STATUS_NO_SESSION;
     }
     if (status == STATUS_OK) {
         reply_number(smsp, &counted, held);

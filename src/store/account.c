@@ -247,14 +247,18 @@ static struct account_record *unchanged(const struct store *store, const struct 
 enum status account_login(struct store *store, const struct account_secret *secret, struct cookie *cookie)
 {
     uint8_t random[COOKIE_BYTES];
+    bool waited = false;
     enum status status;
     if (session_draw(random) != STATUS_OK)
         return STATUS_SYSTEM;
     do {
         transaction_begin(store);
         struct account_record *record = unchanged(store, secret);
+        waited = record && record->waited;
         status = record ? session_open(store, secret->account, record, random, cookie) : STATUS_GONE;
     } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK && waited)
+        process_wake_waiters(store, secret->account); /* with the session that this one may have pushed out */
     return status;
 }
 

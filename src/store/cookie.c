@@ -7,6 +7,7 @@
 #include "account_record.h"
 #include "base64.h"
 #include "moment.h"
+#include "process.h"
 #include "secret.h"
 #include "segment.h"
 #include "siphash.h"
@@ -157,7 +158,8 @@ enum status session_open(struct store *store, account_t owner, struct account_re
     return STATUS_OK;
 }
 
-bool session_alive(struct store *store, const struct session *session)
+/* Lock-free. */
+static bool session_alive(struct store *store, const struct session *session)
 {
     return session->index && load32(&session_at(store, session->index)->generation) == session->generation &&
            account_record(store, session->account);
@@ -242,15 +244,19 @@ enum status cookie_verify(struct store *store, const char *text, size_t length, 
 
 enum status cookie_end(struct store *store, struct session *session)
 {
+    bool waited = false;
     enum status status = STATUS_OK;
     do {
         transaction_begin(store);
         struct account_record *account = account_record(store, session->account);
+        waited = account && account->waited;
         if (account && session_alive(store, session))
             end(store, account, session->index);
         else
             status = STATUS_NO_SESSION;
     } while (!transaction_finish(store, &status));
+    if (status == STATUS_OK && waited)
+        process_wake_waiters(store, session->account);
     *session = (struct session){0};
     return status;
 }

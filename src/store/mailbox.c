@@ -320,8 +320,8 @@ enum status mailbox_wait(struct store *store, account_t account, uint64_t count,
             break;
         }
         sleep_until(store, deadline - now > WAIT_NANOSECONDS ? now + WAIT_NANOSECONDS : deadline, sleep_mask);
+        moment_end(store);
     }
     __atomic_store_n(word, 0, __ATOMIC_RELEASE);
-    moment_end(store);
     return status;
 }
