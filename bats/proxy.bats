@@ -47,6 +47,23 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     assert_output --partial "192.0.2.9:4711"
 }
 
+@test "a byte out of band, past which nobody sees a header, closes the connection at once" {
+    start_server --crypt-cost 1 -l "proxy:unix:$PWD/proxied"
+    run -0 timeout 4 python3 - "$PWD/proxied" 3>&- <<'PYTHON'
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.send(b"PROXY")
+client.send(b"P", socket.MSG_OOB)
+try:
+    print(client.recv(1))
+except ConnectionResetError:  # as there is something that nobody has read
+    print("closed")
+PYTHON
+    assert_output closed
+    grep -q 'closed: no PROXY header' "$log"
+}
+
 @test "who sends no header is closed without a word, and only there" {
     start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0
     run through 'NOOP\n'

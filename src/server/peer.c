@@ -102,9 +102,9 @@ static enum status take_part(int descriptor, char *bytes, size_t *held, struct p
 
     *step = PROXY_PART;
     if (got < 0) {
-        return errno == EAGAIN || errno == EINTR ? STATUS_OK
-               : errno == ENOTSOCK               ? STATUS_SYSTEM
-                                                 : STATUS_HANGUP;
+        /* What a socket is ready with, but nobody can look at, is a byte out of band: no header goes past
+         * that. */
+        return errno == EAGAIN ? STATUS_MALFORMED : errno == ENOTSOCK ? STATUS_SYSTEM : STATUS_HANGUP;
     }
     if (got == 0) {
         return STATUS_HANGUP;
