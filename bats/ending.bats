@@ -41,7 +41,7 @@ end_by() {
 }
 
 waits_for_journal() {
-    grep -q "waiting for the end of a check or a repair there" "$log"
+    grep -q "waiting for the end of a start, a check or a repair there" "$log"
 }
 
 @test "TERM and INT end a server that waits for the journal, which leaves no socket" {

@@ -108,7 +108,7 @@ as=()
     tool=$!
     eventually is_locked journal/lock
     expect_both
-    grep -q "journal directory $PWD/journal: waiting for the end of a check or a repair there" "$log"
+    grep -q "journal directory $PWD/journal: waiting for the end of a start, a check or a repair there" "$log"
     wait "$tool"
     stop_server
     : >"$log"
@@ -116,7 +116,7 @@ as=()
     tool=$!
     eventually is_locked journal/lock
     serve
-    grep -q "waiting for the end of a check" "$log"
+    grep -q "waiting for the end of a start, a check" "$log"
     wait "$tool"
     expect_sound
 }

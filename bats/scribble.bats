@@ -242,7 +242,7 @@ is_asleep() { # for longer than who has just accepted
     flock "$worker"
     tool_scribble "$SHMAIL_NAME" mailbox
     ask NOOP || :
-    wait_for_log "waiting for the end of a check or a repair there"
+    wait_for_log "waiting for the end of a start, a check or a repair there"
     start=$SECONDS
     kill "$SHMAIL_PID"
     wait "$SHMAIL_PID" || status=$?

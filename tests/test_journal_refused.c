@@ -5,7 +5,11 @@
 
 #include "mending.h"
 #include "named_segment.h"
+#include "segment.h"
 #include "segment_tools.h"
+#include "standing.h"
+
+#include <sys/file.h>
 
 static struct store_options options;
 
@@ -99,6 +103,39 @@ static void a_directory_of_one_that_has_more_in_memory_is_refused(void)
     store = attached_store(&options);
 }
 
+/* By the lock file's number, and where that is lost, by what the segment says. */
+static void lose_files(bool after_a_checkpoint)
+{
+    static const char *const files[] = {"journal/journal.0", "journal/journal.1", "journal/lock"};
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    if (after_a_checkpoint)
+        EXPECT_EQ(journal_checkpoint(store, scene_options.journal_bytes), STATUS_OK);
+    const char *active = files[journal_active(store)];
+    scene_close(store);
+    const char *name = options.name;
+    options.name = NULL;
+    EXPECT_EQ(rename(active, "kept"), 0);
+    refuse(STATUS_IN_USE, "still has in memory: start that one");
+    EXPECT_EQ(rename("kept", active), 0);
+    EXPECT_EQ(truncate(active, JOURNAL_HEADER_SIZE), 0);
+    refuse(STATUS_IN_USE, "still has in memory: start that one");
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(unlink(files[i]), 0);
+        refuse(STATUS_IN_USE, "still has in memory: start that one");
+    }
+    EXPECT_EQ(store_remove(name, (char[100]){0}, 100), STATUS_OK);
+    scene_close(attached_store(&options));
+}
+
+static void a_directory_of_one_whose_files_are_gone_is_refused(void)
+{
+    lose_files(false);
+    EXPECT_EQ(unlink("journal/lock"), 0);
+    lose_files(true);
+}
+
 static void a_start_that_is_refused_leaves_the_directory_to_whom_it_was(void)
 {
     struct report report = {.say = note_nothing};
@@ -124,6 +161,64 @@ static void a_start_that_is_refused_leaves_the_directory_to_whom_it_was(void)
     EXPECT_EQ(segment_repair(name, NULL, &report, why, sizeof(why)), STATUS_OK);
 }
 
+static void read_number(uint8_t number[static SEGMENT_ID_SIZE])
+{
+    int fd = open("journal/lock", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(pread(fd, number, SEGMENT_ID_SIZE, 0), SEGMENT_ID_SIZE);
+    close(fd);
+}
+
+/* Nor may it have to be put back: who is killed cannot do that. */
+static void a_start_says_only_at_its_end_whose_the_directory_is(void)
+{
+    uint8_t number[SEGMENT_ID_SIZE], after[SEGMENT_ID_SIZE];
+    store = open_named_store("-a");
+    scene_close(store);
+    read_number(number);
+    options.name = NULL;
+    int held = open("journal/journal.0", O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(flock(held, LOCK_EX), 0);
+    refuse(STATUS_IN_USE, "used by another post office");
+    close(held);
+    read_number(after);
+    EXPECT_EQ(memcmp(after, number, sizeof(number)), 0);
+    store = attached_store(&options);
+    read_number(after);
+    EXPECT_EQ(memcmp(after, store->header->journal.segment_id, sizeof(after)), 0);
+}
+
+/* To close an object gives back all bytes of it. */
+static void who_looks_for_a_standing_office_keeps_its_own_bytes(void)
+{
+    char name[OBJECT_MAX + 1];
+    int status;
+    store = open_named_store("-a");
+    const struct journal_directory place = {
+        .directory = open("journal", O_RDONLY | O_DIRECTORY | O_CLOEXEC), .lock = -1, .files = {-1, -1}};
+    EXPECT(!standing_office_owes(&place, name) && !standing_office(&place, name));
+    pid_t pid = fork();
+    EXPECT(pid >= 0);
+    if (pid == 0)
+        _exit(segment_byte_is_held(store, claim_byte(owner_slot(store->me))) ? 0 : 1);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    close(place.directory);
+}
+
+static void what_lacks_its_magic_and_has_more_than_its_journal_is_not_begun_again(void)
+{
+    uint64_t magic = 0;
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    EXPECT_EQ(scene_operation(store, 2), STATUS_OK);
+    int fd = dup(store->fd);
+    scene_close(store);
+    EXPECT_EQ(pwrite(fd, &magic, sizeof(magic), offsetof(struct header, magic)), sizeof(magic));
+    refuse(STATUS_MISMATCH, "its beginning is damaged");
+    close(fd);
+}
+
 static void a_directory_that_was_made_anew_is_another(void)
 {
     store = open_named_store("-a");
@@ -138,7 +233,13 @@ static void a_directory_that_was_made_anew_is_another(void)
     refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
     EXPECT_EQ(truncate("journal/lock", 7), 0);
     refuse(STATUS_MISMATCH, "/journal, where it is no more: say with -d where it is now");
-    other_office_in("journal");
+    const char *name = options.name;
+    options.name = NULL;
+    refuse(STATUS_IN_USE, "lacks what post office "); /* which had it last, as far as anybody can tell */
+    options.name = name;
+    other_office_in("elsewhere");
+    EXPECT_EQ(unlink("journal/lock"), 0);
+    EXPECT_EQ(rename("elsewhere", "journal"), 0);
     char command[200];
     snprintf(command, sizeof(command), "remove it with 'shmailctl rm %s'", options.name);
     refuse(STATUS_IN_USE, command);
@@ -516,8 +617,16 @@ static const struct harness_test tests[] = {
     {"a lock file that is gone lets nobody in", a_lock_file_that_is_gone_lets_nobody_in},
     {"a directory of one that has more in memory is refused",
      a_directory_of_one_that_has_more_in_memory_is_refused},
+    {"a directory of one whose files are gone is refused",
+     a_directory_of_one_whose_files_are_gone_is_refused},
     {"a start that is refused leaves the directory to whom it was",
      a_start_that_is_refused_leaves_the_directory_to_whom_it_was},
+    {"a start says only at its end whose the directory is",
+     a_start_says_only_at_its_end_whose_the_directory_is},
+    {"who looks for a standing office keeps its own bytes",
+     who_looks_for_a_standing_office_keeps_its_own_bytes},
+    {"what lacks its magic and has more than its journal is not begun again",
+     what_lacks_its_magic_and_has_more_than_its_journal_is_not_begun_again},
     {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
     {"the directory of another post office is the wrong one",
      a_directory_of_another_post_office_is_the_wrong_one},

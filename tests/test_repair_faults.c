@@ -337,10 +337,26 @@ static void open_office(void)
     (void)open_store(&options);
 }
 
+/* As who wants to know what it was. */
+static void repair_and_look_at_the_old_one(void)
+{
+    char prefix[80], name[256] = "";
+    run_repair();
+    int length = snprintf(prefix, sizeof(prefix), "shmail-%s.damaged-", harness_name());
+    DIR *objects = opendir("/dev/shm");
+    EXPECT(objects);
+    for (struct dirent *entry; (entry = readdir(objects));)
+        if (strncmp(entry->d_name, prefix, (size_t)length) == 0)
+            snprintf(name, sizeof(name), "%s", entry->d_name + sizeof("shmail-") - 1);
+    closedir(objects);
+    const struct store_options options = {.name = name, .must_exist = true};
+    (void)attached_store(&options);
+}
+
 /* Nobody has a byte of it when its process has died and the one forked by that has not attached. */
 static void who_is_forked_does_not_attach_to_what_has_lost_its_name(void)
 {
-    void (*const ways[])(void) = {remove_office, run_repair, open_office};
+    void (*const ways[])(void) = {remove_office, run_repair, repair_and_look_at_the_old_one, open_office};
     prepare(false);
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         char byte;

@@ -141,12 +141,14 @@ enum status journal_attach(struct store *, const struct store_options *, char *w
 /* Whether the directory is the segment's, by its lock file. */
 bool journal_is_in(const char *path, const uint8_t id[static SEGMENT_ID_SIZE]);
 
-/* Opens the directory and takes its lock. Makes nothing where the segment has its journal already. */
+/* Opens the directory and takes its lock; alone, for a segment that is being made. Makes nothing where the
+ * segment has its journal already. */
 enum status journal_open_directory(struct store *, const struct store_options *, char *why, size_t why_size);
 
-/* Puts back the number that it has written over: the segment that was to be made did not come about, and one
- * that stands may go on. */
-void journal_give_back(const struct store *);
+/* Says in the lock file whose the directory is, and lets others have it as well, once the segment has all
+ * that it is to have: one that stands without it may go on for as long. STATUS_IN_USE: another one was
+ * faster. */
+enum status journal_own(struct store *, const struct store_options *, char *why, size_t why_size);
 
 /* The directory, in the segment, for messages and for who asks whether another one is the same. */
 void journal_record_directory(struct journal_segment *, const char *given);

@@ -28,12 +28,6 @@ enum {
 
 static const char zeros[FILL_STEP];
 
-/* What the lock file said before this process wrote the number of the segment that it makes. */
-static struct {
-    uint8_t number[SEGMENT_ID_SIZE];
-    ssize_t length;
-} before;
-
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
     snprintf(why, why_size, "journal directory %s: %s: %s", options->directory, what, strerror(errno));
@@ -73,7 +67,7 @@ static bool share(int file, const char *directory)
         return true;
     if (errno != EWOULDBLOCK)
         return false;
-    log_info("journal directory %s: waiting for the end of a check or a repair there", directory);
+    log_info("journal directory %s: waiting for the end of a start, a check or a repair there", directory);
     return lock(file, LOCK_SH);
 }
 
@@ -139,62 +133,78 @@ static bool is_recorded_one(const struct store *store)
            given.st_ino == known.st_ino;
 }
 
-/* Whose the directory is. Exclusive for a moment if nobody holds it: then it becomes that of the segment that
- * is being made. One that is there already has lost it to any other that came since. */
-static enum status take_lock(struct store *store, const struct store_options *options, char *why,
-                             size_t why_size)
+/* For who makes a segment: nobody else has the directory until journal_own says whose it is. */
+static enum status take_alone(struct store *store, const struct store_options *options, char *why,
+                              size_t why_size)
 {
-    struct journal_segment *journal = &store->header->journal;
-    uint8_t holder[sizeof(journal->segment_id)] = {0};
+    uint8_t number[SEGMENT_ID_SIZE];
     char name[OBJECT_MAX + 1];
-    bool free = !journal->on && (lock(store->lock_file, LOCK_EX | LOCK_NB) ||
-                                 (errno == EWOULDBLOCK && share(store->lock_file, options->directory) &&
-                                  lock(store->lock_file, LOCK_EX | LOCK_NB)));
-    if (!journal->on && !free && errno != EWOULDBLOCK)
-        return refuse(options, "the lock file cannot be locked", why, why_size);
     const struct journal_directory place = {
         .directory = store->directory, .lock = store->lock_file, .files = {-1, -1}};
-    if (free && standing_office_owes(&place, name)) {
-        snprintf(
-            why, why_size,
-            "journal directory %s lacks what post office %s, which had it last, still has in memory: start "
-            "that one, or give it up with 'shmailctl rm %s'",
-            options->directory, name, name);
-        return STATUS_IN_USE;
-    }
-    if (free)
-        before.length = pread(store->lock_file, before.number, sizeof(before.number), 0);
-    if (free && pwrite(store->lock_file, journal->segment_id, sizeof(holder), 0) != (ssize_t)sizeof(holder))
-        return refuse(options, "the lock file cannot be written", why, why_size);
-    ssize_t got =
-        share(store->lock_file, options->directory) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
-    if (got < 0)
+    if (!lock(store->lock_file, LOCK_EX | LOCK_NB) &&
+        (errno != EWOULDBLOCK || !share(store->lock_file, options->directory) ||
+         !lock(store->lock_file, LOCK_EX | LOCK_NB)))
+        return errno == EWOULDBLOCK ? refuse_used(options, why, why_size)
+                                    : refuse(options, "the lock file cannot be locked", why, why_size);
+    if (pread(store->lock_file, number, sizeof(number), 0) < 0) /* it does not say that it is nobody's */
         return refuse(options, "the lock file cannot be read", why, why_size);
-    if (memcmp(holder, journal->segment_id, sizeof(holder)) == 0) {
-        if (journal->on && !is_recorded_one(store)) /* it was moved */
-            journal_record_directory(journal, options->directory);
+    if (!standing_office_owes(&place, name))
+        return STATUS_OK;
+    snprintf(why, why_size,
+             "journal directory %s lacks what post office %s, which had it last, still has in memory: start "
+             "that one, or give it up with 'shmailctl rm %s'",
+             options->directory, name, name);
+    return STATUS_IN_USE;
+}
+
+/* Shares the lock, and looks whose the directory is. */
+static enum status look_whose(const struct store *store, const struct store_options *options, ssize_t *got,
+                              bool *ours, char *why, size_t why_size)
+{
+    uint8_t holder[SEGMENT_ID_SIZE];
+    *got =
+        share(store->lock_file, options->directory) ? pread(store->lock_file, holder, sizeof(holder), 0) : -1;
+    if (*got < 0)
+        return refuse(options, "the lock file cannot be read", why, why_size);
+    *ours = *got == (ssize_t)sizeof(holder) &&
+            memcmp(holder, store->header->journal.segment_id, sizeof(holder)) == 0;
+    return STATUS_OK;
+}
+
+/* While the lock goes from alone to shared another one may have it. */
+enum status journal_own(struct store *store, const struct store_options *options, char *why, size_t why_size)
+{
+    const uint8_t *number = store->header->journal.segment_id;
+    ssize_t got;
+    bool ours;
+    if (pwrite(store->lock_file, number, SEGMENT_ID_SIZE, 0) != SEGMENT_ID_SIZE)
+        return refuse(options, "the lock file cannot be written", why, why_size);
+    enum status status = look_whose(store, options, &got, &ours, why, why_size);
+    return status == STATUS_OK && !ours ? refuse_used(options, why, why_size) : status;
+}
+
+/* A segment that is there already has lost the directory to any other that came since. */
+static enum status take_again(struct store *store, const struct store_options *options, char *why,
+                              size_t why_size)
+{
+    ssize_t got;
+    bool ours;
+    enum status status = look_whose(store, options, &got, &ours, why, why_size);
+    if (status != STATUS_OK)
+        return status;
+    if (ours) {
+        if (!is_recorded_one(store)) /* it was moved */
+            journal_record_directory(&store->header->journal, options->directory);
         return STATUS_OK;
     }
     /* One that names nobody is new, and so another one, or is what is left of one. */
-    if (journal->on && (got < (ssize_t)sizeof(holder) || !is_recorded_one(store)))
+    if (got < SEGMENT_ID_SIZE || !is_recorded_one(store))
         return journal_refuse_directory(store, options, why, why_size);
-    if (!journal->on)
-        return refuse_used(options, why, why_size);
     snprintf(why, why_size,
              "journal directory %s has been used by another post office since: post office %s is out of "
              "date, remove it with 'shmailctl rm %s'",
              options->directory, options->name, options->name);
     return STATUS_IN_USE;
-}
-
-void journal_give_back(const struct store *store)
-{
-    bool back = before.length >= 0 &&
-                pwrite(store->lock_file, before.number, (size_t)before.length, 0) == before.length;
-    if (!back || ftruncate(store->lock_file, (off_t)before.length) != 0)
-        log_warning(
-            "the lock file of the journal keeps the number of a post office that did not come about: %s",
-            strerror(errno));
 }
 
 /* A directory that was just made is there after a power cut only if its parent says so on disk. */
@@ -240,7 +250,7 @@ enum status journal_open_directory(struct store *store, const struct store_optio
     if (!journal_lock_is_file(store->lock_file))
         return refuse(options, "the lock file cannot be used", why, why_size);
     bool used = !is_empty(store->lock_file);
-    enum status status = take_lock(store, options, why, why_size);
+    enum status status = (make ? take_alone : take_again)(store, options, why, why_size);
     for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
         int begin = make || i != journal_active(store) ? O_CREAT : 0;
         store->files[i] = openat(store->directory, names[i], O_RDWR | begin | O_CLOEXEC | O_NOFOLLOW, 0600);

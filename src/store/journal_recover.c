@@ -295,8 +295,8 @@ enum status journal_create(struct store *store, const struct store_options *opti
         return status;
     }
     status = journal_recover(store, store->journal_bytes, why, why_size);
-    if (status != STATUS_OK)
-        journal_give_back(store);
+    if (status == STATUS_OK)
+        status = journal_own(store, options, why, why_size);
     store_detach(store);
     return status;
 }

@@ -245,7 +245,8 @@ enum status store_attach(struct store *store, const char *peer)
         enum status again = claim(store, index, peer, false);
         status = again == STATUS_FULL_SLOTS ? status : again;
     }
-    if (status == STATUS_OK && load32(&header->retired)) { /* after the fork, while nobody had a byte of it */
+    /* After the fork, while nobody had a byte of it. Who has opened it itself has had one since. */
+    if (status == STATUS_OK && load32(&header->retired) && store->opener != store->slot->pid) {
         store_detach(store);
         status = STATUS_FULL_SLOTS;
     }

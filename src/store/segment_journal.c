@@ -65,7 +65,8 @@ static bool is_elsewhere(const struct journal_directory *place, const struct jou
     return elsewhere;
 }
 
-/* Where no header tells, where it was tells. */
+/* Where no header tells, where it was tells; older segments have a path there that held for their maker only.
+ */
 bool segment_journal_is_in(const struct journal_directory *place, const struct journal_segment *recorded)
 {
     const struct likeness likeness = compare_files(place, recorded);
@@ -74,7 +75,8 @@ bool segment_journal_is_in(const struct journal_directory *place, const struct j
     if (likeness.same || likeness.foreign)
         return likeness.same;
     int there = open(recorded->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool is_there = has_journal(recorded) && there >= 0 && are_one(there, place->directory);
+    bool is_there = has_journal(recorded) && recorded->directory[0] == '/' && there >= 0 &&
+                    are_one(there, place->directory);
     if (there >= 0)
         close(there);
     return is_there;

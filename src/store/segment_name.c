@@ -26,6 +26,26 @@ static bool has_name(const struct stat *about, const char *path)
     return stat(whole, &named) == 0 && named.st_dev == about->st_dev && named.st_ino == about->st_ino;
 }
 
+/* Those that this process has opened last, for all that it may have bytes of at once. What was closed since
+ * is told by what the descriptor is now. */
+static int opened[8];
+
+static void note_opened(int fd)
+{
+    static unsigned opens;
+    opened[opens++ % (sizeof(opened) / sizeof(opened[0]))] = fd;
+}
+
+bool segment_is_open(const struct stat *object)
+{
+    struct stat own;
+    for (size_t i = 0; i < sizeof(opened) / sizeof(opened[0]); i++)
+        if (opened[i] > 0 && fstat(opened[i], &own) == 0 && own.st_dev == object->st_dev &&
+            own.st_ino == object->st_ino)
+            return true;
+    return false;
+}
+
 /* Only what a repair makes for itself starts with a dot. */
 bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
 {
@@ -50,14 +70,16 @@ static bool creation_lock(int fd, short type)
     return result == 0;
 }
 
-/* One that has accounts but no journal was finished once: zeros were written over its magic. */
+/* One that has accounts and no journal, or what its journal lacks, was finished once: zeros were written over
+ * its magic. */
 static bool was_finished(int fd)
 {
     const struct header *header = mmap(NULL, sizeof(*header), PROT_READ, MAP_SHARED, fd, 0);
     if (header == MAP_FAILED)
         return false;
+    const struct journal_segment *journal = &header->journal;
     bool was = header->crc == segment_header_crc(header) && header->accounts_used > 0 &&
-               !header->journal.directory[0];
+               (!journal->directory[0] || (journal->on && journal->assigned > journal->written));
     munmap((void *)(uintptr_t)header, sizeof(*header));
     return was;
 }
@@ -99,6 +121,7 @@ static enum status open_named(struct store *store, const struct store_options *o
                  strerror(errno));
         return STATUS_SYSTEM;
     }
+    note_opened(store->fd);
     if (about.st_uid != geteuid() || (about.st_mode & 077) != 0) {
         snprintf(
             why, why_size,
@@ -134,7 +157,8 @@ static enum status open_named(struct store *store, const struct store_options *o
         return status;
     if (magic) {
         status = segment_attach(store, bytes, options, why, why_size);
-        if (status == STATUS_OK && !options->alone) /* whoever was about to take its name has not */
+        /* Whoever was about to take its name has not; but a tool may look at what has lost it. */
+        if (status == STATUS_OK && !options->must_exist)
             __atomic_store_n(&store->header->retired, 0, __ATOMIC_RELEASE);
     } else if (options->must_exist) {
         snprintf(why, why_size, "post office %s was never finished: start shmaild on it", options->name);

@@ -6,6 +6,7 @@
 #include "layout.h"
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /* Where the system shows shared memory objects, and how the names of those start that are post offices. */
 #define SEGMENT_FOLDER "/dev/shm"
@@ -23,9 +24,13 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
  * STATUS_MALFORMED, and what a journal's recovery may end with; STATUS_IN_USE: it was to be had alone. */
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
 
+/* Whether this process has that object open: then it must not open it once more, as closing any descriptor of
+ * an object gives back all bytes that the process has of it. */
+bool segment_is_open(const struct stat *object);
+
 /* Marks the segment as one that is about to lose its name: locks do not outlive a fork, so who was forked by
- * the last that had it open, and has not attached yet, learns of it by that. Who opens the segment under its
- * name takes the mark off again. For who has all bytes. False: errno tells. */
+ * the last that had it open, and has not attached yet, learns of it by that. Who opens the segment to
+ * serve it takes the mark off again. For who has all bytes. False: errno tells. */
 bool segment_retire(int fd);
 
 #endif

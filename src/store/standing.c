@@ -43,8 +43,26 @@ static bool has_another(const struct journal_segment *journal, const struct jour
 struct wanted {
     const struct journal_directory *place;
     const uint8_t *number; /* the lock file's; NULL: that is lost */
-    bool owes; /* only one that has records which the files lack, and was not given up as damaged */
+    bool owes;             /* only one that has what the files lack, and was not given up as damaged */
 };
+
+/* Whether they are those that the segment has written, up to its last record. */
+static bool files_have(const struct journal_directory *place, const struct journal_segment *journal)
+{
+    struct journal_header header;
+    struct journal_record record;
+    struct stat about;
+    int file = place->files[journal->file & 1];
+    if (file < 0 || pread(file, &header, sizeof(header), 0) != (ssize_t)sizeof(header) ||
+        !journal_header_is_sound(&header) || memcmp(header.id, journal->id, sizeof(header.id)) != 0 ||
+        header.generation < journal->generation)
+        return false;
+    if (journal->last == 0)
+        return fstat(file, &about) == 0 && (uint64_t)about.st_size >= journal->tail;
+    return pread(file, &record, sizeof(record), (off_t)journal->last) == (ssize_t)sizeof(record) &&
+           record.magic == RECORD_MAGIC && !(record.flags & RECORD_SNAPSHOT) &&
+           record.sequence >= journal->written;
+}
 
 static bool is_wanted(int object, const char *name, const struct wanted *wanted)
 {
@@ -53,11 +71,11 @@ static bool is_wanted(int object, const char *name, const struct wanted *wanted)
     struct journal_segment journal;
     if (!read_journal(object, &journal))
         return false;
-    if (wanted->owes && (journal.written >= journal.assigned || strstr(name, ".damaged-")))
-        return false;
-    return number ? memcmp(journal.segment_id, number, sizeof(journal.segment_id)) == 0 &&
-                        !has_another(&journal, place)
-                  : segment_journal_is_in(place, &journal);
+    bool had = number ? memcmp(journal.segment_id, number, sizeof(journal.segment_id)) == 0 &&
+                            !has_another(&journal, place)
+                      : segment_journal_is_in(place, &journal);
+    return had && (!wanted->owes || (!strstr(name, ".damaged-") &&
+                                     (journal.written < journal.assigned || !files_have(place, &journal))));
 }
 
 static bool find(const struct wanted *wanted, char name[static OBJECT_MAX + 1])
@@ -68,6 +86,10 @@ static bool find(const struct wanted *wanted, char name[static OBJECT_MAX + 1])
         size_t length = strlen(entry->d_name);
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
             entry->d_name[sizeof(prefix) - 1] == '.' || length - (sizeof(prefix) - 1) > OBJECT_MAX)
+            continue;
+        struct stat about;
+        if (fstatat(dirfd(objects), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
+            segment_is_open(&about))
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         found = object >= 0 && is_wanted(object, entry->d_name, wanted);
@@ -104,6 +126,17 @@ bool standing_office(const struct journal_directory *place, char name[static OBJ
 bool standing_office_owes(const struct journal_directory *place, char name[static OBJECT_MAX + 1])
 {
     uint8_t number[SEGMENT_ID_SIZE];
-    const struct wanted wanted = {.place = place, .number = number, .owes = true};
-    return read_number(place->lock, number) && !is_nobody(number) && find(&wanted, name);
+    struct journal_directory whole = *place;
+    bool numbered = read_number(place->lock, number);
+    const struct wanted wanted = {.place = &whole, .number = numbered ? number : NULL, .owes = true};
+    if (numbered && is_nobody(number))
+        return false;
+    for (int i = 0; i < 2; i++)
+        whole.files[i] =
+            openat(place->directory, journal_file_name(i), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool owes = find(&wanted, name);
+    for (int i = 0; i < 2; i++)
+        if (whole.files[i] >= 0)
+            close(whole.files[i]);
+    return owes;
 }

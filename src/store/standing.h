@@ -9,8 +9,9 @@
  * number; where there is none, by the journal and the directory that the segment names. */
 bool standing_office(const struct journal_directory *, char name[static OBJECT_MAX + 1]);
 
-/* The same by the number alone, for one that has records which the files lack: whoever takes the directory
- * would make it out of date, and what it has was acknowledged. */
+/* The same for one that has what the files lack: whoever takes the directory would make it out of date, and
+ * what it has was acknowledged. Opens the files itself. Neither looks at a segment that this process has
+ * open. */
 bool standing_office_owes(const struct journal_directory *, char name[static OBJECT_MAX + 1]);
 
 #endif

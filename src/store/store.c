@@ -100,6 +100,7 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
             snprintf(number, sizeof(number), "-%u", i);
         }
         snprintf(aside, aside_size, "%s", to + sizeof(folder) - 1);
+        (void)segment_retire((*store)->fd);
     }
     let_go(*store);
     *store = NULL;
