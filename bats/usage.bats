@@ -157,6 +157,41 @@ PYTHON
     refute_output --partial words
 }
 
+@test "a cookie or user of the environment that is no single word is refused, and shifts no word" {
+    local cookie bad
+    become_user
+    cookie=$(shmail login)
+    unset SHMAIL_PASSWORD
+    for bad in "OK $cookie" " $cookie" "$cookie "; do
+        SHMAIL_COOKIE=$bad run shmail send "$user" the body
+        assert_failure 64
+        assert_output "shmail: the cookie in SHMAIL_COOKIE is empty or holds a space, which SMSP cannot carry"
+        SHMAIL_COOKIE=$bad run shmail message queued
+        assert_failure 64
+        SHMAIL_COOKIE=$bad run shmail <<<"send $user the body"
+        assert_failure 64
+        assert_output --partial SHMAIL_COOKIE
+        SHMAIL_COOKIE=$bad run bash -c 'shmail send "$SHMAIL_USER" - || cat' <<<kept
+        assert_line --index 1 kept
+        SHMAIL_COOKIE=$bad run shmail <<<$'count\nlogin '"$user"$' secret\ncount'
+        assert_failure 64
+        assert_line --index 2 0
+        cookie=$(SHMAIL_PASSWORD=secret shmail login)
+    done
+    export SHMAIL_COOKIE=$cookie
+    run shmail count
+    assert_output 0
+    run shmail store "$user"
+    assert_failure 1
+    assert_output "shmail: KO: no message is queued, send MESSAGE first"
+    SHMAIL_USER="$user 1" run shmail count
+    assert_failure 64
+    assert_output "shmail: the user in SHMAIL_USER is empty or holds a space, which SMSP cannot carry"
+    SHMAIL_COOKIE='' SHMAIL_USER="$user x" SHMAIL_PASSWORD=y run shmail count
+    assert_failure 64
+    assert_output --partial SHMAIL_USER
+}
+
 @test "too few or too many words are told without a server" {
     local nobody=unix:$BATS_TEST_TMPDIR/nobody
     SHMAIL_SERVER=$nobody run shmail fetch 1 2 3

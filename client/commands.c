@@ -115,8 +115,7 @@ static bool is_single(const char *word)
     return word[0] != '\0' && strchr(word, ' ') == NULL;
 }
 
-/* The value, or NULL where the protocol cannot carry it as one word. It is not shown: it may be secret. */
-static const char *as_word(struct client *client, const char *what, const char *value)
+const char *client_as_word(struct client *client, const char *what, const char *value)
 {
     if (value == NULL || !client->dialect->single_words || is_single(value)) {
         return value;
@@ -150,20 +149,20 @@ const char *client_ask_user(struct client *client, const char *word)
     const char *known = word != NULL ? word : client->user != NULL ? client->user : client->given_user;
 
     if (known != NULL) {
-        return as_word(client, "user", known);
+        return client_as_word(client, "user", known);
     }
     if (!client->terminal.input_is_terminal) {
         terminal_complain(&client->terminal, "no user: give one, or set SHMAIL_USER");
         return NULL;
     }
     bool given = was_given(client, terminal_read_line(&client->terminal, "User: ", -1, answer), "user");
-    return given ? as_word(client, "user", close_answer(client, answer)) : NULL;
+    return given ? client_as_word(client, "user", close_answer(client, answer)) : NULL;
 }
 
 static const char *read_secret(struct client *client, const char *prompt, struct buffer *answer)
 {
     bool given = was_given(client, terminal_read_secret(&client->terminal, prompt, answer), "password");
-    return given ? as_word(client, "password", close_answer(client, answer)) : NULL;
+    return given ? client_as_word(client, "password", close_answer(client, answer)) : NULL;
 }
 
 /* What needs no question; NULL: *ask says whether one is due. */
@@ -176,7 +175,7 @@ static const char *known_secret(struct client *client, const char *word, const c
         return word;
     }
     if (word == NULL && fallback != NULL) {
-        return as_word(client, "password", fallback);
+        return client_as_word(client, "password", fallback);
     }
     *ask = from_input || client->terminal.input_is_terminal;
     if (!*ask) {

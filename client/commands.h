@@ -102,6 +102,10 @@ const char *client_ask_user(struct client *, const char *word);
 const char *client_ask_secret(struct client *, const char *word, const char *fallback, const char *prompt);
 const char *client_ask_new_secret(struct client *, const char *word, const char *fallback);
 
+/* The value, or NULL where there is none or the protocol cannot carry it as one word. What says which it is;
+ * the value is not shown, as it may be secret. */
+const char *client_as_word(struct client *, const char *what, const char *value);
+
 /* Copies value (NULL: none) into an owned field of the session. False: no memory (said). */
 bool client_keep(struct client *, char **field, const char *value);
 

@@ -47,13 +47,24 @@ int exchange_end_session(struct client *client)
     return gone ? EX_OK : EXIT_REFUSED;
 }
 
+static const char *given_user(struct client *client)
+{
+    return client_as_word(client, "user in SHMAIL_USER", client->given_user);
+}
+
 int exchange_may_ask(struct client *client)
 {
     bool has_secret = client->given_password != NULL || client->terminal.input_is_terminal;
 
-    if (client->cookie != NULL || client->given_cookie != NULL ||
-        (client->given_user != NULL && has_secret)) {
+    if (client->cookie != NULL) {
         return EX_OK;
+    }
+    if (client->given_cookie != NULL) {
+        bool fits = client_as_word(client, "cookie in SHMAIL_COOKIE", client->given_cookie) != NULL;
+        return fits ? EX_OK : EX_USAGE;
+    }
+    if (client->given_user != NULL && has_secret) {
+        return given_user(client) != NULL ? EX_OK : EX_USAGE;
     }
     if (client->interactive) {
         return client_refused(client, "KO: log in first (login or register)");
@@ -68,12 +79,12 @@ static int need_cookie(struct client *client)
     if (client->cookie != NULL) {
         return EX_OK;
     }
-    if (client->given_cookie != NULL) {
-        return client_keep(client, &client->cookie, client->given_cookie) ? EX_OK : EXIT_REFUSED;
-    }
     int may = exchange_may_ask(client);
     if (may != EX_OK) {
         return may;
+    }
+    if (client->given_cookie != NULL) {
+        return client_keep(client, &client->cookie, client->given_cookie) ? EX_OK : EXIT_REFUSED;
     }
 
     const char *password = client_ask_secret(client, NULL, client->given_password, "Password: ");
@@ -94,7 +105,11 @@ static int need_user(struct client *client)
         terminal_complain(&client->terminal, "SHMAIL_COOKIE needs SHMAIL_USER beside it");
         return EX_USAGE;
     }
-    return client_keep(client, &client->user, client->given_user) ? EX_OK : EXIT_REFUSED;
+    const char *user = given_user(client);
+    if (user == NULL) {
+        return EX_USAGE;
+    }
+    return client_keep(client, &client->user, user) ? EX_OK : EXIT_REFUSED;
 }
 
 static const char *value_of(const struct client *client, const char *place, const char *const *words)
