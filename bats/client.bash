@@ -24,3 +24,12 @@ become_mailbox() {
 message() {
     shmail -P message "$@"
 }
+
+# A server of the test's own at unix:$fake, for one connection: a bash script that reads requests with
+# "read -r -d ''" and prints replies.
+fake_server() { # script
+    fake=$BATS_TEST_TMPDIR/fake$((++fakes))
+    echo "$1" >"$fake.script"
+    timeout 30 socat -d -d "UNIX-LISTEN:$fake" "EXEC:bash $fake.script" 2>"$fake.said" 3>&- &
+    eventually grep -q "listening on" "$fake.said" # its path is there before
+}

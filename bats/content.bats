@@ -79,6 +79,39 @@ bats_require_minimum_version 1.5.0
     assert_output KO
 }
 
+# Runs get with a server where mail comes and goes between the requests: each LIST is answered by the next of these,
+# with a bar for each NUL.
+get_among() { # list...
+    # shellcheck disable=SC2016 # the script's own
+    fake_server '
+        while read -r -d "" request; do
+            case $request in
+            "COUNT al c") echo "COUNTED 1|" ;;
+            "LIST al c") read -r -u 3 list && echo "$list" ;;
+            "FETCH al 3 c") echo "OK 11|KO, the 3rd|" ;;
+            WHY) echo "OK the reason|" ;;
+            *) echo "KO|" ;;
+            esac | tr "|" "\0" | tr -d "\n"
+        done 3<"$0.lists"'
+    printf '%s\n' "$@" >"$fake.script.lists"
+    SHMAIL_SERVER=unix:$fake SHMAIL_USER=al SHMAIL_COOKIE=c run --separate-stderr timeout 10 shmail get
+}
+
+@test "get prints no refusal as mail where others remove what came meanwhile, but the next message" {
+    local one="1 2 0 bo KO|" two="2 2 0 bo KO|" three="3 11 0 bo KO, the 3rd|"
+    get_among "OK 1|$one" "OK 0|"
+    assert_failure 1
+    assert_output ""
+    assert_equal "$stderr" "shmail: KO: no such message"
+    get_among "OK 2|$one$two" "OK 2|$two$three" "OK 1|$three"
+    assert_success
+    assert_output "KO, the 3rd"
+    get_among "OK 1|$one" "OK 1|$one"
+    assert_failure 1
+    assert_output ""
+    assert_equal "$stderr" "shmail: KO: the reason"
+}
+
 @test "a password holds a line break, on a new connection too, and it begins no request" {
     local password="one"$'\n'"NOOP"
     run shmail register "$user" "$password"

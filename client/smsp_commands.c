@@ -1,6 +1,7 @@
 /* smsp_commands.c: the commands of SMSP. In come words, out go requests by template, and what the replies say
  * goes to the terminal. It knows the verbs of smsp(7), and leaves framing and session to smsp_exchange.c. */
 #include "clock.h"
+#include "number.h"
 #include "smsp_exchange.h"
 
 #include <string.h>
@@ -87,7 +88,8 @@ static int show_list(struct client *client)
     return EX_OK;
 }
 
-static int show_bytes(struct client *client)
+/* What stands behind "OK <bytes>" becomes the reply. */
+static int take_bytes(struct client *client)
 {
     uint64_t length;
 
@@ -97,42 +99,92 @@ static int show_bytes(struct client *client)
     if (length >= SIZE_MAX) {
         return out_of_step(client);
     }
-    const char *bytes = net_bytes(&client->net, (size_t)length + 1);
-    if (bytes == NULL) {
+    client->reply_length = (size_t)length;
+    client->reply = net_bytes(&client->net, client->reply_length + 1);
+    if (client->reply == NULL) {
         return client_lost(client);
     }
-    if (bytes[length] != '\0') {
-        return out_of_step(client);
+    return client->reply[client->reply_length] == '\0' ? EX_OK : out_of_step(client);
+}
+
+static int show_bytes(struct client *client)
+{
+    int code = take_bytes(client);
+    if (code != EX_OK) {
+        return code;
     }
 
-    terminal_write(&client->terminal, bytes, (size_t)length);
+    size_t length = client->reply_length;
+    terminal_write(&client->terminal, client->reply, length);
     bool for_person = client->interactive || client->terminal.output_is_terminal;
-    if (for_person && (length == 0 || bytes[length - 1] != '\n')) {
+    if (for_person && (length == 0 || client->reply[length - 1] != '\n')) {
         terminal_write_text(&client->terminal, "\n");
     }
     return EX_OK;
 }
 
-/* A message may read "KO" itself. Where the mailbox holds something, a KO is that text; it is asked for
- * again, because a message may also have come in between. */
-static int show_message(struct client *client)
+static int ask_oldest(struct client *client, uint64_t *id)
 {
-    if (exchange_reply_is(client, "KO")) {
-        uint64_t number = 0;
-        int code = exchange_ask(client, "COUNT <user> <cookie>", NULL);
-        if (code == EX_OK && (!exchange_number_after(client, "COUNTED ", &number) || number == 0)) {
-            return exchange_refused(client);
+    uint64_t number;
+    int code = exchange_ask(client, "LIST <user> <cookie>", NULL);
+
+    if (code != EX_OK) {
+        return code;
+    }
+    if (!exchange_number_after(client, "OK ", &number)) {
+        return exchange_not_done(client);
+    }
+    if (number == 0) {
+        return client_refused(client, "KO: no such message");
+    }
+    for (uint64_t i = 0; i < number; i++) {
+        size_t length;
+        const char *entry = net_frame(&client->net, &length);
+        if (entry == NULL) {
+            return client_lost(client);
+        }
+        if (i == 0 && !number_parse(entry, strcspn(entry, " "), UINT64_MAX, id)) {
+            return out_of_step(client);
+        }
+    }
+    return EX_OK;
+}
+
+/* The oldest message becomes the reply. Somebody may remove it before it is fetched: then it is the next one,
+ * whose id is larger. One that stays and is not to be had is refused for another reason. */
+static int fetch_oldest(struct client *client)
+{
+    uint64_t id = 0;
+    uint64_t missed;
+
+    do {
+        char word[NUMBER_TEXT + 1];
+        missed = id;
+        int code = ask_oldest(client, &id);
+        if (code == EX_OK && id <= missed) {
+            code = exchange_refused(client);
         }
         if (code == EX_OK) {
-            code = exchange_ask(client, "GETMSG <user> <cookie>", NULL);
+            word[number_print(id, word)] = '\0';
+            code = exchange_ask(client, "FETCH <user> <1> <cookie>", (const char *[]){word});
         }
         if (code != EX_OK) {
             return code;
         }
+    } while (exchange_reply_is(client, "KO"));
+    return take_bytes(client);
+}
+
+/* GETMSG's KO is a refusal, or a message that reads so. FETCH leaves no doubt. */
+static int show_message(struct client *client)
+{
+    int code = exchange_reply_is(client, "KO") ? fetch_oldest(client) : EX_OK;
+
+    if (code == EX_OK) {
+        terminal_write(&client->terminal, client->reply, client->reply_length);
+        terminal_write_text(&client->terminal, "\n");
     }
-    terminal_write(&client->terminal, client->reply, client->reply_length);
-    terminal_write_text(&client->terminal, "\n");
-    return EX_OK;
+    return code;
 }
 
 /* Shows the reply to REGISTER or LOGIN. A person needs no cookie on the screen: it is kept for the commands
