@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # usage.bats: what shmail makes of its command line: options, which server, how many words, what it says of wrong
 # use, and the exit status of each.
+# shellcheck disable=SC2030,SC2031 # each test is a process of its own
 # shellcheck disable=SC2154 # user is of client.bash
 
 load helper
@@ -98,6 +99,64 @@ bats_require_minimum_version 1.5.0
     SHMAIL_SERVER=unix:/nonexistent/socket run shmail noop
     assert_failure 69
     assert_output --partial "cannot connect"
+}
+
+# Its one process serves somebody else.
+@test "who is turned away is told so in one line, and exits 69" {
+    local words held socat away=$SHMAIL_NAME-away
+    local line="shmail: the server turned this connection away: it said KO and closed it; try again later"
+    cd "$BATS_TEST_TMPDIR"
+    timeout 50 socat -d -d UNIX-LISTEN:away,fork,backlog=64 "EXEC:$SHMAIL_BUILD/shmaild -i -n $away" 2>socat.log 3>&- &
+    socat=$!
+    eventually grep -q "listening on" socat.log
+    mkfifo requests
+    shmaild -i -n "$away" --slots 1 --crypt-cost 1 <requests >replies 2>shmaild.log 3>&- &
+    exec {held}>requests
+    echo NOOP >&"$held"
+    eventually grep -q OK replies
+
+    export SHMAIL_SERVER=unix:away SHMAIL_USER=$user SHMAIL_PASSWORD=secret
+    for words in noop count register "login $user x" "wait 1 0" get why quit; do
+        # shellcheck disable=SC2086 # its words
+        run shmail $words
+        assert_failure 69
+        assert_output "$line"
+    done
+    export SHMAIL_COOKIE=c
+    for words in count get "wait 1 0" "send $user x" "fetch 1"; do
+        # shellcheck disable=SC2086 # its words
+        run shmail $words
+        assert_failure 69
+        assert_output "$line"
+    done
+    run shmail send "$user" $'two\nlines'
+    assert_failure 69
+    assert_output "$line"
+    run shmail <<<$'count\ncount'
+    assert_failure 69
+    assert_output "$line"
+    SHMAIL_USER=$user@mail.ru run message mailbox
+    assert_failure 1
+    assert_line --index 0 "shmail: no room for another process"
+    kill "$socat"
+    hang_up "$held"
+}
+
+@test "a refusal whose reason is lost with the connection exits 69" {
+    export SHMAIL_USER=$user SHMAIL_PASSWORD=secret
+    # shellcheck disable=SC2016 # the script's own
+    local words script='for reply in "OK c" KO; do read -r -d "" request && printf "$reply\0"; done'
+    for words in count "wait 1 0" get "send $user x"; do
+        fake_server "$script"
+        # shellcheck disable=SC2086 # its words
+        SHMAIL_SERVER=unix:$fake run shmail $words
+        assert_failure 69
+        assert_output "shmail: connection lost: the server closed it"
+    done
+    fake_server "$script"
+    SHMAIL_SERVER=unix:$fake run shmail <<<$'count\ncount'
+    assert_failure 69
+    assert_output "shmail: connection lost: the server closed it"
 }
 
 @test "a server without an answer exits 75 after -t seconds" {

@@ -288,6 +288,7 @@ static bool stay_connected(struct client *client)
     }
     net_lose(&client->net);
     client->framed = false;
+    client->heard = HEARD_NOTHING;
     return net_open(&client->net, client->server);
 }
 

@@ -39,6 +39,9 @@ struct client {
     bool framed;  /* SMSP: something was sent, so the server knows how requests end */
     bool entered; /* Message */
 
+    /* What came on this connection so far, in SMSP. */
+    enum { HEARD_NOTHING, HEARD_ONLY_KO, HEARD_MORE } heard;
+
     struct buffer request; /* being built */
     const char *reply;     /* the last one, a C string in SMSP; lives until the next exchange */
     size_t reply_length;

@@ -153,6 +153,27 @@ static bool settle_framing(struct client *client)
     return needed && net_send(&client->net, harmless, sizeof harmless);
 }
 
+static bool receive(struct client *client)
+{
+    client->reply = net_frame(&client->net, &client->reply_length);
+    if (client->reply != NULL) {
+        bool more = client->heard == HEARD_MORE || !exchange_reply_is(client, "KO");
+        client->heard = more ? HEARD_MORE : HEARD_ONLY_KO;
+    }
+    return client->reply != NULL;
+}
+
+/* A server that turns a client away has one KO for it, and closes. */
+static int lost(struct client *client)
+{
+    if (client->heard != HEARD_ONLY_KO || client->net.timed_out) {
+        return client_lost(client);
+    }
+    terminal_complain(&client->terminal,
+                      "the server turned this connection away: it said KO and closed it; try again later");
+    return EX_UNAVAILABLE;
+}
+
 int exchange_ask(struct client *client, const char *template, const char *const *words)
 {
     int code = strstr(template, "<cookie>") != NULL ? need_cookie(client) : EX_OK;
@@ -170,11 +191,11 @@ int exchange_ask(struct client *client, const char *template, const char *const 
     if (!net_send(&client->net, client->request.bytes, client->request.length)) {
         return client_lost(client);
     }
-    client->reply = net_frame(&client->net, &client->reply_length);
-    if (framed && client->reply != NULL && exchange_reply_is(client, "OK")) {
-        client->reply = net_frame(&client->net, &client->reply_length);
+    bool received = receive(client);
+    if (framed && received && exchange_reply_is(client, "OK")) {
+        received = receive(client);
     }
-    return client->reply != NULL ? EX_OK : client_lost(client);
+    return received ? EX_OK : lost(client);
 }
 
 static bool is_given_cookie(const struct client *client)
@@ -186,15 +207,18 @@ static bool is_given_cookie(const struct client *client)
 int exchange_refused(struct client *client)
 {
     struct buffer text = {.cap = 0};
-    const char *reason =
-        exchange_ask(client, "WHY", NULL) == EX_OK ? exchange_reply_after(client, "OK ") : NULL;
+    int code = exchange_ask(client, "WHY", NULL);
+    if (code != EX_OK) {
+        return code;
+    }
 
+    const char *reason = exchange_reply_after(client, "OK ");
     buffer_print(&text, "KO: %s", reason != NULL ? reason : "no reason given");
     if (reason != NULL && strcmp(reason, status_text(STATUS_NO_SESSION)) == 0 && is_given_cookie(client)) {
         buffer_append_text(&text, " (SHMAIL_COOKIE)");
     }
     buffer_append_byte(&text, '\0');
-    int code = client_refused(client, text.failed ? "KO" : text.bytes);
+    code = client_refused(client, text.failed ? "KO" : text.bytes);
     buffer_free(&text);
     return code;
 }

@@ -20,7 +20,8 @@ const char *exchange_reply_after(const struct client *, const char *word);
 bool exchange_reply_is(const struct client *, const char *text);
 bool exchange_number_after(const struct client *, const char *word, uint64_t *number);
 
-/* Asks the server why it said KO, and says it, with the variable where SHMAIL_COOKIE is no session. */
+/* Asks the server why it said KO, and says it, with the variable where SHMAIL_COOKIE is no session. Where the
+ * connection is lost instead, that is said, and whether it looks as if the server has turned it away. */
 int exchange_refused(struct client *);
 
 /* For a reply that is not the one a verb has for success: a refusal, or nonsense. */
