@@ -370,6 +370,24 @@ static void what_was_written_last_must_be_there(void)
     expect_copy_refused(); /* the same file again */
 }
 
+/* Not only where a record has been written since the last checkpoint, which would be missed. */
+static void a_file_that_was_cut_lacks_what_was_written(void)
+{
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    for (int file = 0; file < 2; file++) {
+        const off_t cuts[] = {(off_t)store->header->journal.tail - 1, JOURNAL_HEADER_SIZE};
+        EXPECT_EQ(store->header->journal.last == 0, file == 1);
+        for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
+            take_copy();
+            EXPECT_EQ(truncate(file ? "copy/journal.1" : "copy/journal.0", cuts[i]), 0);
+            expect_copy_refused();
+        }
+        EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+    }
+}
+
 /* ---- a segment from before ---- */
 
 static void take_segment(void)
@@ -633,6 +651,7 @@ static const struct harness_test tests[] = {
     {"a long path is recorded as it was given", a_long_path_is_recorded_as_it_was_given},
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
+    {"a file that was cut lacks what was written", a_file_that_was_cut_lacks_what_was_written},
     {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
     {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},
     {"a file that cannot be opened is refused", a_file_that_cannot_be_opened_is_refused},

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct comparison {
@@ -35,13 +36,22 @@ static bool is_doubtful(const struct journal_segment *journal)
     return load32(&journal->doubtful) || load32(&journal->suspect) || load32(&journal->failure);
 }
 
-/* Whether the record that was written last is there, or a later one. Sets *error where it cannot be read. */
+/* Whether the file has all that was written, up to the last record or a later one: it may be a copy from
+ * before, or have been cut. Sets *error where that cannot be read. */
 static bool has_last_record(const struct store *store, int *error)
 {
     const struct journal_segment *journal = &store->header->journal;
     struct journal_record record;
+    struct stat about;
+    uint64_t tail = load64(&journal->tail);
     uint64_t written = load64(&journal->written);
     uint64_t last = load64(&journal->last);
+    if (fstat(store->files[journal_active(store)], &about) != 0) {
+        *error = errno;
+        return false;
+    }
+    if ((uint64_t)about.st_size < tail)
+        return false;
     if (last == 0)
         return true;
     ssize_t got = read_record(store, last, &record);
