@@ -40,7 +40,7 @@ static void stop_keeping(int signal_number)
 }
 
 /* Ends with 1 where it did not get the office. */
-static pid_t start_keeper(int sync_seconds, bool lone, void (*prepare)(void))
+static pid_t start_keeper(int sync_seconds, enum store_stay stay, void (*prepare)(void))
 {
     int ends[2];
     EXPECT_EQ(pipe(ends), 0);
@@ -62,8 +62,8 @@ static pid_t start_keeper(int sync_seconds, bool lone, void (*prepare)(void))
         EXPECT_EQ(store_attach(store, "keeper"), STATUS_OK);
         if (prepare)
             prepare();
-        store_keep(store, sync_seconds, lone ? STORE_STAY_LONE : STORE_STAY, &stop, &none);
-        bool kept = stop || lone;
+        store_keep(store, sync_seconds, stay, &stop, &none);
+        bool kept = stop || stay != STORE_STAY;
         store_detach(store);
         _exit(!kept);
     }

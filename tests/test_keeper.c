@@ -22,11 +22,11 @@ static int times_said(const char *words)
 static void there_is_one_keeper_and_a_dead_one_is_followed(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t first = start_keeper(1, false, NULL);
+    pid_t first = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     uint64_t dead = journal()->keeper;
-    EXPECT_EQ(end_of(start_keeper(1, true, NULL)), 0); /* a lone one is not needed */
-    pid_t second = start_keeper(1, false, NULL);
+    EXPECT_EQ(end_of(start_keeper(1, STORE_STAY_LONE, NULL)), 0); /* a lone one is not needed */
+    pid_t second = start_keeper(1, STORE_STAY, NULL);
     EXPECT_EQ(kill(first, SIGKILL), 0);
     EXPECT_EQ(waitpid(first, NULL, 0), first);
     while (load64(&journal()->keeper) == dead)
@@ -39,7 +39,7 @@ static void there_is_one_keeper_and_a_dead_one_is_followed(void)
 static void it_stays_in_office_until_its_last_sync_is_done(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     journal_lead(store); /* that sync has to wait */
     EXPECT_EQ(kill(pid, SIGTERM), 0);
@@ -62,7 +62,7 @@ static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(
     begin(STORE_SYNC_TIMED);
     for (int unsynced = 0; unsynced < 2; unsynced++) {
         EXPECT_EQ(journal_flush(store, true), STATUS_OK);
-        pid_t pid = start_keeper(1000, false, NULL);
+        pid_t pid = start_keeper(1000, STORE_STAY, NULL);
         wait_for_office();
         if (unsynced) {
             send(10);
@@ -82,7 +82,7 @@ static void without_a_journal_there_is_nothing_to_keep(void)
     store = private_store();
     EXPECT(!store_has_journal(store));
     store_prepare_to_keep(store);
-    EXPECT_EQ(end_of(start_keeper(1, false, NULL)), 1);
+    EXPECT_EQ(end_of(start_keeper(1, STORE_STAY, NULL)), 1);
 }
 
 static void let_seconds_fly(void)
@@ -90,16 +90,8 @@ static void let_seconds_fly(void)
     disk_seconds_a_look = 1;
 }
 
-/* The last process of inetd has left its keeper; whoever comes in time finds one. */
-static void expect_lone_until(void (*end)(struct store *))
+static void expect_end(pid_t pid)
 {
-    begin(STORE_SYNC_ALWAYS);
-    EXPECT(store_has_journal(store));
-    pid_t pid = start_keeper(1, true, let_seconds_fly);
-    wait_for_office();
-    rest(20);
-    EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
-    end(store);
     int status;
     while (waitpid(pid, &status, WNOHANG) == 0) {
         EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
@@ -107,6 +99,19 @@ static void expect_lone_until(void (*end)(struct store *))
     }
     EXPECT_EQ(status, 0);
     EXPECT_EQ(journal()->keeper, 0);
+}
+
+/* The last process of inetd has left its keeper; whoever comes in time finds one. */
+static void expect_lone_until(void (*end)(struct store *))
+{
+    begin(STORE_SYNC_ALWAYS);
+    EXPECT(store_has_journal(store));
+    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_seconds_fly);
+    wait_for_office();
+    rest(20);
+    EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+    end(store);
+    expect_end(pid);
 }
 
 static void a_lone_keeper_leaves_and_one_that_is_not_alone_stays(void)
@@ -135,7 +140,7 @@ static void let_time_fly_when_told(void)
 static void a_lone_keeper_stays_for_who_comes_as_it_leaves(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, true, let_time_fly_when_told);
+    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_time_fly_when_told);
     wait_for_office();
     store_detach(store);
     rest(2);
@@ -149,11 +154,49 @@ static void a_lone_keeper_stays_for_who_comes_as_it_leaves(void)
     stop_keeper(pid);
 }
 
+/* It looks so often, each look after its time, and is there still. */
+static void expect_stays(pid_t pid)
+{
+    EXPECT_EQ(kill(pid, SIGUSR1), 0);
+    for (int i = 0; i < 20; i++) {
+        EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+        poll(NULL, 0, 5);
+    }
+}
+
+/* inetd's next process has seen it in office, and waits for its first line. */
+static void a_lone_keeper_stays_with_who_has_nobody_to_serve_yet(void)
+{
+    begin(STORE_SYNC_TIMED);
+    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_time_fly_when_told);
+    wait_for_office();
+    store_detach(store);
+    EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
+    expect_stays(pid);
+    store_detach(store);
+    expect_end(pid);
+}
+
+/* Its parent, which has died, had forked it. */
+static void an_orphan_stays_for_a_child_that_has_not_attached_yet(void)
+{
+    begin(STORE_SYNC_TIMED);
+    store_detach(store);
+    pid_t pid = start_keeper(1, STORE_STAY_ORPHAN, let_time_fly_when_told);
+    wait_for_office();
+    rest(3);
+    EXPECT_EQ(store_attach(store, "late"), STATUS_OK);
+    expect_stays(pid);
+    store_detach(store);
+    expect_end(pid);
+}
+
 /* They come while it looks; it wakes once for all of them. */
 static void many_wake_ups_are_one_look(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     EXPECT_EQ(kill(pid, SIGSTOP), 0);
     EXPECT_EQ(waitpid(pid, NULL, WUNTRACED), pid);
@@ -171,12 +214,12 @@ static void many_wake_ups_are_one_look(void)
 static void it_syncs_by_the_clock(void)
 {
     begin(STORE_SYNC_TIMED);
-    pid_t pid = start_keeper(0, false, NULL);
+    pid_t pid = start_keeper(0, STORE_STAY, NULL);
     send(10);
     while (load64(&journal()->synced) < journal()->assigned)
         poll(NULL, 0, 1);
     stop_keeper(pid);
-    pid = start_keeper(1000, false, NULL);
+    pid = start_keeper(1000, STORE_STAY, NULL);
     send(10);
     while (load64(&journal()->written) < journal()->assigned)
         poll(NULL, 0, 1);
@@ -188,7 +231,7 @@ static void it_syncs_by_the_clock(void)
 static void it_never_syncs_where_that_was_asked_for(void)
 {
     begin(STORE_SYNC_NEVER);
-    pid_t pid = start_keeper(0, false, NULL);
+    pid_t pid = start_keeper(0, STORE_STAY, NULL);
     send(10);
     while (load64(&journal()->written) < journal()->assigned)
         poll(NULL, 0, 1);
@@ -216,7 +259,7 @@ static void a_dead_keeper_s_checkpoint_does_not_run_any_more(void)
 {
     begin(STORE_SYNC_ALWAYS);
     journal()->checkpoint = 1;
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(2);
     EXPECT_EQ(journal()->checkpoint, 0);
@@ -228,7 +271,7 @@ static void of_what_may_be_damaged_there_is_no_checkpoint(void)
     begin(STORE_SYNC_ALWAYS);
     journal()->suspect = 1;
     store_suspect(store);
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     EXPECT_EQ(journal()->generation, 1);
@@ -248,7 +291,7 @@ static void accounts_beyond_the_table_do_not_lead_it_astray(void)
     store->header->accounts_used = UINT32_MAX - 1;
     journal()->log_bytes = UINT64_C(1) << 30;
     journal()->suspect = 0;
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
@@ -295,7 +338,7 @@ static void what_it_cannot_do_it_says_once(void)
     begin(STORE_SYNC_ALWAYS);
     __atomic_store_n(&journal()->wanted, 1 << 20, __ATOMIC_RELEASE);
     uint64_t capacity = journal()->capacity;
-    pid_t pid = start_keeper(1, false, fail_all_syncs);
+    pid_t pid = start_keeper(1, STORE_STAY, fail_all_syncs);
     while (load64(&journal()->wanted) > 0)
         poll(NULL, 0, 1);
     rest(2);
@@ -303,7 +346,7 @@ static void what_it_cannot_do_it_says_once(void)
     EXPECT_EQ(journal()->capacity, capacity);
     EXPECT_EQ(times_said("no room can be made"), 1);
     EXPECT_EQ(journal()->failure, EIO); /* perhaps it was a record that the disk has lost */
-    pid = start_keeper(1, false, NULL);
+    pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(2);
     stop_keeper(pid);
@@ -327,32 +370,32 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
         EXPECT_EQ(store_settle(store), STATUS_OK);
     }
     store_suspect(store);
-    pid_t pid = start_keeper(1, false, NULL);
+    pid_t pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 0); /* not of what may be damaged */
     EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
-    pid = start_keeper(1, false, NULL);
+    pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 1);
     journal()->suspect = 1; /* the same for one that is due */
-    pid = start_keeper(1, false, NULL);
+    pid = start_keeper(1, STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 1);
     journal()->suspect = 0;
-    pid = start_keeper(1, false, let_seconds_fly);
+    pid = start_keeper(1, STORE_STAY, let_seconds_fly);
     wait_for_office();
     rest(20);
     stop_keeper(pid);
     EXPECT(times_said("a checkpoint failed") > 1);
     EXPECT_EQ(journal()->generation, 1);
     disk->is_full = false;
-    pid = start_keeper(1, false, NULL);
+    pid = start_keeper(1, STORE_STAY, NULL);
     while (load64(&journal()->capacity) == options.journal_bytes)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -369,6 +412,10 @@ static const struct harness_test tests[] = {
      a_lone_keeper_leaves_and_one_that_is_not_alone_stays},
     {"a lone keeper stays with nobody who is suspect", a_lone_keeper_stays_with_nobody_who_is_suspect},
     {"a lone keeper stays for who comes as it leaves", a_lone_keeper_stays_for_who_comes_as_it_leaves},
+    {"a lone keeper stays with who has nobody to serve yet",
+     a_lone_keeper_stays_with_who_has_nobody_to_serve_yet},
+    {"an orphan stays for a child that has not attached yet",
+     an_orphan_stays_for_a_child_that_has_not_attached_yet},
     {"many wake-ups are one look", many_wake_ups_are_one_look},
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},

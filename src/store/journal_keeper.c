@@ -7,6 +7,8 @@
 #include "clock.h"
 #include "lock.h"
 #include "log.h"
+#include "process.h"
+#include "segment.h"
 #include "transaction.h"
 
 #include <errno.h>
@@ -17,7 +19,7 @@
 enum {
     EXTEND_MOST = 64 << 20,       /* bytes in one look */
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
-    LONE_SECONDS = 5,             /* for the next process of inetd to come */
+    LONE_SECONDS = 5,             /* for the next process of inetd to come, or a server's last child */
     FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
     ACCOUNT_BYTES = 192,          /* in a snapshot: a record, a name, a hash */
     MESSAGE_BYTES = sizeof(struct journal_record) + 7,
@@ -193,18 +195,26 @@ bool store_has_journal(const struct store *store)
     return journal_is_on(store);
 }
 
-/* The slots of the dead are no company. A suspect store is none to stay with: nobody knows who is dead there.
- */
-static bool has_company(struct store *store)
+static bool has_others(const struct store *store)
 {
-    if (store_processes(store) > 1)
-        store_reclaim(store);
-    return store_processes(store) > 1 && !store_is_suspect(store);
+    for (uint32_t i = 0; process_next(store, &i); i++)
+        if (slot_at(store, i) != store->slot)
+            return true;
+    return false;
 }
 
-static bool may_leave(struct store *store, enum store_stay stay)
+/* Who has nobody to serve yet is company: what comes next it serves without a keeper of its own. The slots of
+ * the dead are none. A suspect store is none to stay with: nobody knows who is dead there. */
+static bool has_company(struct store *store)
 {
-    return !has_company(store) || (stay == STORE_STAY_ORPHAN && segment_byte_is_held(store, BYTE_SERVER));
+    if (has_others(store))
+        store_reclaim(store);
+    return has_others(store) && !store_is_suspect(store);
+}
+
+static bool is_followed(const struct store *store, enum store_stay stay)
+{
+    return stay == STORE_STAY_ORPHAN && segment_byte_is_held(store, BYTE_SERVER);
 }
 
 /* What is never synced is given to the system all the same: the segment may soon be gone. */
@@ -220,9 +230,9 @@ bool store_owes_journal(const struct store *store)
     return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
 }
 
-/* Until it is told to end; a lone one also until it has been of no use for some seconds, an orphan until it
- * is of none. It is in office while it syncs, which may take long: whoever needs room meanwhile waits for it
- * and for the next one. */
+/* Until it is told to end; one without a server also until it has been of no use for some seconds: a child
+ * that the server had forked may not have attached yet. It is in office while it syncs, which may take long:
+ * whoever needs room meanwhile waits for it and for the next one. */
 static void keep(struct store *store, int sync_seconds, enum store_stay stay,
                  const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
 {
@@ -232,9 +242,9 @@ static void keep(struct store *store, int sync_seconds, enum store_stay stay,
     int64_t leaves = deadline_after_seconds(LONE_SECONDS);
     journal_forget_checkpoint(store);
     while (!*stop) {
-        if (stay != STORE_STAY && !may_leave(store, stay))
+        if (stay != STORE_STAY && has_company(store))
             leaves = deadline_after_seconds(LONE_SECONDS);
-        else if (stay == STORE_STAY_ORPHAN || (stay == STORE_STAY_LONE && clock_now() >= leaves))
+        if (is_followed(store, stay) || (stay != STORE_STAY && clock_now() >= leaves))
             break;
         enum status status = look_and_tell(store);
         if (status != STATUS_OK && !complained)
@@ -265,7 +275,8 @@ void store_keep(struct store *store, int sync_seconds, enum store_stay stay,
     bool kept = keeps;
     while (keeps) {
         keep(store, sync_seconds, stay, stop, sleep_mask);
-        keeps = stay != STORE_STAY && !*stop && !may_leave(store, stay) && take_office(store);
+        keeps = stay != STORE_STAY && !*stop && has_company(store) && !is_followed(store, stay) &&
+                take_office(store);
     }
     if (kept || stay == STORE_STAY)
         flush_at_end(store);
