@@ -112,8 +112,8 @@ bool store_may_complain(struct store *, uint32_t seconds);
 /* What this process does, for whoever looks at the slots: copied, at most 15 bytes of it. */
 void store_describe(struct store *, const char *protocol);
 
-/* Gives everything back: pins, reservations, the entered name, the slot. Before exit; a killed process is
- * cleaned up after by others. */
+/* Gives everything back: pins, reservations, the entered name, the slot; store_write_unkept before that.
+ * Before exit; a killed process is cleaned up after by others. */
 void store_detach(struct store *);
 
 /* The same for a process that ends at once, whose slot the kernel then frees: one call less. */
@@ -150,6 +150,11 @@ void store_keep(struct store *, int sync_seconds, enum store_stay, const volatil
 
 /* What was acknowledged is not yet where the policy wants it at an orderly end. Takes no lock. */
 bool store_owes_journal(const struct store *);
+
+/* Where no keeper lives, and the policy is another than STORE_SYNC_ALWAYS: writes what is owed, as a keeper
+ * does at its end; but syncs nothing after a sync that failed, until there was a checkpoint. Nothing where
+ * the store is suspect, or by who has it open without its journal. STATUS_READ_ONLY: it failed. */
+enum status store_write_unkept(struct store *);
 
 bool store_has_journal(const struct store *);
 

@@ -253,6 +253,83 @@ static void at_its_end_it_writes_also_what_it_never_syncs(void)
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
 }
 
+/* ---- without a keeper ---- */
+
+static void send_and_leave(void)
+{
+    send(10);
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+    store_detach(store);
+}
+
+static void come_back(void)
+{
+    EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+}
+
+static void who_leaves_writes_what_nobody_else_would(void)
+{
+    begin(STORE_SYNC_NEVER);
+    send_and_leave();
+    EXPECT_EQ(journal()->written, journal()->assigned);
+    EXPECT_EQ(journal()->synced, journal()->assigned - 1);
+    come_back();
+    journal()->sync = STORE_SYNC_TIMED;
+    send_and_leave();
+    EXPECT_EQ(journal()->synced, journal()->assigned);
+    come_back();
+    EXPECT_CLEAN(store);
+}
+
+static void who_leaves_a_keeper_behind_writes_nothing_and_a_dead_one_is_none(void)
+{
+    begin(STORE_SYNC_TIMED);
+    pid_t pid = start_keeper(1000, STORE_STAY, NULL);
+    wait_for_office();
+    EXPECT_EQ(kill(pid, SIGSTOP), 0);
+    EXPECT_EQ(waitpid(pid, NULL, WUNTRACED), pid);
+    send_and_leave();
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+    EXPECT_EQ(kill(pid, SIGKILL), 0);
+    EXPECT_EQ(waitpid(pid, NULL, 0), pid);
+    come_back();
+    store_detach(store);
+    EXPECT_EQ(journal()->synced, journal()->assigned);
+}
+
+/* What is suspect may be a scribble; what has lost its name may have a successor, with the same journal. */
+static void who_leaves_writes_nothing_where_it_might_do_harm(void)
+{
+    begin(STORE_SYNC_TIMED);
+    store_suspect(store);
+    send_and_leave();
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+    store->header->acquitted = store->header->suspected;
+    come_back();
+    store->header->retired = 1;
+    store_detach(store);
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+    store->header->retired = 0;
+    come_back();
+    EXPECT_CLEAN(store);
+}
+
+/* It has not opened the journal. */
+static void who_only_looks_writes_nothing(void)
+{
+    options.name = harness_name();
+    begin(STORE_SYNC_TIMED);
+    send(10);
+    pid_t pid = fork();
+    if (pid == 0) {
+        store = attached_store(&(struct store_options){.name = options.name, .must_exist = true});
+        store_detach(store);
+        _exit(0);
+    }
+    EXPECT_EQ(end_of(pid), 0);
+    EXPECT_EQ(journal()->written, journal()->assigned - 1);
+}
+
 /* ---- a crash ---- */
 
 static void a_dead_keeper_s_checkpoint_does_not_run_any_more(void)
@@ -420,6 +497,11 @@ static const struct harness_test tests[] = {
     {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
     {"at its end it writes also what it never syncs", at_its_end_it_writes_also_what_it_never_syncs},
+    {"who leaves writes what nobody else would", who_leaves_writes_what_nobody_else_would},
+    {"who leaves a keeper behind writes nothing, and a dead one is none",
+     who_leaves_a_keeper_behind_writes_nothing_and_a_dead_one_is_none},
+    {"who leaves writes nothing where it might do harm", who_leaves_writes_nothing_where_it_might_do_harm},
+    {"who only looks writes nothing", who_only_looks_writes_nothing},
     {"a dead keeper's checkpoint does not run any more", a_dead_keeper_s_checkpoint_does_not_run_any_more},
     {"of what may be damaged there is no checkpoint", of_what_may_be_damaged_there_is_no_checkpoint},
     {"accounts beyond the table do not lead it astray", accounts_beyond_the_table_do_not_lead_it_astray},

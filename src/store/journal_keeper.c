@@ -230,6 +230,26 @@ bool store_owes_journal(const struct store *store)
     return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
 }
 
+/* Not into a journal that a successor may have by now, nor what may be a scribble: whoever acquits the store
+ * leaves later. */
+static bool may_write(const struct store *store)
+{
+    return store->files[journal_active(store)] >= 0 && !load32(&store->header->retired) &&
+           !store_is_suspect(store);
+}
+
+enum status store_write_unkept(struct store *store)
+{
+    const struct journal_segment *journal = &store->header->journal;
+    if (journal->sync == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store))
+        return STATUS_OK;
+    uint64_t keeper = load64(&journal->keeper);
+    if (keeper != 0 && !owner_is_dead(store, keeper))
+        return STATUS_OK;
+    /* After a sync that failed the next one says nothing of what was written before it. */
+    return journal_flush(store, journal->sync == STORE_SYNC_TIMED && !load32(&journal->suspect));
+}
+
 /* Until it is told to end; one without a server also until it has been of no use for some seconds: a child
  * that the server had forked may not have attached yet. It is in office while it syncs, which may take long:
  * whoever needs room meanwhile waits for it and for the next one. */

@@ -290,6 +290,7 @@ bool store_is_attached(const struct store *store)
 /* Its bytes are still to be freed, by segment_free_slot or by the end of the process. */
 static void give_up(struct store *store, struct slot *slot)
 {
+    (void)store_write_unkept(store); /* a failure is in the log */
     bool owes = slot->draft || load32(&slot->run) || slot->pins || slot->entered.index || slot->attempt[0];
     bool is_left = owes && store_is_suspect(store); /* as if it had died: reclaimed after an acquittal */
     if (owes && !is_left)
