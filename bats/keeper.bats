@@ -104,3 +104,26 @@ expect_ten_from_the_journal() {
     forget_server
     run -0 ctl check
 }
+
+@test "what shmailctl changes beside no server is in the journal when it ends, or it says that it is not" {
+    for sync in never 5; do
+        serve --sync "$sync"
+        enrol alice
+        stop_server
+        ctl -d journal account passwd alice <<<changed
+        ctl -d journal account add bob <<<hidden
+        run ! bash -c "ulimit -f 1; shmailctl -n '$SHMAIL_NAME' -d journal account add carol <<<hidden"
+        assert_output --partial "writing failed: File too large"
+        assert_output --partial "the journal failed: the store is read-only until a restart"
+        remove_segment
+        serve
+        run ask "LOGIN alice secret"
+        assert_output KO
+        run ask "LOGIN alice changed" "LOGIN bob hidden"
+        assert_line --partial "OK "
+        refute_line KO
+        stop_server
+        remove_segment
+        rm -r journal
+    done
+}

@@ -201,6 +201,8 @@ static int run(const struct request *request, struct work *work, int (*action)(s
     work->store = store;
     int result = action(work);
     status = store_settle(store);
+    if (status == STATUS_OK) /* beside no server: nobody else would, before the next start */
+        status = store_write_unkept(store);
     store_detach(store);
     return result == EX_OK && status != STATUS_OK ? say(status, request->name) : result;
 }
