@@ -10,6 +10,7 @@
 #include "index.h"
 #include "journal.h"
 #include "lock.h"
+#include "log.h"
 #include "message.h"
 #include "name.h"
 #include "process.h"
@@ -61,8 +62,11 @@ static uint32_t find(const struct store *store, const char *name, size_t length,
     const uint32_t *bucket = &store->name_buckets[hash & store->name_mask];
     if (!segment_has(store, (uint64_t)((const char *)bucket - store->base)))
         return 0;
+    uint32_t left = store->accounts_most;
     for (uint32_t index = *bucket; index; index = account_at(store, index)->chain) {
         const struct account_record *record = account_at(store, index);
+        if (left-- == 0)
+            bug("a chain of accounts has no end");
         if (record->name_hash != hash)
             continue;
         const struct identity *identity = identity_of(store, record);
@@ -314,8 +318,11 @@ static void unchain(struct store *store, uint32_t index)
 {
     struct account_record *record = account_at(store, index);
     uint32_t *link = &store->name_buckets[record->name_hash & store->name_mask];
-    while (*link != index)
+    for (uint32_t left = store->accounts_most; *link != index; left--) {
+        if (*link == 0 || left == 0)
+            bug("an account is not in its chain");
         link = &account_at(store, *link)->chain;
+    }
     set32(store, link, record->chain);
 }
 

@@ -6,6 +6,7 @@
 
 #include "account_record.h"
 #include "base64.h"
+#include "log.h"
 #include "moment.h"
 #include "process.h"
 #include "secret.h"
@@ -34,9 +35,13 @@ static uint32_t find_in(const struct store *store, uint32_t first, const uint8_t
     const uint32_t *bucket = bucket_of(store, first, secret);
     if (!segment_has(store, segment_offset(store, bucket)))
         return 0;
+    uint32_t left = store->sessions_most;
     uint32_t index = get32(store, bucket);
-    while (index && !secret_equal(session_at(store, index)->secret, secret, COOKIE_BYTES))
+    while (index && !secret_equal(session_at(store, index)->secret, secret, COOKIE_BYTES)) {
+        if (left-- == 0)
+            bug("a chain of sessions has no end");
         index = get32(store, &session_at(store, index)->chain);
+    }
     return index;
 }
 
@@ -51,8 +56,12 @@ static uint32_t find(const struct store *store, const uint8_t *secret)
 /* Takes a value out of a chain that starts at *link; next is where a record keeps its successor. */
 static void unchain(struct store *store, uint32_t *link, uint32_t index, size_t next)
 {
-    while (get32(store, link) != index)
-        link = (uint32_t *)(void *)((char *)session_at(store, get32(store, link)) + next);
+    uint32_t left = store->sessions_most;
+    for (uint32_t found; (found = get32(store, link)) != index || found == 0; left--) {
+        if (found == 0 || left == 0)
+            bug("a session is not in its chain");
+        link = (uint32_t *)(void *)((char *)session_at(store, found) + next);
+    }
     const char *record = (const char *)session_at(store, index);
     set32(store, link, get32(store, (const uint32_t *)(const void *)(record + next)));
 }
@@ -83,8 +92,12 @@ bool session_end_newest(struct store *store, struct account_record *account)
 static void end_oldest(struct store *store, struct account_record *account)
 {
     uint32_t oldest = get32(store, &account->session);
-    for (uint32_t older = oldest; older; older = get32(store, &session_at(store, older)->older))
+    uint32_t left = SESSIONS_LIMIT;
+    for (uint32_t older = oldest; older; older = get32(store, &session_at(store, older)->older)) {
+        if (left-- == 0)
+            bug("an account has more sessions than any can have");
         oldest = older;
+    }
     end(store, account, oldest);
 }
 

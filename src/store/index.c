@@ -3,9 +3,13 @@
 #include "index.h"
 
 #include "block.h"
+#include "log.h"
 #include "transaction.h"
 
-enum { HEIGHT_MAX = 11 }; /* 64^11 > 2^64 */
+enum {
+    HEIGHT_MAX = 11,            /* 64^11 > 2^64 */
+    NEXT_MOST = 6 * HEIGHT_MAX, /* nodes on the way to the next message: one leaf at most is empty */
+};
 
 static uint32_t entry_at(uint64_t position, uint32_t level)
 {
@@ -22,11 +26,19 @@ static bool fits(uint64_t position, uint32_t height)
     return height >= HEIGHT_MAX || position >> (NODE_BITS * height) == 0;
 }
 
+/* Else a walk would leave the room for its path. */
+static void expect_height(uint32_t height)
+{
+    if (height > HEIGHT_MAX)
+        bug("an index is higher than any can be");
+}
+
 block_t index_find(const struct store *store, const struct account_record *record, uint64_t id)
 {
     uint64_t position = id - get64(store, &record->base);
     uint32_t height = get32(store, &record->height);
     block_t block = get32(store, &record->root);
+    expect_height(height);
     if (height == 0 || id < get64(store, &record->base) || !fits(position, height))
         return 0;
     for (uint32_t level = height; level-- > 0;) {
@@ -106,6 +118,7 @@ void index_remove(struct store *store, struct account_record *record, uint64_t i
     uint32_t height = get32(store, &record->height);
     block_t path[HEIGHT_MAX];
     block_t block = get32(store, &record->root);
+    expect_height(height);
     for (uint32_t level = height; level-- > 0;) {
         path[level] = block;
         block = get32(store, &((struct node *)at(store, block))->entry[entry_at(position, level)]);
@@ -131,11 +144,12 @@ bool index_next(const struct store *store, const struct account_record *record, 
     uint32_t height = get32(store, &record->height);
     uint64_t position = from > base ? from - base : 0;
     block_t path[HEIGHT_MAX];
+    expect_height(height);
     if (height == 0 || !fits(position, height))
         return false;
     uint32_t level = height - 1;
     path[level] = get32(store, &record->root);
-    for (;;) {
+    for (int left = NEXT_MOST; left > 0; left--) {
         const struct node *node = at(store, path[level]);
         uint32_t entry = entry_at(position, level);
         uint64_t rest = get64(store, &node->present) >> entry;
@@ -160,6 +174,7 @@ bool index_next(const struct store *store, const struct account_record *record, 
         }
         path[--level] = below;
     }
+    bug("an index leads to no message");
 }
 
 /* Takes the first message or the first empty node each time; what is left is always a sound tree. */

@@ -156,8 +156,11 @@ enum status queue_list_below(struct store *store, account_t sender, uint64_t bel
     enum status status = record ? STATUS_OK : STATUS_GONE;
     journal_observe(store, record ? record->changed : 0);
     block_t block = record ? first_below(store, record, sender, below) : 0;
+    uint64_t left = record ? record->queue_count : 0;
     while (status == STATUS_OK && block && *count < most) {
         const struct message_record *message = at(store, block);
+        if (left-- == 0)
+            bug("a queue is longer than its count");
         if (message->id < below)
             status = message_pin(store, block, &messages[*count]);
         if (message->id < below && status == STATUS_OK)
