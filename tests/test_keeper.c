@@ -178,6 +178,20 @@ static void a_lone_keeper_stays_with_who_has_nobody_to_serve_yet(void)
     expect_end(pid);
 }
 
+/* It would never leave, and the post office could not be removed. */
+static void a_lone_keeper_stays_with_no_slot_that_never_was(void)
+{
+    options.slots = 1024;
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_seconds_fly);
+    wait_for_office();
+    EXPECT(!process_has_slot(store, 1000));
+    store->header->slot_map[1000 / 64] |= UINT64_C(1) << 1000 % 64;
+    store_detach(store);
+    expect_end(pid);
+    EXPECT_EQ(store->header->slot_map[1000 / 64], 0);
+}
+
 /* Its parent, which has died, had forked it. */
 static void an_orphan_stays_for_a_child_that_has_not_attached_yet(void)
 {
@@ -491,6 +505,7 @@ static const struct harness_test tests[] = {
     {"a lone keeper stays for who comes as it leaves", a_lone_keeper_stays_for_who_comes_as_it_leaves},
     {"a lone keeper stays with who has nobody to serve yet",
      a_lone_keeper_stays_with_who_has_nobody_to_serve_yet},
+    {"a lone keeper stays with no slot that never was", a_lone_keeper_stays_with_no_slot_that_never_was},
     {"an orphan stays for a child that has not attached yet",
      an_orphan_stays_for_a_child_that_has_not_attached_yet},
     {"many wake-ups are one look", many_wake_ups_are_one_look},

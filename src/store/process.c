@@ -322,11 +322,26 @@ void store_detach_with_end(struct store *store)
         give_up(store, store->slot);
 }
 
+/* A scribble on the map: nobody ever had that slot. Who claims it meanwhile has the byte of its claim. */
+static void clear_scribble(struct store *store, uint32_t index)
+{
+    if (!segment_try_byte(store, claim_byte(index)))
+        return;
+    clear_map(store, index);
+    segment_free_slot(store, index);
+}
+
 static void reclaim_slot(struct store *store, uint32_t index)
 {
     struct slot *slot = slot_at(store, index);
     uint64_t before;
-    if (slot == store->slot || !process_has_slot(store, index) || !take_over(store, index, &before))
+    if (slot == store->slot)
+        return;
+    if (!process_has_slot(store, index)) {
+        clear_scribble(store, index);
+        return;
+    }
+    if (!take_over(store, index, &before))
         return;
     if (!(before & IN_USE) || settle_dead(store, slot)) {
         __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
