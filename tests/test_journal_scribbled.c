@@ -193,11 +193,9 @@ static void no_checkpoint_is_made_of_accounts_that_cannot_be(void)
 static void lead(void)
 {
     (void)journal_flush(store, true);
-    _exit(0);
 }
 
-/* The record is the only one that waits. */
-static void expect_end_of_leading(int signal_number)
+static void expect_end_of(void (*act)(void), int signal_number)
 {
     int status;
     pid_t pid = fork();
@@ -207,10 +205,17 @@ static void expect_end_of_leading(int signal_number)
         store->me = 0;
         EXPECT_EQ(store_attach(store, "leader"), STATUS_OK);
         alarm(20);
-        lead();
+        act();
+        _exit(0);
     }
     EXPECT_EQ(waitpid(pid, &status, 0), pid);
     EXPECT_EQ(WIFSIGNALED(status) ? WTERMSIG(status) : 0, signal_number);
+}
+
+/* The record is the only one that waits. */
+static void expect_end_of_leading(int signal_number)
+{
+    expect_end_of(lead, signal_number);
 }
 
 static size_t findings;
@@ -283,6 +288,37 @@ static void a_leader_writes_nothing_that_would_not_be_read(void)
     expect_end_of_leading(SIGABRT);
     journal->epoch--;
     EXPECT_EQ(journal->written, written);
+    digest = scene_digest(store);
+    EXPECT_EQ(journal_flush(store, true), STATUS_OK);
+    expect_same_after_reboot();
+}
+
+static void send_and_settle(void)
+{
+    EXPECT_EQ(scene_send(store, "bob", "x", 100), STATUS_OK);
+    (void)store_settle(store);
+}
+
+/* Who writes would go in circles, as there is nothing to write; who waits would not wait. */
+static void marks_that_cannot_be_end_who_writes_and_who_waits(void)
+{
+    begin();
+    struct journal_segment *journal = &store->header->journal;
+    const uint64_t right = journal->assigned;
+    const uint64_t wrong[] = {0, right - 1, right + RING + 1};
+    EXPECT_EQ(journal->synced, right);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        journal->assigned = wrong[i];
+        expect_end_of(send_and_settle, SIGABRT);
+        expect_end_of_leading(SIGABRT);
+        journal->assigned = right;
+    }
+    journal->synced = right + 1;
+    expect_end_of_leading(SIGABRT);
+    journal->synced = UINT64_MAX;
+    expect_end_of(send_and_settle, SIGABRT);
+    EXPECT_EQ(journal->written, right);
+    journal->synced = right;
     digest = scene_digest(store);
     EXPECT_EQ(journal_flush(store, true), STATUS_OK);
     expect_same_after_reboot();
@@ -364,6 +400,7 @@ static const struct harness_test tests[] = {
     {"nothing is written over the beginning of a file", nothing_is_written_over_the_beginning_of_a_file},
     {"nothing is written behind the end", nothing_is_written_behind_the_end},
     {"a leader writes nothing that would not be read", a_leader_writes_nothing_that_would_not_be_read},
+    {"marks that cannot be end who writes and who waits", marks_that_cannot_be_end_who_writes_and_who_waits},
     {"a leader writes no message with too few pieces", a_leader_writes_no_message_with_too_few_pieces},
     {"a leader follows pieces that go round to their end",
      a_leader_follows_pieces_that_go_round_to_their_end},

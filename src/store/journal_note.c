@@ -44,6 +44,9 @@ enum status journal_note(struct store *store, const struct journal_note *note, u
         return STATUS_READ_ONLY;
     uint64_t assigned = get64(store, &journal->assigned);
     if (assigned - journal->written >= RING) {
+        /* Else a flush without an end: there would be nothing to write. */
+        if (assigned - journal->written > RING)
+            bug("a mark of the journal is impossible");
         store->wants_flush = true;
         return STATUS_FULL_SEGMENT;
     }
@@ -232,5 +235,9 @@ enum status store_settle(struct store *store)
     }
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
     store->observed = 0;
+    /* In this order, as the one follows the other. With a scribble no reply may leave. */
+    uint64_t synced = load64(&journal->synced);
+    if (synced > load64(&journal->written))
+        bug("a mark of the journal is impossible");
     return status;
 }

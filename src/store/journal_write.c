@@ -203,6 +203,13 @@ static enum status sync_file(struct store *store, uint64_t written)
     return STATUS_OK;
 }
 
+/* Nobody but the leader moves the marks behind "assigned". */
+static bool marks_can_be(const struct journal_segment *journal, uint64_t assigned)
+{
+    return journal->synced <= journal->written && journal->written <= assigned &&
+           assigned - journal->written <= RING;
+}
+
 enum status journal_write_group(struct store *store, bool sync, bool *more)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -212,7 +219,8 @@ enum status journal_write_group(struct store *store, bool sync, bool *more)
     if (load32(&journal->failure))
         return STATUS_READ_ONLY;
     /* What is written to another file, or not to be read, would be acknowledged and lost. */
-    if (!journal_places_can_be(journal) || (journal->on && journal->seal != journal_seal(journal)))
+    if (!journal_places_can_be(journal) || !marks_can_be(journal, assigned) ||
+        (journal->on && journal->seal != journal_seal(journal)))
         bug("a record or a mark of the journal is impossible");
     if (load32(&journal->doubtful) && journal_retire(store) != STATUS_OK) {
         journal_fail(store, errno, "writing a header");
