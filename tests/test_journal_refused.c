@@ -628,6 +628,25 @@ static void where_something_failed_it_may_be_missing(void)
     }
 }
 
+/* What the start refuses the repair does not take for sound. */
+static void the_place_of_the_last_record_is_mended(void)
+{
+    struct report report = {.say = note_nothing};
+    char why[512] = "";
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    for (int bit = 0; bit < 64; bit += 3) {
+        send_one();
+        store->header->journal.last ^= UINT64_C(1) << bit;
+        scene_close(store);
+        store = NULL;
+        EXPECT(store_open(&store, &options, why, sizeof(why)) != STATUS_OK);
+        EXPECT_EQ(segment_repair(options.name, NULL, &report, why, sizeof(why)), STATUS_OK);
+        store = attached_store(&options);
+        EXPECT_CLEAN(store);
+    }
+}
+
 static const struct harness_test tests[] = {
     {"a directory that cannot be had is refused", a_directory_that_cannot_be_had_is_refused},
     {"a directory that another post office has is refused",
@@ -652,6 +671,7 @@ static const struct harness_test tests[] = {
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
     {"a file that was cut lacks what was written", a_file_that_was_cut_lacks_what_was_written},
+    {"the place of the last record is mended", the_place_of_the_last_record_is_mended},
     {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
     {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},
     {"a file that cannot be opened is refused", a_file_that_cannot_be_opened_is_refused},

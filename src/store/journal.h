@@ -47,6 +47,13 @@ static inline bool journal_places_can_be(const struct journal_segment *journal)
     return tail >= JOURNAL_HEADER_SIZE && tail <= end && end <= load64(&journal->capacity);
 }
 
+/* Whether that is the record that was written last, or a later one. */
+static inline bool journal_is_last(const struct journal_record *record, uint64_t written)
+{
+    return record->magic == RECORD_MAGIC && (record->flags & RECORD_SNAPSHOT) == 0 &&
+           record->sequence >= written;
+}
+
 /* The directory's name for a message: a copy that ends, whoever scribbles over the segment. */
 struct journal_directory_name {
     char text[sizeof(((struct journal_segment *)0)->directory)];

@@ -57,8 +57,7 @@ static bool has_last_record(const struct store *store, int *error)
     ssize_t got = read_record(store, last, &record);
     if (got <= 0)
         *error = got < 0 ? errno : ENODATA;
-    return got == (ssize_t)sizeof(record) && record.magic == RECORD_MAGIC &&
-           (record.flags & RECORD_SNAPSHOT) == 0 && record.sequence >= written;
+    return got == (ssize_t)sizeof(record) && journal_is_last(&record, written);
 }
 
 /* Whether a record that the segment never assigned is behind those that it has written. A dead leader may

@@ -207,6 +207,14 @@ static bool has_unknown_records(const struct journal_choice *choice, const struc
     return choice->last > recorded->assigned && choice->last > recorded->written;
 }
 
+static bool has_last_record(const struct segment_journal *journal, const struct journal_segment *recorded)
+{
+    struct journal_record record;
+    return recorded->last == 0 || (pread(journal->place.files[journal->choice.file], &record, sizeof(record),
+                                         (off_t)recorded->last) == (ssize_t)sizeof(record) &&
+                                   journal_is_last(&record, recorded->written));
+}
+
 /* What no start takes, whatever the records say. */
 static void compare_places(struct segment_journal *journal, const struct journal_segment *recorded,
                            struct report *report)
@@ -221,6 +229,12 @@ static void compare_places(struct segment_journal *journal, const struct journal
         report_say(report, REPORT_DAMAGE,
                    "the active file of the journal in %s is %s, and another one in memory",
                    journal->place.path, journal_file_name(journal->choice.file));
+        journal->is_damaged = true;
+    }
+    if (!has_last_record(journal, recorded) && !journal->is_damaged && !knows_best) {
+        report_say(report, REPORT_DAMAGE,
+                   "what was written last to the journal in %s is not where it should be",
+                   journal->place.path);
         journal->is_damaged = true;
     }
 }
