@@ -628,6 +628,38 @@ static void where_something_failed_it_may_be_missing(void)
     }
 }
 
+/* To remove it, as one that is out of date, would lose what the files do not have yet. */
+static void what_was_scribbled_over_is_mended_and_not_removed(void)
+{
+    struct report report = {.say = note_nothing};
+    char why[512] = "";
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    for (int field = 0; field < 6; field++) {
+        send_one();
+        EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+        EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
+        EXPECT_EQ(scene_send(store, "bob", "owed", 40), STATUS_OK);
+        uint64_t digest = scene_digest(store);
+        struct journal_segment *journal = &store->header->journal;
+        const struct journal_segment right = *journal;
+        void *const fields[] = {&journal->generation, &journal->generation, journal->segment_id,
+                                journal->id,          &journal->epoch,      &journal->file};
+        memset(fields[field], field == 1 ? 0xff : *(unsigned char *)fields[field] ^ 1,
+               field < 2 ? sizeof(journal->generation) : 1);
+        if (field == 0)
+            journal->generation = right.generation - 3;
+        scene_close(store);
+        refuse(STATUS_MISMATCH, ": what says where its journal goes on is damaged: have it mended with ");
+        if (segment_repair(options.name, NULL, &report, why, sizeof(why)) != STATUS_OK)
+            harness_fail(__FILE__, __LINE__, "field %d: %s", field, why);
+        store = attached_store(&options);
+        EXPECT_CLEAN(store);
+        EXPECT_EQ(scene_digest(store), digest);
+        EXPECT(store->header->journal.generation < 1000);
+    }
+}
+
 /* What the start refuses the repair does not take for sound. */
 static void the_place_of_the_last_record_is_mended(void)
 {
@@ -671,6 +703,7 @@ static const struct harness_test tests[] = {
     {"a relative path in a segment is no proof", a_relative_path_in_a_segment_is_no_proof},
     {"a segment wants its own journal, or none", a_segment_wants_its_own_journal_or_none},
     {"a file that was cut lacks what was written", a_file_that_was_cut_lacks_what_was_written},
+    {"what was scribbled over is mended, and not removed", what_was_scribbled_over_is_mended_and_not_removed},
     {"the place of the last record is mended", the_place_of_the_last_record_is_mended},
     {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
     {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},

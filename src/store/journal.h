@@ -38,6 +38,10 @@ static inline uint32_t journal_active(const struct store *store)
  * server sets without the lock. */
 uint32_t journal_seal(const struct journal_segment *);
 
+/* Whether somebody has scribbled over that: then it proves nothing about the files. While others are at work,
+ * too. */
+bool journal_seal_is_broken(const struct journal_segment *);
+
 /* Whether records may go where the marks say: behind the header, and before the end of the room for them. For
  * a check, and before anything is written there. The keeper and the leader need no lock for it. */
 static inline bool journal_places_can_be(const struct journal_segment *journal)

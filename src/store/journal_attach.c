@@ -22,6 +22,20 @@ struct comparison {
     int error;          /* that kept a file from being read; else 0 */
 };
 
+/* A checkpoint marks the journal as doubtful before it changes this, and takes that back afterwards; whoever
+ * dies in between leaves the mark. */
+bool journal_seal_is_broken(const struct journal_segment *journal)
+{
+    uint64_t generation;
+    bool may_change, broken;
+    do {
+        generation = load64(&journal->generation);
+        may_change = load32(&journal->doubtful);
+        broken = load32(&journal->seal) != journal_seal(journal);
+    } while (load64(&journal->generation) != generation);
+    return broken && !may_change;
+}
+
 static ssize_t read_record(const struct store *store, uint64_t offset, struct journal_record *record)
 {
     ssize_t got;
@@ -180,6 +194,14 @@ enum status journal_attach(struct store *store, const struct store_options *opti
             why, why_size,
             "post office %s was made without a journal: start it without -d, or give it one with 'shmailctl -n "
             "%s -d DIR repair'",
+            options->name, options->name);
+        return STATUS_MISMATCH;
+    }
+    if (journal_seal_is_broken(journal)) {
+        snprintf(
+            why, why_size,
+            "post office %s: what says where its journal goes on is damaged: have it mended with 'shmailctl "
+            "-n %s repair'",
             options->name, options->name);
         return STATUS_MISMATCH;
     }

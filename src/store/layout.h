@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 13u
+#define LAYOUT_VERSION 14u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -216,19 +216,19 @@ struct journal_segment {
     uint32_t sync;    /* enum store_sync */
     uint32_t file;    /* the active one: 0 or 1 */
     uint8_t id[16];
-    uint64_t generation, epoch;
-    uint64_t assigned;      /* the last sequence that was given */
-    uint64_t written;       /* up to here the file has it */
-    uint64_t synced;        /* up to here the disk has it */
-    uint64_t tail;          /* offset behind record written */
-    uint64_t end;           /* offset behind record assigned */
-    uint64_t capacity;      /* bytes of the active file that need no more space */
-    uint64_t log_bytes;     /* since the last checkpoint */
-    uint64_t last;          /* offset of record written; 0: it is not in the active file's log */
     uint8_t segment_id[16]; /* what the directory's lock file says while this segment has it */
-    uint64_t checkpoint;    /* atomic: 1 while one runs: RECORD_STORE then carries the message */
-    uint32_t doubtful;      /* atomic: 1: the inactive file's header may say that it is the active one */
-    uint32_t suspect;       /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
+    uint64_t generation, epoch;
+    uint64_t assigned;   /* the last sequence that was given */
+    uint64_t written;    /* up to here the file has it */
+    uint64_t synced;     /* up to here the disk has it */
+    uint64_t tail;       /* offset behind record written */
+    uint64_t end;        /* offset behind record assigned */
+    uint64_t capacity;   /* bytes of the active file that need no more space */
+    uint64_t log_bytes;  /* since the last checkpoint */
+    uint64_t last;       /* offset of record written; 0: it is not in the active file's log */
+    uint64_t checkpoint; /* atomic: 1 while one runs: RECORD_STORE then carries the message */
+    uint32_t doubtful;   /* atomic: 1: the inactive file's header may say that it is the active one */
+    uint32_t suspect;    /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
     alignas(64) uint64_t leader; /* owner word */
     uint64_t keeper;             /* owner word */
     uint64_t wanted;             /* atomic: room that a record did not find; 0: none */

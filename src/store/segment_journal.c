@@ -18,6 +18,12 @@ static bool has_journal(const struct journal_segment *journal)
            1;
 }
 
+/* Then neither the generation nor the segment's number says whether it is out of date. */
+static bool is_scribbled(const struct journal_segment *recorded)
+{
+    return has_journal(recorded) && journal_seal_is_broken(recorded);
+}
+
 struct likeness {
     bool same, foreign; /* a file is of this journal; of another one */
     bool out_of_date;   /* it has been repaired since */
@@ -28,6 +34,7 @@ static struct likeness compare_files(const struct journal_directory *place,
                                      const struct journal_segment *journal)
 {
     struct likeness likeness = {.same = false};
+    bool tells = !is_scribbled(journal);
     for (int i = 0; i < 2; i++) {
         struct journal_header header;
         struct stat about;
@@ -38,7 +45,8 @@ static struct likeness compare_files(const struct journal_directory *place,
         bool same = memcmp(header.id, journal->id, sizeof(header.id)) == 0;
         likeness.same = likeness.same || same;
         likeness.foreign = likeness.foreign || !same;
-        likeness.out_of_date = likeness.out_of_date || (same && header.generation > journal->generation + 1);
+        likeness.out_of_date =
+            likeness.out_of_date || (same && tells && header.generation > journal->generation + 1);
         if (fstat(file, &about) == 0 && (uint64_t)about.st_size > likeness.bytes)
             likeness.bytes = (uint64_t)about.st_size;
     }
@@ -95,7 +103,9 @@ static bool may_be_out_of_date(const struct segment_journal *journal, const stru
 }
 
 /* The directory must be the one that the segment has written to, and nobody may have written to it since:
- * then an index may be another account's there. A lock file that is lost tells nothing. */
+ * then an index may be another account's there. A lock file that is lost tells nothing. Of the segment's
+ * number and the journal's one is enough where somebody has scribbled over them: whether the files have more
+ * than the segment, their records tell. */
 static enum status prove(struct segment_journal *journal, const struct journal_segment *recorded,
                          const char *name, char *why, size_t why_size)
 {
@@ -104,6 +114,8 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
     struct likeness likeness = compare_files(&journal->place, recorded);
     bool held = pread(journal->place.lock, holder, sizeof(holder), 0) == (ssize_t)sizeof(holder);
     bool ours = held && memcmp(holder, recorded->segment_id, sizeof(holder)) == 0;
+    bool scribbled = is_scribbled(recorded);
+    bool others = held && !ours && !(scribbled && likeness.same);
     journal->bytes = likeness.bytes;
     journal->is_numbered = ours;
     if (journal->given && is_elsewhere(&journal->place, recorded)) {
@@ -111,7 +123,7 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
                  recorded->directory);
         return STATUS_MISMATCH;
     }
-    if (likeness.out_of_date || (held && !ours && may_be_out_of_date(journal, &likeness))) {
+    if (likeness.out_of_date || (others && may_be_out_of_date(journal, &likeness))) {
         snprintf(
             why, why_size,
             "journal directory %s has been used by another post office or repaired since: post office %s "
@@ -119,7 +131,7 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
             path, name, name);
         return STATUS_MISMATCH;
     }
-    if (held && !ours) {
+    if (others) {
         snprintf(
             why, why_size,
             "journal directory %s is another post office's, or was left by a repair that was killed: say "
@@ -128,7 +140,7 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
             path, name);
         return STATUS_MISMATCH;
     }
-    if ((ours || likeness.same) && !likeness.foreign)
+    if ((ours || likeness.same) && (!likeness.foreign || (ours && scribbled)))
         return STATUS_OK;
     if (journal->given && !has_files(&journal->place)) /* a new one */
         return STATUS_OK;

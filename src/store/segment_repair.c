@@ -179,7 +179,8 @@ static enum status make_journal(struct repair *repair)
     const char *directory = repair->journal.place.path;
     if (repair->journal.choice.last < repair->old->header->journal.assigned)
         repair->journal.choice.last = repair->old->header->journal.assigned;
-    if (repair->journal.choice.generation < repair->old->header->journal.generation)
+    if (repair->journal.choice.generation < repair->old->header->journal.generation &&
+        !journal_seal_is_broken(&repair->old->header->journal))
         repair->journal.choice.generation = repair->old->header->journal.generation;
     enum status status = journal_rewrite(&repair->journal.place, &repair->journal.choice, repair->fresh,
                                          repair->mark, repair->report, repair->why, repair->why_size);
