@@ -38,6 +38,19 @@ load office
     [ -z "$output" ]
 }
 
+# As systemd starts one for each connection (Accept=yes): the client's socket is descriptor 3, too.
+@test "-i keeps nothing that is handed over to it, and the journal's keeper nothing of the client" {
+    local reader requests replies
+    mkfifo handed in out
+    sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"' sh shmaild -i -n "$SHMAIL_NAME" -d journal <in >out 3>handed &
+    exec {requests}>in {replies}<out {reader}<handed
+    tell "$requests" NOOP
+    told "$replies" OK
+    run -1 read -r -t 5 -u "$reader" # its end, and no time-out
+    hang_up "$requests" "$replies" "$reader"
+    wait $!
+}
+
 @test "-i ends at TERM" {
     mkfifo in out
     shmaild -i -e <in >out 2>/dev/null 3>&- &

@@ -300,8 +300,8 @@ int main(int argc, char **argv)
     bool error_was_open = descriptors_fill();
 
     (void)signal(SIGXFSZ, SIG_IGN); /* what is printed may go to a file, too */
-    descriptors_close_from(listeners_handed_over_end());
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
+    descriptors_close_from(options.inetd ? STDERR_FILENO + 1 : listeners_handed_over_end());
     open_log(&options, error_was_open);
     if (!usable) {
         die(EX_USAGE, "%s (--help lists the options)", why);
