@@ -129,6 +129,8 @@ PYTHON
     run -64 shmaild -i 127.0.0.1 0
     run -64 shmaild -i -l inet:127.0.0.1:0
     run -64 shmaild -i -1
+    LISTEN_PID=1 LISTEN_FDS=1 run -64 timeout 5 shmaild -e --proxy 127.0.0.1 0 # to somebody else
+    run -64 timeout 5 sh -c 'LISTEN_PID=$$ LISTEN_FDS=0 exec "$@"' sh shmaild -e --proxy 127.0.0.1 0
     run -64 shmaild -c 9 --slots 8 127.0.0.1 0
     run -64 shmaild -c 8 --slots 8 -d journal 127.0.0.1 0
     run -64 shmaild --slots 1 -d journal 127.0.0.1 0

@@ -30,7 +30,7 @@ struct listeners {
 bool listeners_add(struct listeners *, const struct address_name *, bool behind_proxy, char *why,
                    size_t why_size);
 
-/* The first number that is none of those of LISTEN_FDS. */
+/* The first number that is none of those of LISTEN_FDS: 3 where nothing is handed over to this process. */
 int listeners_handed_over_end(void);
 
 /* Takes the listening sockets of LISTEN_PID and LISTEN_FDS (sd_listen_fds(3)), where they are meant for this

@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "children.h"
+#include "listener.h"
 #include "name.h"
 #include "number.h"
 #include "throttle.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     SLOTS_MAX = 65536,
@@ -409,7 +411,7 @@ static void check_together(struct options *options, struct complaint *complaint)
     if (options->inetd && options->announce) {
         complain(complaint, "-1: cannot be given with -i, whose standard output is the client's");
     }
-    if (options->proxy && !options->inetd && getenv("LISTEN_FDS") == NULL) {
+    if (options->proxy && !options->inetd && listeners_handed_over_end() == STDERR_FILENO + 1) {
         complain(complaint, "--proxy: is for -i and LISTEN_FDS; to listen for a proxy say -l proxy:ADDRESS");
     }
     if (options->store.directory == NULL && (options->sync_given || options->store.journal_bytes > 0)) {
