@@ -62,7 +62,7 @@ has_ipv6() {
     assert_output OK
 }
 
-@test "an inherited listener that is shut down is left out, and the others are served as before" {
+@test "an inherited listener that is shut down is left out, and the last one ends the server" {
     command -v python3 >/dev/null || skip "no python3 here"
     run -0 timeout 30 python3 - "$SHMAIL_BUILD/shmaild" "$log" 3>&- <<'PYTHON'
 import os, socket, subprocess, sys
@@ -93,9 +93,14 @@ try:
     logged = open(sys.argv[2]).read()
     assert logged.count("any more") == 1, logged
     assert "cannot listen on inet:127.0.0.1:%d any more" % broken.getsockname()[1] in logged, logged
+    served = socket.create_connection(kept.getsockname(), 5)
+    served.sendall(b"NOOP\n")
+    assert served.recv(3) == b"OK\n"
     kept.shutdown(socket.SHUT_RD)
-    server.terminate()
-    assert server.wait(5) == 0
+    assert server.wait(5) == 69
+    assert served.recv(1) == b""
+    logged = open(sys.argv[2]).read()
+    assert "cannot listen on inet:127.0.0.1:%d any more" % kept.getsockname()[1] in logged, logged
 finally:
     server.kill()
 PYTHON

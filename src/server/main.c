@@ -286,7 +286,7 @@ static __attribute__((noinline)) int serve(struct store *store, struct options *
                                    caller.proxied ? limits->per_source : 0, &caller, NULL));
     }
     log_info("stopped");
-    return EX_OK;
+    return connected == PARENT_DEAF ? EX_UNAVAILABLE : EX_OK;
 }
 
 int main(int argc, char **argv)

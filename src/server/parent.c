@@ -214,10 +214,6 @@ static void leave_out(struct parent *p, const struct listener *listener, int err
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    if (p->listeners->count == 1) {
-        back_off(p, "cannot listen any more", error);
-        return;
-    }
     address_print(&listener->address, text);
     log_error("cannot listen on %s any more: %s", text, strerror(error));
     listeners_drop(p->listeners, listener);
@@ -444,5 +440,9 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         }
         refuse_late(&parent);
         serve_ready(&parent, asked);
+        if (listeners->count == 0) {
+            end(&parent);
+            return PARENT_DEAF;
+        }
     }
 }

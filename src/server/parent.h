@@ -11,6 +11,7 @@
 enum {
     PARENT_STOPPED = -1, /* it was told to end, and no child is left */
     PARENT_DAMAGED = -2, /* a check after a crash has failed; no child is left, the listeners are open */
+    PARENT_DEAF = -3,    /* no listener is left, as the log says, and no child */
 };
 
 /* Returns in each child with its connected descriptor, which is the child's to close, and in *caller what is
