@@ -190,7 +190,7 @@ bool children_hand_over(struct children *children, int connection, const struct 
             children->idle--;
             children->handed++;
             return true;
-        } /* else it has died, as SIGCHLD will tell */
+        } /* else it has died, as SIGCHLD will tell, or too many descriptors are under way */
     }
     return false;
 }

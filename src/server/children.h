@@ -62,7 +62,8 @@ size_t children_of(const struct children *, const struct source *);
 /* There is an idle spare that may take one, and not too many others are slow to take theirs. */
 bool children_can_take(const struct children *);
 
-/* Gives the connection to one of these. False: there is none, or all have died and nobody was told yet. */
+/* Gives the connection to one of these. False: there is none, or all have died and nobody was told yet, or no
+ * descriptor can be passed now. */
 bool children_hand_over(struct children *, int connection, const struct caller *, const struct source *);
 
 /* Spares that were given a connection, and have not yet said that they have it. Who says so serves, and its

@@ -23,13 +23,18 @@ void workers_look(struct workers *w)
 {
     pause_look(&w->pause);
     pause_look(&w->spares_pause);
+    pause_look(&w->given_pause);
 }
 
 int64_t workers_pause_end(const struct workers *w)
 {
-    int64_t end = pause_end(&w->pause), spares_end = pause_end(&w->spares_pause);
+    int64_t end = pause_end(&w->pause);
+    const int64_t others[] = {pause_end(&w->spares_pause), pause_end(&w->given_pause)};
 
-    return spares_end < end ? spares_end : end;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        end = others[i] < end ? others[i] : end;
+    }
+    return end;
 }
 
 void workers_back_off(struct workers *w, const char *what, int error)
@@ -141,7 +146,7 @@ bool workers_reap(struct workers *w, pid_t pid, int status, struct source *sourc
     if (child.channel >= 0 && WIFSIGNALED(status)) { /* the next one may die as soon */
         pause_begin(&w->spares_pause, PAUSE);
     }
-    w->pause.lasts = false; /* what had run out may be there again */
+    w->pause.lasts = w->given_pause.lasts = false; /* what had run out may be there again */
     *source = child.source;
     return true;
 }
@@ -151,19 +156,36 @@ bool workers_are_full(const struct workers *w)
     return children_serving(&w->children) >= w->limits->connections;
 }
 
+static bool spares_can_take(const struct workers *w)
+{
+    return !w->given_pause.lasts && children_can_take(&w->children);
+}
+
 /* While the maker has no room who comes waits in the backlog; it is looked for again as soon as the maker is
  * heard. A spare that is there needs no maker. */
 bool workers_can_serve(const struct workers *w)
 {
-    return !workers_are_full(w) &&
-           (children_can_take(&w->children) || (!w->pause.lasts && maker_has_room(&w->maker)));
+    return !workers_are_full(w) && (spares_can_take(w) || (!w->pause.lasts && maker_has_room(&w->maker)));
+}
+
+/* Where no spare takes it they have all died, or no descriptor can be passed. */
+static bool give_to_spare(struct workers *w, const struct arrival *arrival)
+{
+    if (!spares_can_take(w)) {
+        return false;
+    }
+    if (!children_hand_over(&w->children, arrival->connection, &arrival->caller, &arrival->source)) {
+        pause_begin(&w->given_pause, PAUSE);
+        return false;
+    }
+    return true;
 }
 
 /* A spare takes the connection at once, where there is one; else the maker makes a process. False: neither
  * can be had now. */
 static bool serve(struct workers *w, const struct arrival *arrival)
 {
-    if (children_hand_over(&w->children, arrival->connection, &arrival->caller, &arrival->source)) {
+    if (give_to_spare(w, arrival)) {
         return true;
     }
     if (maker_order(&w->maker, arrival->connection, false, &arrival->caller)) {

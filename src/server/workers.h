@@ -28,6 +28,7 @@ struct workers {
     size_t waiting_count;
     struct pause pause;        /* nobody is made who serves */
     struct pause spares_pause; /* none is ordered: who comes is served without */
+    struct pause given_pause;  /* none is given a connection, as one could not be */
     struct complaint complaint, spares_complaint;
 };
 
