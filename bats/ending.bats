@@ -85,18 +85,43 @@ waits_for_journal() {
     exec {connection}>&-
 }
 
-# accept4(2) fails for ever, so the listener stays ready: ppoll(2) never sleeps, and alone lets no signal in.
-@test "TERM ends a server that always has something to do" {
-    local number=242 client
+# accept4(2) fails for ever, so the listener stays ready.
+start_server_that_accepts_nobody() { # error
+    local number=242
     [ "$(uname -m)" != x86_64 ] || number=288
     mkdir -p bin
-    printf '#!/bin/sh\nexec "%s" %s -- "%s" "$@"\n' "$SHMAIL_BUILD/tests/tool_without" "$number" \
+    printf '#!/bin/sh\nexec "%s" %s -- "%s" "$@"\n' "$SHMAIL_BUILD/tests/tool_without" "$number:$1" \
         "$SHMAIL_BUILD/shmaild" >bin/shmaild
     chmod +x bin/shmaild
     SHMAIL_BUILD=$PWD/bin start_server
+}
+
+# ppoll(2) never sleeps, and alone lets no signal in.
+@test "TERM ends a server that always has something to do" {
+    local client
+    start_server_that_accepts_nobody 103 # ECONNABORTED
     exec {client}<>"/dev/tcp/$HOST/$PORT"
     sleep 0.2
     stop_server
+    exec {client}>&-
+}
+
+ticks() { # of processor time that the server has taken
+    local figures
+    read -ra figures <"/proc/$SHMAIL_PID/stat"
+    echo $((figures[13] + figures[14]))
+}
+
+@test "a lasting error of the listener is logged, and does not make the server turn round" {
+    local client before
+    start_server_that_accepts_nobody 1 # EPERM
+    exec {client}<>"/dev/tcp/$HOST/$PORT"
+    eventually grep -q "cannot accept a connection: Operation not permitted; connections wait" "$log"
+    before=$(ticks)
+    sleep 1
+    [ $(($(ticks) - before)) -lt 20 ]
+    run grep -c "cannot accept a connection" "$log"
+    assert_output 1
     exec {client}>&-
 }
 

@@ -1,6 +1,7 @@
-/* tool_without.c: runs a program on a kernel that lacks some system calls: they fail with ENOSYS.
+/* tool_without.c: runs a program on a kernel that lacks some system calls: they fail with ENOSYS, or with the
+ * error that is given.
  *
- *     tool_without NUMBER... -- PROGRAM [ARGUMENT...] */
+ *     tool_without NUMBER[:ERROR]... -- PROGRAM [ARGUMENT...] */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -25,13 +26,15 @@ int main(int argc, char **argv)
     code[program.len++] =
         (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     for (; at < argc && at < MOST && strcmp(argv[at], "--") != 0; at++) {
-        uint32_t number = (uint32_t)strtoul(argv[at], NULL, 10);
+        char *end;
+        uint32_t number = (uint32_t)strtoul(argv[at], &end, 10);
+        uint32_t error = *end == ':' ? (uint32_t)strtoul(end + 1, NULL, 10) : ENOSYS;
         code[program.len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1);
-        code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS);
+        code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error);
     }
     code[program.len++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     if (at + 1 >= argc) {
-        (void)fprintf(stderr, "usage: tool_without NUMBER... -- PROGRAM [ARGUMENT...]\n");
+        (void)fprintf(stderr, "usage: tool_without NUMBER[:ERROR]... -- PROGRAM [ARGUMENT...]\n");
         return EX_USAGE;
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||

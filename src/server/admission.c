@@ -8,9 +8,34 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static bool is_exhausted(int error)
+static enum admission refused_by(int error)
 {
-    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+    switch (error) {
+    case EAGAIN:
+    case EINTR:
+    case ECONNABORTED: /* from here on of the one connection, which accept(2) has taken and lost */
+    case EPROTO:
+    case ETIMEDOUT:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case EOPNOTSUPP:
+        return ADMISSION_NONE;
+    case EMFILE:
+    case ENFILE:
+    case ENOBUFS:
+    case ENOMEM:
+        return ADMISSION_EXHAUSTED;
+    case EBADF:
+    case EINVAL:
+    case ENOTSOCK:
+        return ADMISSION_BROKEN;
+    default:
+        return ADMISSION_FAILED;
+    }
 }
 
 static struct source source_of(const struct address *address, int connection)
@@ -49,11 +74,8 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     struct address address = {.length = sizeof address.socket};
 
     arrival->connection = accept4(listener->descriptor, &address.socket.any, &address.length, SOCK_CLOEXEC);
-    if (arrival->connection < 0 && is_exhausted(errno)) {
-        return ADMISSION_EXHAUSTED;
-    }
-    if (arrival->connection < 0) { /* most errors are those of a connection which has gone */
-        return errno == EBADF || errno == EINVAL || errno == ENOTSOCK ? ADMISSION_BROKEN : ADMISSION_NONE;
+    if (arrival->connection < 0) {
+        return refused_by(errno);
     }
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}

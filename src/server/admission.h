@@ -24,6 +24,7 @@ enum admission {
     ADMISSION_NONE,      /* nobody is there any more */
     ADMISSION_EXHAUSTED, /* no descriptor or memory for it; errno tells */
     ADMISSION_BROKEN,    /* the listener is none; errno tells */
+    ADMISSION_FAILED,    /* for another reason, which may last; errno tells */
 };
 
 /* per_source: how many connections of one source there may be. What comes through a proxy is counted when it

@@ -236,6 +236,9 @@ static bool accept_one(struct parent *p, const struct listener *listener, struct
     case ADMISSION_BROKEN:
         leave_out(p, listener, errno);
         return false;
+    case ADMISSION_FAILED:
+        back_off(p, "cannot accept a connection", errno);
+        return false;
     default:
         return false;
     }
