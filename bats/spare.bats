@@ -189,6 +189,19 @@ has_serving() { # how many
     exec {one}>&-
 }
 
+@test "where descriptors lack for a connection a spare makes room" {
+    local held=() descriptors n
+    start_server --spare 8
+    eventually has_named "shmaild: spare" 8
+    descriptors=("/proc/$SHMAIL_PID/fd/"*)
+    prlimit --pid "$SHMAIL_PID" --nofile="$((${#descriptors[@]})):1024"
+    for n in {1..4}; do
+        dial "held[$n]"
+    done
+    eventually grep -q "cannot accept a connection" "$log"
+    hang_up "${held[@]}"
+}
+
 @test "TERM ends spares with the rest" {
     start_server --spare 2
     eventually has_named "shmaild: spare" 2

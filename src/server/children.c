@@ -126,14 +126,29 @@ void children_signal(const struct children *children, int number)
     }
 }
 
+static void end_idle(struct children *children, struct child *child)
+{
+    children->ending += !child->ends;
+    child->ends = true;
+    (void)kill(child->pid, SIGTERM);
+}
+
 void children_end_idle(struct children *children)
 {
     for (size_t i = 0; i < children->count; i++) {
+        if (is_idle(&children->list[i])) {
+            end_idle(children, &children->list[i]);
+        }
+    }
+}
+
+void children_end_one_idle(struct children *children)
+{
+    for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
-        if (is_idle(child)) {
-            children->ending += !child->ends;
-            child->ends = true;
-            (void)kill(child->pid, SIGTERM);
+        if (is_idle(child) && !child->ends) {
+            end_idle(children, child);
+            return;
         }
     }
 }

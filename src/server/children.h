@@ -74,8 +74,10 @@ void children_hear(struct children *);
 /* Spares that wait, or will. */
 size_t children_idle(const struct children *);
 
-/* Has those end that wait. They get no connection any more: one that comes with the signal would be cut. */
+/* Has those end that wait, or one of them more, if there is one. They get no connection any more: one that
+ * comes with the signal would be cut. */
 void children_end_idle(struct children *);
+void children_end_one_idle(struct children *);
 
 /* For a process that has just been made: closes what belongs to the others. */
 void children_forget(struct children *);

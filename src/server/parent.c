@@ -196,12 +196,14 @@ static void refuse(struct parent *p, const struct arrival *arrival)
     admission_refuse(arrival, p->limits->per_source, &p->share_complaint);
 }
 
-/* Nothing is left for a connection: who is late gives way to who may be served. */
+/* Nothing is left for a connection: who is late gives way to who may be served, and so does a spare, whose
+ * end is waited for. */
 static void make_room(struct parent *p, int error)
 {
     const struct late_connection *late = late_oldest(&p->late);
 
     if (late == NULL) {
+        children_end_one_idle(&p->workers.children);
         back_off(p, "cannot accept a connection", error);
         return;
     }
