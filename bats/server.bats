@@ -232,6 +232,18 @@ PYTHON
     [ "$(<socket)" = precious ]
 }
 
+@test "root's server refuses a journal that it could not open again to rebuild the post office" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    [ "$EUID" -eq 0 ] || skip "needs root, who gives up its rights over files"
+    install -d -o nobody -m 700 theirs
+    install -d -m 700 theirs/journal
+    run -77 --separate-stderr timeout 5 shmaild -n "$SHMAIL_NAME" -d theirs/journal -l unix:socket
+    [[ $stderr == *"error: journal directory theirs/journal: "*"Permission denied" ]]
+    [ ! -e socket ]
+    chmod 711 theirs
+    start_server -d theirs/journal
+}
+
 @test "a listening socket is taken from the service manager" {
     command -v python3 >/dev/null || skip "no python3 here"
     python3 - "$SHMAIL_BUILD/shmaild" >bound 2>"$log" 3>&- <<'PYTHON' &

@@ -206,6 +206,20 @@ static void prepare_sandbox(struct sandbox *sandbox, struct store *store, const 
     sandbox_admit(sandbox, &descriptors);
 }
 
+/* What root has opened by its rights over files it cannot open again when it has given them up. */
+static void expect_to_reach_journal(const struct options *options, struct listeners *listeners)
+{
+    const char *directory = options->store.directory;
+
+    if (directory != NULL && access(directory, R_OK | W_OK | X_OK) != 0) {
+        refuse(
+            listeners, EX_NOPERM,
+            "journal directory %s: nothing could be rebuilt from it, as root gives up its rights over files "
+            "here, and could not open it again: %s",
+            directory, strerror(errno));
+    }
+}
+
 static int serve_standard_input(struct store *store, struct options *options, bool error_was_open)
 {
     static struct sandbox sandbox;
@@ -327,6 +341,7 @@ int main(int argc, char **argv)
     const struct parent_limits limits = find_limits(store, &options, &listeners);
     prepare_sandbox(&sandbox, store, &options, &listeners);
     sandbox_keep_little(&sandbox);
+    expect_to_reach_journal(&options, &listeners);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
 
