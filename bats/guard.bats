@@ -243,6 +243,7 @@ message_entry() {
     assert_success
     kill_server
     remove_segment
+    eventually flock -n journal/lock true # its keeper goes after it
     start_server --crypt-cost 1 -d "$PWD/journal"
     run ask "LOGIN alice hidden4"
     [[ $output == "OK "* ]]

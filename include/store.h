@@ -143,7 +143,7 @@ void store_prepare_to_keep(const struct store *);
 enum store_stay {
     STORE_STAY,        /* until *stop */
     STORE_STAY_LONE,   /* also no longer than some seconds after the last other process has gone */
-    STORE_STAY_ORPHAN, /* the same, but only until there is a server, which has its own keeper */
+    STORE_STAY_ORPHAN, /* half a second, and only until there is a server, which has its own keeper */
 };
 void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);

@@ -19,9 +19,11 @@
 enum {
     EXTEND_MOST = 64 << 20,       /* bytes in one look */
     REST_NANOSECONDS = 250000000, /* between looks; whoever needs room sooner wakes the keeper */
-    LONE_SECONDS = 5,             /* for the next process of inetd to come, or a server's last child */
-    FAILED_SECONDS = 10,          /* until one more checkpoint is tried after one that failed */
-    ACCOUNT_BYTES = 192,          /* in a snapshot: a record, a name, a hash */
+    ORPHAN_NANOSECONDS =
+        2 * REST_NANOSECONDS, /* for the server's last child: a successor cannot start before */
+    LONE_SECONDS = 5,         /* for the next process of inetd to come */
+    FAILED_SECONDS = 10,      /* until one more checkpoint is tried after one that failed */
+    ACCOUNT_BYTES = 192,      /* in a snapshot: a record, a name, a hash */
     MESSAGE_BYTES = sizeof(struct journal_record) + 7,
 };
 
@@ -250,7 +252,13 @@ enum status store_write_unkept(struct store *store)
     return journal_flush(store, journal->sync == STORE_SYNC_TIMED && !load32(&journal->suspect));
 }
 
-/* Until it is told to end; one without a server also until it has been of no use for some seconds: a child
+static int64_t patience_end(enum store_stay stay)
+{
+    return stay == STORE_STAY_ORPHAN ? clock_now() + ORPHAN_NANOSECONDS
+                                     : deadline_after_seconds(LONE_SECONDS);
+}
+
+/* Until it is told to end; one without a server also until it has been of no use for some time: a child
  * that the server had forked may not have attached yet. It is in office while it syncs, which may take long:
  * whoever needs room meanwhile waits for it and for the next one. */
 static void keep(struct store *store, int sync_seconds, enum store_stay stay,
@@ -259,11 +267,11 @@ static void keep(struct store *store, int sync_seconds, enum store_stay stay,
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
     int64_t due = deadline_after_seconds(sync_seconds);
-    int64_t leaves = deadline_after_seconds(LONE_SECONDS);
+    int64_t leaves = patience_end(stay);
     journal_forget_checkpoint(store);
     while (!*stop) {
         if (stay != STORE_STAY && has_company(store))
-            leaves = deadline_after_seconds(LONE_SECONDS);
+            leaves = patience_end(stay);
         if (is_followed(store, stay) || (stay != STORE_STAY && clock_now() >= leaves))
             break;
         enum status status = look_and_tell(store);
