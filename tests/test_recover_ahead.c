@@ -1,5 +1,6 @@
 /* test_recover_ahead.c: a long recovery has a thread that gets memory ahead: nothing of it is left over, none
  * is missed by who needs it, and where it cannot be had all goes on without. */
+#include "mapping.h"
 #include "post_office.h"
 #include "restore.h"
 #include "scene.h"
@@ -16,7 +17,7 @@
 enum {
     ACCOUNTS = 1000,
     WORTH = 64, /* pages in use upon which the thread begins */
-    AHEAD = 32,
+    AHEAD = 32, /* pages that have memory then, at least */
     BODY = 16000,
 };
 
@@ -32,6 +33,7 @@ static uint64_t memory = UINT64_MAX; /* bytes that the machine has for the segme
 static int threads;
 static bool threads_are_refused;
 static bool nothing_is_taken_back;
+static bool pages_are_small;
 
 int posix_fallocate(int fd, off_t offset, off_t length)
 {
@@ -43,7 +45,8 @@ int posix_fallocate(int fd, off_t offset, off_t length)
 
 int madvise(void *place, size_t length, int advice)
 {
-    if (advice == MADV_REMOVE && nothing_is_taken_back) {
+    const int collapse = 25; /* MADV_COLLAPSE: glibc 2.37 has it */
+    if ((advice == MADV_REMOVE && nothing_is_taken_back) || (advice == collapse && pages_are_small)) {
         errno = EINVAL;
         return -1;
     }
@@ -138,6 +141,30 @@ static void what_nobody_has_used_is_given_back(void)
     EXPECT_CLEAN(store);
 }
 
+static void expect_pages_ahead_are_huge(bool huge)
+{
+    begin_with_memory_ahead(&roomy, WORTH + AHEAD);
+    for (uint64_t at = store->arena + (uint64_t)WORTH * PAGE; segment_has(store, at); at += PAGE)
+        (void)*(volatile char *)(store->base + at);
+    EXPECT_EQ(mapping_at(store->base).huge >= HUGE_BYTES, huge);
+    fill_pages(WORTH + AHEAD);
+    restore_end(restore);
+    expect_nothing_left_over();
+    EXPECT_CLEAN(store);
+}
+
+static void memory_comes_in_huge_pages(void)
+{
+    want_huge_pages();
+    expect_pages_ahead_are_huge(true);
+}
+
+static void where_there_are_none_small_ones_will_do(void)
+{
+    pages_are_small = true;
+    expect_pages_ahead_are_huge(false);
+}
+
 static void what_cannot_be_given_back_stays_reserved(void)
 {
     nothing_is_taken_back = true;
@@ -226,6 +253,8 @@ static void a_large_post_office_is_as_it_was(void)
 static const struct harness_test tests[] = {
     {"what a recovery has reserved ahead and nobody has used is given back",
      what_nobody_has_used_is_given_back},
+    {"memory comes in huge pages", memory_comes_in_huge_pages},
+    {"where there are none small pages will do", where_there_are_none_small_ones_will_do},
     {"what cannot be given back stays reserved", what_cannot_be_given_back_stays_reserved},
     {"a recovery that finds no memory gets what was reserved ahead",
      who_finds_no_memory_gets_what_was_reserved_ahead},

@@ -213,6 +213,18 @@ enum status segment_reserve(struct store *store, uint64_t offset, uint64_t lengt
     return STATUS_OK;
 }
 
+bool segment_reserve_huge(struct store *store, uint64_t offset)
+{
+    const uint64_t unit = offset / PAGE, units = HUGE_BYTES / PAGE;
+    static_assert(HUGE_BYTES / PAGE == 32, "they are half a word of the map");
+    if (offset + HUGE_BYTES > store->mapped || segment_reserve(store, offset, PAGE) != STATUS_OK ||
+        !huge_gather(store->base + offset, HUGE_BYTES))
+        return false;
+    uint64_t all = ((UINT64_C(1) << units) - 1) << unit % 64;
+    __atomic_fetch_or(&store->reserved[unit / 64], all, __ATOMIC_RELEASE);
+    return true;
+}
+
 void segment_give_back(struct store *store, uint64_t offset, uint64_t length)
 {
     for (uint64_t unit = offset / PAGE; unit < (offset + length) / PAGE; unit++)

@@ -5,13 +5,14 @@
  * those, so it needs no lock. Where it fails or is late, whoever needs a page reserves it as ever. */
 #include "segment_ahead.h"
 
+#include "huge.h"
 #include "segment.h"
 
 #include <signal.h>
 
 enum {
     WORTH = 64, /* pages: what is smaller is recovered before a second processor is awake */
-    AHEAD = 32, /* pages: more gains nothing, as they leave the processor's cache before they are filled */
+    AHEAD = 64, /* pages: two huge ones, the last of which is whole */
     STEP = 8,   /* pages between two wake-ups */
     STACK = 65536,
 };
@@ -19,6 +20,25 @@ enum {
 static uint64_t page_offset(const struct store *store, uint32_t page)
 {
     return store->arena + (uint64_t)page * PAGE;
+}
+
+/* Where a huge page begins, lest the next one finds a part of it reserved; or where the arena ends. */
+static uint32_t end_ahead(const struct store *store, uint32_t used)
+{
+    if (store->pages_most - used <= AHEAD)
+        return store->pages_most;
+    return used + AHEAD - (uint32_t)(page_offset(store, used + AHEAD) % HUGE_BYTES / PAGE);
+}
+
+/* From a page that nobody uses to another one: by huge pages where they fit. */
+static void reserve(struct store *store, uint32_t first, uint32_t end)
+{
+    const uint64_t from = page_offset(store, first), to = page_offset(store, end);
+    for (uint64_t at = (from + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES; at + HUGE_BYTES <= to;
+         at += HUGE_BYTES)
+        if (!segment_has(store, at) && !segment_reserve_huge(store, at))
+            break;
+    (void)segment_reserve(store, from, to - from);
 }
 
 static void *reserve_ahead(void *context)
@@ -31,10 +51,9 @@ static void *reserve_ahead(void *context)
         if (__atomic_load_n(&ahead->ends, __ATOMIC_ACQUIRE))
             return NULL;
         uint32_t used = load32(&store->header->pages_used);
-        uint32_t most = store->pages_most - used;
-        ahead->until = used + (most < AHEAD ? most : AHEAD);
-        if (most > 0)
-            (void)segment_reserve(store, page_offset(store, used), (uint64_t)(ahead->until - used) * PAGE);
+        ahead->until = end_ahead(store, used);
+        if (ahead->until > used)
+            reserve(store, used, ahead->until);
     }
 }
 
