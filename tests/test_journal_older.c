@@ -4,31 +4,8 @@
 #include "scene.h"
 
 #include "mending.h"
-#include "named_segment.h"
+#include "refusal.h"
 #include "segment_tools.h"
-
-static struct store_options options;
-
-static void refuse(enum status expected, const char *words)
-{
-    expect_refusal(options, expected, words);
-}
-
-static struct store *open_named_store(const char *suffix)
-{
-    static char name[100];
-    snprintf(name, sizeof(name), "%s%s", harness_name(), suffix);
-    options = scene_options;
-    options.name = name;
-    return attached_store(&options);
-}
-
-static void note_nothing(void *context, enum report_kind kind, const char *text)
-{
-    (void)context;
-    (void)kind;
-    (void)text;
-}
 
 /* ---- a copy from before ---- */
 

@@ -4,28 +4,12 @@
 #include "scene.h"
 
 #include "mending.h"
-#include "named_segment.h"
+#include "refusal.h"
 #include "segment.h"
 #include "segment_tools.h"
 #include "standing.h"
 
 #include <sys/file.h>
-
-static struct store_options options;
-
-static void refuse(enum status expected, const char *words)
-{
-    expect_refusal(options, expected, words);
-}
-
-static struct store *open_named_store(const char *suffix)
-{
-    static char name[100];
-    snprintf(name, sizeof(name), "%s%s", harness_name(), suffix);
-    options = scene_options;
-    options.name = name;
-    return attached_store(&options);
-}
 
 static void a_directory_that_cannot_be_had_is_refused(void)
 {
@@ -62,13 +46,6 @@ static void other_office_in(const char *directory)
     struct store_options other = scene_options;
     other.directory = directory;
     scene_close(attached_store(&other));
-}
-
-static void note_nothing(void *context, enum report_kind kind, const char *text)
-{
-    (void)context;
-    (void)kind;
-    (void)text;
 }
 
 static void a_lock_file_that_is_gone_lets_nobody_in(void)

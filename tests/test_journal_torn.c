@@ -171,7 +171,7 @@ static void choose_flips(struct flips *flips, int file)
     size_t place = 0;
     for (size_t bit = 0; bit < journal.size[file] * 8; bit++) {
         size_t position = bit / 8;
-        size_t step = position < JOURNAL_HEADER_SIZE ? 211 : position < journal.end ? 23 : 3001;
+        size_t step = position < JOURNAL_HEADER_SIZE ? 211 : position < journal.end ? 11 : 3001;
         while (place < journal.count && position >= journal.places[place].offset + journal.places[place].size)
             place++;
         bool is_fixed =

@@ -1,8 +1,9 @@
 /* segment_ahead.c: a thread that reserves the arena's next pages while their predecessors are filled.
  *
  * Half of a recovery is the kernel's, which finds and clears the memory: with a second processor that is done
- * while the records are read. The thread looks at how many pages are in use, and touches only memory behind
- * those, so it needs no lock. Where it fails or is late, whoever needs a page reserves it as ever. */
+ * while the records are read. The thread looks at how many pages are in use, and reserves only memory
+ * behind those, so it needs no lock; should one come into use while the system gathers a huge page around it,
+ * what stands in it goes along. Where it fails or is late, whoever needs a page reserves it as ever. */
 #include "segment_ahead.h"
 
 #include "huge.h"

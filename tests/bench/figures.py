@@ -127,7 +127,8 @@ class Start:
             times.append(1000 * start_seconds(place, *options))
             limit.append(1000 * sides.run_json(least)["seconds"])
         words = f"time to listen, {messages(place):,} messages" if self.full else "time to listen"
-        return [row(self, words, times, self.bound, " ms"), row(self, "echo(1), to its line", limit, None, " ms")]
+        return [row(self, words, times, self.bound, " ms"),
+                row(self, "time to its line", limit, None, " ms") | {"subject": "echo(1)"}]
 
 
 @dataclasses.dataclass
