@@ -116,8 +116,8 @@ $(FILL): $(BUILD)/obj/tests/bench/tool_fill.o $(BUILD)/libshmail.a
 	$(Q)$(LINK_EACH) -o $@ $^ -lcrypt
 
 # What make bench measures beside us: static, as the cost of a fork follows its mappings; never sanitized.
-$(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h tests/bench/limit_group.h src/base/crc32c.c \
-    include/crc32c.h $(BUILD)/flags
+$(LIMITS): $(BUILD)/%: %.c tests/bench/limit_program.h tests/bench/limit_memory.h tests/bench/limit_group.h \
+    src/base/crc32c.c include/crc32c.h $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  LINK  $@'
 	$(Q)$(CC) $(STANDARD) -O2 $(WARNINGS) -Iinclude -static -o $@ $< src/base/crc32c.c

@@ -1,4 +1,4 @@
-/* huge.h: huge pages, for what every process touches when it begins: one fault maps all of it, and a fork or
+/* huge.h: huge pages, for what every process touches: one fault maps all of it, and a fork or
  * an end finds one entry where there were many.
  *
  * By MADV_COLLAPSE (madvise(2), Linux 6.1), which asks nothing of the system's settings; where it is refused
@@ -8,6 +8,11 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* glibc 2.37 has it */
+#endif
 
 /* As x86-64 has them, and others whose small pages have 4 KiB; where they are larger nothing is won. */
 enum { HUGE_BYTES = 2 << 20 };

@@ -2,6 +2,7 @@
  *
  * What a test holds hangs on the process's draft, where the check expects reserved blocks. */
 #include "block.h"
+#include "mapping.h"
 #include "post_office.h"
 #include "random.h"
 #include "segment.h"
@@ -376,6 +377,37 @@ static void the_next_page_has_memory_before_it_is_wanted(void)
     expect_sound(held, PER_PAGE + 1);
 }
 
+/* Halfway through a huge page, once there is mail for one; the last one may lie beyond the end. */
+static void huge_pages_have_memory_before_they_are_wanted(void)
+{
+    enum { PAGES = 170, PER_PAGE = PAGE / BLOCK_MAX, PER_HUGE = HUGE_BYTES / PAGE };
+    static struct held held[PAGES * PER_PAGE];
+    uint32_t count = 0, first = PAGES, end = 0; /* of the pages that lie in huge ones */
+    want_huge_pages();
+    open_with_pages(PAGES);
+    for (uint32_t used = 1; used <= PAGES; used++) {
+        while (count < used * PER_PAGE) {
+            EXPECT_EQ(hold(&held[count], BLOCK_MAX, count), STATUS_OK);
+            count++;
+        }
+        uint64_t next = store->arena + (uint64_t)used * PAGE, huge = next + HUGE_BYTES / 2;
+        if (next >= store->arena + HUGE_BYTES && huge % HUGE_BYTES == 0 &&
+            used + PER_HUGE / 2 + PER_HUGE <= PAGES) {
+            end = used + PER_HUGE / 2 + PER_HUGE;
+            first = first < PAGES ? first : end - PER_HUGE;
+        }
+        for (uint32_t page = used; page < PAGES; page++)
+            EXPECT(segment_has(store, store->arena + (uint64_t)page * PAGE) ==
+                   (page == used || (page >= first && page < end)));
+    }
+    EXPECT(end - first >= 3 * PER_HUGE && end < PAGES);
+    EXPECT(mapping_at(store->base).huge >= 3 * HUGE_BYTES);
+    expect_sound(held, count);
+    while (count > 0)
+        let_go(&held[--count]);
+    EXPECT_CLEAN(store);
+}
+
 static void an_empty_arena_is_full_for_no_size(void)
 {
     open_with_pages(4);
@@ -421,6 +453,7 @@ static const struct harness_test tests[] = {
     {"a block that comes and goes moves no page", a_block_that_comes_and_goes_moves_no_page},
     {"a full arena is an answer and recovers", a_full_arena_is_an_answer_and_recovers},
     {"the next page has memory before it is wanted", the_next_page_has_memory_before_it_is_wanted},
+    {"huge pages have memory before they are wanted", huge_pages_have_memory_before_they_are_wanted},
     {"an empty arena is full for no size", an_empty_arena_is_full_for_no_size},
     {"a page out of use serves other sizes in a full arena",
      a_page_out_of_use_serves_other_sizes_in_a_full_arena},

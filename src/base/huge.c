@@ -5,10 +5,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* glibc 2.37 has it */
-#endif
-
 enum { HEAP_ROOM = 64 << 20 }; /* bytes; when it is full, malloc(3) maps memory elsewhere */
 
 void *huge_map(size_t length, int protection, int flags, int file)

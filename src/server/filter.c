@@ -84,7 +84,8 @@ static void jump(struct assembler *a, unsigned condition, uint32_t k, int yes, i
 }
 
 /* The values of which the argument must be one. */
-static size_t expected(const struct assembler *a, const struct filter_test *test, uint32_t values[static 4])
+static size_t expected(const struct assembler *a, const struct filter_test *test,
+                       uint32_t values[static FILTER_VALUES_MOST])
 {
     switch (test->kind) {
     case FILTER_SEGMENT:
@@ -105,7 +106,7 @@ static size_t expected(const struct assembler *a, const struct filter_test *test
 static void emit_test(struct assembler *a, const struct filter_test *test, int then, int otherwise)
 {
     size_t low = offsetof(struct seccomp_data, args) + test->argument * sizeof(uint64_t);
-    uint32_t values[4] = {0};
+    uint32_t values[FILTER_VALUES_MOST] = {0};
     int holds = then == NEXT ? new_label(a) : then;
 
     load(a, low);

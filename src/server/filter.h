@@ -55,10 +55,12 @@ enum filter_kind {
     FILTER_JOURNAL, /* it is one of the journal's */
 };
 
+enum { FILTER_VALUES_MOST = 5 };
+
 struct filter_test {
     enum filter_kind kind;
     unsigned argument; /* from 0; but for FILTER_NULL its lower 32 bits, which is what the kernel takes */
-    uint32_t values[4];
+    uint32_t values[FILTER_VALUES_MOST];
     size_t count; /* of values */
     uint32_t ignored;
 };

@@ -3,6 +3,7 @@
  * not in them. They are the table of shmaild(8), and change together with it. */
 #include "filter.h"
 
+#include "huge.h"
 #include "maker.h"
 
 #include <fcntl.h>
@@ -70,7 +71,8 @@ static const struct filter_rule wide[] = {
     {SYS_mmap, {BITS(FILTER_WITHOUT, 2, PROT_EXEC), BITS(FILTER_WITH, 3, MAP_ANONYMOUS)}},
     {SYS_mremap, {{0}}},
     {SYS_munmap, {{0}}},
-    {SYS_madvise, {ONE_OF(2, MADV_POPULATE_WRITE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE)}}, /* no hole */
+    {SYS_madvise,
+     {ONE_OF(2, MADV_POPULATE_WRITE, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE)}}, /* no hole */
     {SYS_getrandom, {{0}}},
 
     /* Semaphores, signals to itself, the clock, the end. */

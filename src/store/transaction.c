@@ -6,6 +6,7 @@
 #include "transaction.h"
 
 #include "block.h"
+#include "huge.h"
 #include "journal.h"
 #include "lock.h"
 #include "log.h"
@@ -14,6 +15,8 @@
 #include "segment.h"
 
 #include <string.h>
+
+enum { HUGE_WORTH = HUGE_BYTES }; /* bytes of the arena: mail that takes less gets no memory so far ahead */
 
 void transaction_too_long(void)
 {
@@ -107,6 +110,17 @@ static enum status reserve_page(struct store *store, uint64_t offset)
     return status;
 }
 
+/* The page behind the one that was taken; and, halfway through each huge page, the next huge one, which is
+ * there when the first of its pages is wanted. Whoever serves has then one fault where it would have many. */
+static void reserve_ahead(struct store *store, uint64_t next_page)
+{
+    const uint64_t next_huge = next_page + HUGE_BYTES / 2;
+    const uint64_t end = store->arena + (uint64_t)store->pages_most * PAGE;
+    if (reserve_page(store, next_page) == STATUS_OK && next_page - store->arena >= HUGE_WORTH &&
+        next_huge % HUGE_BYTES == 0 && next_huge + HUGE_BYTES <= end)
+        (void)segment_reserve_huge(store, next_huge);
+}
+
 /* Without memory for one more page, what a class keeps has some. */
 static void reserve_wanted(struct store *store, enum status *status)
 {
@@ -129,7 +143,7 @@ bool transaction_finish(struct store *store, enum status *status)
     /* By who took the page before, and none else: who finds no memory at the same time all ask for the same.
      */
     if (*status == STATUS_OK && store->next_page)
-        (void)reserve_page(store, store->next_page);
+        reserve_ahead(store, store->next_page);
     if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
         return false;
     store->room_deadline = 0;

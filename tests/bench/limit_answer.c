@@ -16,22 +16,16 @@
  *           one that was killed.
  * ahead     The children are forked before the connection comes, which is passed to them.
  * accepting They are, and accept it themselves: the fastest, where no limit must be kept by who knows all. */
-#include "limit_program.h"
+#include "limit_memory.h"
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
-
 enum { PLACES = 6, AHEAD = 8 };
-enum { HUGE = 2 << 20 }; /* bytes */
 
 struct duties {
     bool same, segment, stay, confined, reap, ahead, accepting;
@@ -40,19 +34,9 @@ struct duties {
 /* As large as a post office may become, and as empty as one is. */
 static char *share_segment(void)
 {
-    const size_t bytes = (size_t)64 << 30;
-    int file = memfd_create("segment", MFD_CLOEXEC);
-    if (file < 0 || ftruncate(file, (off_t)bytes) != 0)
-        fail("memfd_create");
-    char *room = mmap(NULL, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        fail("mmap");
-    char *segment = mmap(room + (-(uintptr_t)room % HUGE), bytes, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_NORESERVE | MAP_FIXED, file, 0);
-    if (segment == MAP_FAILED)
-        fail("mmap");
-    memset(segment, 1, HUGE);
-    (void)madvise(segment, HUGE, MADV_COLLAPSE);
+    int file;
+    char *segment = share_memory((size_t)64 << 30, &file);
+    get_memory(segment, file, 0);
     return segment;
 }
 

@@ -10,7 +10,7 @@
  * note of what was there before, so that another one can undo what a killed one has left. And it is as
  * bounded as a server should be: by a filter of system calls, which lets all through, and an end to waiting.
  */
-#include "limit_program.h"
+#include "limit_memory.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 enum {
-    STEP = 1 << 16, /* bytes: memory is given out in such steps */
     NAME = 8,
     COOKIE = 32,
     MAILBOXES = 1000,
@@ -33,21 +32,13 @@ static void *keep(const char *bytes, size_t length)
     static char *memory;
     static size_t kept;
     static int file;
-    const size_t most = (size_t)64 << 30;
-    if (memory == NULL) {
-        file = memfd_create("kept", MFD_CLOEXEC);
-        if (file < 0 || ftruncate(file, (off_t)most) != 0)
-            fail("memfd_create");
-        memory = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0);
-        if (memory == MAP_FAILED)
-            fail("mmap");
-    }
+    if (memory == NULL)
+        memory = share_memory((size_t)64 << 30, &file);
     char *place = memory + kept;
     while (length > 0) {
-        size_t part = STEP - kept % STEP < length ? STEP - kept % STEP : length;
-        if (kept % STEP == 0 && (posix_fallocate(file, (off_t)kept, STEP) != 0 ||
-                                 madvise(memory + kept, STEP, MADV_POPULATE_WRITE) != 0))
-            fail("fallocate");
+        size_t part = HUGE - kept % HUGE < length ? HUGE - kept % HUGE : length;
+        if (kept % HUGE == 0)
+            get_memory(memory + kept, file, kept);
         memcpy(memory + kept, bytes, part);
         kept += part;
         bytes += part;

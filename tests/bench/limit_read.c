@@ -5,7 +5,7 @@
  * are also put into shared memory that nobody has used yet, as they must where mailboxes lie in such; with
  * "ahead" a second thread has the system give that memory, a little ahead of where it is needed. */
 #include "crc32c.h"
-#include "limit_program.h"
+#include "limit_memory.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,37 +16,28 @@
 
 enum {
     PIECE = 1 << 18,
-    AHEAD = 8, /* pieces: what is cleared still lies in a processor's cache when it is filled */
+    AHEAD = 2, /* huge pages: what is cleared still lies in a processor's cache when it is filled */
 };
 
 static int memory;
 static char *base;
-static size_t pieces;
+static size_t steps;
 static sem_t wanted_ahead, given;
 
 static void make_memory(size_t bytes)
 {
-    pieces = (bytes + PIECE - 1) / PIECE;
-    size_t size = pieces * PIECE;
-    memory = memfd_create("limit", MFD_CLOEXEC);
-    if (memory < 0 || ftruncate(memory, (off_t)size) != 0)
-        fail("shared memory");
-    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-    if (base == MAP_FAILED)
-        fail("shared memory");
+    steps = (bytes + HUGE - 1) / HUGE;
+    base = share_memory(steps * HUGE, &memory);
 }
 
-/* Reserved first, lest a full machine kills; then mapped at once instead of page by page. */
-static void reserve(size_t piece)
+static void reserve(size_t step)
 {
-    if (posix_fallocate(memory, (off_t)(piece * PIECE), PIECE) != 0 ||
-        madvise(base + piece * PIECE, PIECE, MADV_POPULATE_WRITE) != 0)
-        fail("shared memory");
+    get_memory(base + step * HUGE, memory, step * HUGE);
 }
 
 static void *reserve_ahead(void *unused)
 {
-    for (size_t i = 0; i < pieces; i++) {
+    for (size_t i = 0; i < steps; i++) {
         while (sem_wait(&wanted_ahead) != 0)
             continue;
         reserve(i);
@@ -66,7 +57,7 @@ static void begin_ahead(void)
 static void keep(const char *piece, size_t length, size_t offset, bool ahead)
 {
     static size_t reserved;
-    for (; reserved * PIECE < offset + length; reserved++) {
+    for (; reserved * HUGE < offset + length; reserved++) {
         if (!ahead) {
             reserve(reserved);
             continue;

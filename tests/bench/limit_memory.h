@@ -1,0 +1,45 @@
+/* limit_memory.h: fresh shared memory for the limits that need some, as fast as the system gives it. */
+#ifndef SHMAIL_BENCH_LIMIT_MEMORY_H
+#define SHMAIL_BENCH_LIMIT_MEMORY_H
+
+#include "limit_program.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25 /* Linux 6.1 */
+#endif
+
+enum { HUGE = 2 << 20 }; /* bytes */
+
+/* An address for so many bytes, where huge pages may be mapped; there is no memory behind it yet. */
+static inline char *share_memory(size_t bytes, int *file)
+{
+    *file = memfd_create("limit", MFD_CLOEXEC);
+    if (*file < 0 || ftruncate(*file, (off_t)bytes) != 0)
+        fail("memfd_create");
+    char *room = mmap(NULL, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        fail("mmap");
+    char *memory = mmap(room + (-(uintptr_t)room % HUGE), bytes, PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_NORESERVE | MAP_FIXED, *file, 0);
+    if (memory == MAP_FAILED)
+        fail("mmap");
+    return memory;
+}
+
+/* Memory for HUGE bytes, one huge page where the system has one; else reserved, lest a full machine kills,
+ * and mapped at once instead of page by page. */
+static inline void get_memory(char *place, int file, size_t offset)
+{
+    if (posix_fallocate(file, (off_t)offset, 1) != 0)
+        fail("fallocate");
+    *(volatile char *)place = 0; /* where there is nothing, nothing is gathered */
+    if (madvise(place, HUGE, MADV_COLLAPSE) != 0 &&
+        (posix_fallocate(file, (off_t)offset, HUGE) != 0 || madvise(place, HUGE, MADV_POPULATE_WRITE) != 0))
+        fail("memory");
+}
+
+#endif
