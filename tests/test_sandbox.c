@@ -62,6 +62,7 @@ static struct scene make_scene(void)
     const struct sandbox_options options = {.message_limit = 1000, .as_root = as_root};
     const struct store_descriptors descriptors = {scene.segment, {scene.journal, -1, -1, scene.direct}};
     EXPECT(sandbox_prepare(&scene.sandbox, &options, why, sizeof why));
+    EXPECT_EQ(prctl(PR_GET_DUMPABLE), 1); /* nothing is left of the try to change the user */
     sandbox_admit(&scene.sandbox, &descriptors);
     return scene;
 }
