@@ -171,7 +171,7 @@ static enum status take_page(struct store *store, uint32_t class, uint32_t *page
             !segment_wants(store, free_link(store, *page, 0, 0)))
             return STATUS_FULL_SEGMENT;
         set32(store, &header->pages_used, *page + 1);
-        if (!store->recovering && *page + 1 < store->pages_most) /* else segment_ahead.c sees to it */
+        if (!store->recovering && *page + 1 < store->pages_most) /* else restore_ahead.c sees to it */
             store->next_page = segment_offset(store, free_link(store, *page + 1, 0, 0));
     }
     set64(store, &store->pages[*page].word, packed((struct page_state){.class = class}));

@@ -8,6 +8,7 @@
 #include "journal_read.h"
 
 #include "crc32c.h"
+#include "restore_ahead.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WINDOW = 1 << 20, BAD_PAGE = 4096 };
+enum {
+    WORTH = 4 * WINDOW, /* bytes: what is shorter is read before a second processor is awake */
+    BAD_PAGE = 4096,
+};
 
 /* Zeros for the page that the disk cannot read. Returns how many. */
 static ssize_t blank(struct journal_reader *reader, uint64_t offset)
@@ -23,9 +27,24 @@ static ssize_t blank(struct journal_reader *reader, uint64_t offset)
     size_t length = BAD_PAGE - (size_t)(offset % BAD_PAGE);
     if (length > reader->capacity - reader->length)
         length = reader->capacity - reader->length;
-    memset(reader->bytes + reader->length, 0, length);
+    memset(reader->own + reader->length, 0, length);
     reader->unreadable = true;
     return (ssize_t)length;
+}
+
+/* The same as window, by what was read ahead behind the one that is there. False: there is not so much. */
+static bool window_ahead(struct journal_reader *reader, uint64_t offset, size_t length)
+{
+    uint64_t end = reader->at + reader->length;
+    if (!reader->ahead || offset < reader->at || offset > end)
+        return false;
+    const char *bytes = restore_ahead_take(reader->ahead, reader->bytes + (offset - reader->at),
+                                           (size_t)(end - offset), &reader->length);
+    if (!bytes)
+        return false;
+    reader->bytes = bytes;
+    reader->at = offset;
+    return length <= reader->length;
 }
 
 /* Makes [offset, offset + length) of the file stand in memory, with more behind it where there is more. NULL:
@@ -37,21 +56,26 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
         return reader->bytes + (offset - reader->at);
     if (offset + length > reader->size)
         return NULL;
+    if (window_ahead(reader, offset, length)) {
+        errno = 0;
+        return reader->bytes;
+    }
     size_t wanted = reader->size < WINDOW ? (size_t)reader->size : WINDOW;
     if (wanted < length)
         wanted = length;
     if (wanted > reader->capacity) {
-        char *grown = realloc(reader->bytes, wanted);
+        char *grown = realloc(reader->own, wanted);
         if (!grown)
             return NULL;
-        reader->bytes = grown;
+        reader->own = grown;
         reader->capacity = wanted;
     }
+    reader->bytes = reader->own;
     reader->at = offset;
     reader->length = 0;
     uint64_t end = offset + reader->capacity < reader->size ? offset + reader->capacity : reader->size;
     while (offset + reader->length < end) {
-        ssize_t got = pread(reader->file, reader->bytes + reader->length,
+        ssize_t got = pread(reader->file, reader->own + reader->length,
                             (size_t)(end - offset - reader->length), (off_t)(offset + reader->length));
         if (got < 0 && errno == EINTR)
             continue;
@@ -65,6 +89,8 @@ static const char *window(struct journal_reader *reader, uint64_t offset, size_t
     }
     if (reader->length < length)
         return NULL;
+    if (reader->ahead && offset >= WORTH)
+        restore_ahead_ask(reader->ahead, reader->file, reader->at + reader->length, reader->size);
     errno = 0;
     return reader->bytes;
 }
@@ -112,7 +138,8 @@ enum journal_found journal_read_blank(struct journal_reader *reader)
 
 void journal_read_close(struct journal_reader *reader)
 {
-    free(reader->bytes);
+    free(reader->own);
+    reader->own = NULL;
     reader->bytes = NULL;
     reader->capacity = 0;
     reader->length = 0;

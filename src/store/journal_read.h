@@ -28,9 +28,12 @@ struct journal_reader {
     bool tolerant;   /* what the disk cannot read is taken for zeros, and then unreadable is set */
     bool unreadable; /* for who looks for what is left of a damaged file */
     struct journal_header header;
-    char *bytes; /* [at, at + length) of the file */
+    const char *bytes; /* [at, at + length) of the file */
     uint64_t at;
-    size_t length, capacity;
+    size_t length;
+    char *own; /* where they stand, unless they were read ahead */
+    size_t capacity;
+    struct restore_ahead *ahead; /* reads what is to come of a long file; NULL: nobody */
 };
 
 /* Reads and checks the header. FOUND_RECORD: sound, its state is to be looked at; FOUND_END: there is none,

@@ -216,6 +216,7 @@ static enum status replay(struct recovery *recovery)
     struct journal_record record;
     const char *texts;
     enum journal_found found;
+    recovery->reader.ahead = restore_works_ahead(recovery->restore);
     while ((found = journal_read(&recovery->reader, &record, &texts)) == FOUND_RECORD) {
         uint64_t offset = recovery->reader.offset - journal_size(&record);
         enum status status = restore_record(recovery->restore, &record, texts);
@@ -239,6 +240,14 @@ static enum status replay(struct recovery *recovery)
     return STATUS_OK;
 }
 
+/* With what was read ahead: it is not to be looked at again. */
+static void end_restore(struct recovery *recovery)
+{
+    recovery->reader.ahead = NULL;
+    recovery->reader.length = 0;
+    restore_end(recovery->restore);
+}
+
 uint32_t journal_seal(const struct journal_segment *journal)
 {
     return crc32c(0, &journal->file,
@@ -259,7 +268,7 @@ enum status journal_recover(struct store *store, uint64_t bytes, char *why, size
         else
             status = cannot(&recovery, "read");
         if (recovery.restore)
-            restore_end(recovery.restore);
+            end_restore(&recovery);
         if (status == STATUS_OK)
             status = begin_epoch(&recovery, bytes);
     }

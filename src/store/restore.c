@@ -9,7 +9,7 @@
 #include "mailbox_record.h"
 #include "message.h"
 #include "queue.h"
-#include "segment_ahead.h"
+#include "restore_ahead.h"
 #include "transaction.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ struct restore {
     struct store *store;
     uint64_t *as_of;  /* per account: the sequence up to which the snapshot has it */
     uint64_t reaches; /* the greatest of them */
-    struct segment_ahead ahead;
+    struct restore_ahead ahead;
     /* What a snapshot gives: an account, its mailbox, oldest first, and its queue, newest first. */
     uint32_t account;
     uint64_t above, below; /* the ids that the next message of the mailbox or the queue may have */
@@ -38,15 +38,20 @@ struct restore *restore_begin(struct store *store)
     restore->store = store;
     restore->as_of = as_of;
     store->recovering = true;
-    segment_ahead_begin(&restore->ahead, store);
+    restore_ahead_begin(&restore->ahead, store);
     return restore;
+}
+
+struct restore_ahead *restore_works_ahead(struct restore *restore)
+{
+    return &restore->ahead;
 }
 
 void restore_end(struct restore *restore)
 {
     struct store *store = restore->store;
     struct header *header = store->header;
-    (void)segment_ahead_end(&restore->ahead);
+    restore_ahead_close(&restore->ahead);
     store->recovering = false;
     header->accounts_free = 0;
     for (uint32_t i = header->accounts_used; i > 0; i--) {
@@ -320,9 +325,9 @@ static enum status make_again(struct restore *restore, const struct journal_reco
 
 enum status restore_record(struct restore *restore, const struct journal_record *record, const char *texts)
 {
-    segment_ahead_look(&restore->ahead);
+    restore_ahead_look(&restore->ahead);
     enum status status = make_again(restore, record, texts);
-    if (status == STATUS_FULL_SEGMENT && segment_ahead_end(&restore->ahead))
+    if (status == STATUS_FULL_SEGMENT && restore_ahead_end(&restore->ahead))
         status = make_again(restore, record, texts); /* with what was given back */
     return status;
 }

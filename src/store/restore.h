@@ -30,6 +30,9 @@ bool restore_concerns(const struct restore *, const struct journal_record *, uin
  * snapshot had, and that were on disk before the snapshot counted. */
 uint64_t restore_reaches(const struct restore *);
 
+/* Who can read the next records meanwhile, until restore_end. */
+struct restore_ahead *restore_works_ahead(struct restore *);
+
 /* Lists the account records that are free, and frees the rest. */
 void restore_end(struct restore *);
 
