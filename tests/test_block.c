@@ -401,7 +401,7 @@ static void huge_pages_have_memory_before_they_are_wanted(void)
                    (page == used || (page >= first && page < end)));
     }
     EXPECT(end - first >= 3 * PER_HUGE && end < PAGES);
-    EXPECT(mapping_at(store->base).huge >= 3 * HUGE_BYTES);
+    EXPECT(mapping_at(store->base).huge >= (size_t)3 * HUGE_BYTES);
     expect_sound(held, count);
     while (count > 0)
         let_go(&held[--count]);

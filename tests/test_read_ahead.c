@@ -64,7 +64,7 @@ int posix_fallocate(int fd, off_t offset, off_t length)
 {
     const bool is_reader = pthread_equal(pthread_self(), reader);
     if (is_reader && memory != UINT64_MAX && offset > FAR)
-        for (int i = 0; i < 2000 && !is_short; i++)
+        for (int i = 0; i < 50 && !is_short; i++)
             (void)usleep(1000);
     if (!has_memory(fd, length)) {
         is_short = is_short || !is_reader;

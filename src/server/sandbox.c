@@ -12,6 +12,9 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +32,7 @@
 enum {
     MESSAGE_COPIES = 24,  /* a text that comes in escapes, in a buffer that doubles, and its reply */
     CAPABILITY_SETS = 2,  /* of 32 each */
+    STACK = 16384,        /* bytes, of the process that tries to change its user */
     DESCRIPTORS_MORE = 2, /* for a spare its channel, and its connection */
 };
 
@@ -75,18 +79,21 @@ static bool become(const struct user *user)
            setresuid(user->uid, user->uid, user->uid) == 0;
 }
 
-/* A container may have no such user, or not let anybody become it: better found now than at each connection.
- * By a process that borrows this one's memory, as a start should not wait until that is copied; it leaves no
- * trace in it but that the memory counts as one of who has changed its user, whom nobody may look at. */
-static int try_to_become(const struct user *user)
+static int change_user(void *user)
 {
+    return become(user) ? 0 : errno;
+}
+
+/* A container may have no such user, or not let anybody become it: better found now than at each connection.
+ * By a process that shares this one's memory, as a start should not wait until that is copied. Of its change
+ * is left here that the memory counts as one of whom nobody may look at. */
+static int try_to_become(struct user user)
+{
+    alignas(16) char stack[STACK];
     int status = 0;
     int dumpable = prctl(PR_GET_DUMPABLE);
-    pid_t pid = vfork();
+    pid_t pid = clone(change_user, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &user);
 
-    if (pid == 0) {
-        _exit(become(user) ? 0 : errno);
-    }
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
         return errno;
     }
@@ -115,7 +122,7 @@ static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
                        "connections are not served as root: name another user with -u, or say --run-as-root");
         return false;
     }
-    int error = try_to_become(&sandbox->user);
+    int error = try_to_become(sandbox->user);
     if (error != 0) {
         (void)snprintf(
             why, why_size,
