@@ -123,3 +123,43 @@ PYTHON
     run bash -c "echo NOOP | $SHMAIL_BUILD/shmaild -i -e >/dev/full"
     assert_output --partial "warning: stdin: closed: a system call failed: No space left on device"
 }
+
+has_keeper() {
+    ctl ps 2>/dev/null | grep -q '	keeper	alive	'
+}
+
+# Else it would take a slot, perhaps the last one, to see that there is one.
+@test "-i starts a keeper where there is none, and nowhere else" {
+    local -a traced=(strace -f -o trace -e trace=clone "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" -d journal)
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may trace nobody here"
+    run "${traced[@]}" <<<NOOP # until the keeper has gone
+    assert_line OK
+    run grep -c CHILD_SETTID trace
+    assert_output 2 # it, and one in between
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    run "${traced[@]}" <<<NOOP
+    assert_line OK
+    run grep -c CHILD_SETTID trace
+    assert_output 0
+}
+
+# It has seen that one, and waits before it takes a slot.
+@test "-i starts a keeper where the one that it has found leaves before it sees it" {
+    local process
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may trace nobody here"
+    start_server --crypt-cost 1 -d journal
+    eventually has_keeper
+    mkfifo in out
+    strace -f -o trace -e trace=fcntl -e inject=fcntl:delay_enter=1000000 \
+        "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" -d journal <in >out 2>log 3>&- &
+    process=$!
+    exec {requests}>in {replies}<out
+    eventually grep -qs 'F_SETLK, {l_type=F_WRLCK' trace
+    stop_server
+    tell "$requests" NOOP
+    told "$replies" OK
+    eventually has_keeper
+    hang_up "$requests" "$replies"
+    wait "$process"
+}

@@ -148,6 +148,10 @@ enum store_stay {
 void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);
 
+/* One lives. Where there is one, its last look before it leaves is for who is attached: who attaches after
+ * this looks again. Takes no lock; needs no slot. */
+bool store_has_keeper(const struct store *);
+
 /* What was acknowledged is not yet where the policy wants it at an orderly end. Takes no lock. */
 bool store_owes_journal(const struct store *);
 

@@ -220,16 +220,32 @@ static void expect_to_reach_journal(const struct options *options, struct listen
     }
 }
 
+/* For a process without a parent. Where a keeper lives it starts none, which would ask for a slot only to see
+ * that; one that was about to leave may not have seen it. */
+static void attach_beside_keeper(struct store *store, struct sandbox *sandbox, int sync_seconds)
+{
+    const bool wants_one = store_has_journal(store);
+    bool left;
+
+    do {
+        bool found = wants_one && store_has_keeper(store);
+        if (wants_one && !found && keeper_start_alone(store, sandbox, sync_seconds) < 0) {
+            log_warning("the journal has no keeper: %s", strerror(errno));
+        }
+        /* Where it cannot be, it is turned away later. */
+        left = store_attach_ahead(store) == STATUS_OK && found && !store_has_keeper(store);
+        if (left) {
+            store_detach(store);
+        }
+    } while (left);
+}
+
 static int serve_standard_input(struct store *store, struct options *options, bool error_was_open)
 {
     static struct sandbox sandbox;
 
     prepare_sandbox(&sandbox, store, options, NULL);
-    if (store_has_journal(store) && keeper_start_alone(store, &sandbox, options->sync_seconds) < 0) {
-        log_warning("the journal has no keeper: %s", strerror(errno));
-    }
-    /* Where it cannot be, it is turned away later. */
-    (void)store_attach_ahead(store);
+    attach_beside_keeper(store, &sandbox, options->sync_seconds);
     descriptor_tune(STDOUT_FILENO);
     descriptor_unblock(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;

@@ -240,13 +240,17 @@ static bool may_write(const struct store *store)
            !store_is_suspect(store);
 }
 
+bool store_has_keeper(const struct store *store)
+{
+    uint64_t keeper = load64(&store->header->journal.keeper);
+    return keeper != 0 && !owner_is_dead(store, keeper);
+}
+
 enum status store_write_unkept(struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    if (journal->sync == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store))
-        return STATUS_OK;
-    uint64_t keeper = load64(&journal->keeper);
-    if (keeper != 0 && !owner_is_dead(store, keeper))
+    if (journal->sync == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store) ||
+        store_has_keeper(store))
         return STATUS_OK;
     /* After a sync that failed the next one says nothing of what was written before it. */
     return journal_flush(store, journal->sync == STORE_SYNC_TIMED && !load32(&journal->suspect));
