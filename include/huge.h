@@ -1,5 +1,5 @@
-/* huge.h: huge pages, for what every process touches: one fault maps all of it, and a fork or
- * an end finds one entry where there were many.
+/* huge.h: huge pages, for what every process touches: one fault maps all of it, and a fork or an end finds
+ * one entry where there were many.
  *
  * By MADV_COLLAPSE (madvise(2), Linux 6.1), which asks nothing of the system's settings; where it is refused
  * (an older system, PR_SET_THP_DISABLE, no memory) all goes on with small pages. */

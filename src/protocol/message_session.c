@@ -55,7 +55,8 @@ static const struct member_rule wait_members[MEMBERS_MAX] = {
     {"timeout", MEMBER_WHOLE, false, WAIT_SECONDS_MAX},
 };
 
-/* The commands, as shmail-message(7) lists them. The dispatcher checks state and shape; a handler only acts. */
+/* The commands, as shmail-message(7) lists them. The dispatcher checks state and shape; a handler only acts.
+ */
 static const struct command commands[] = {
     {0, "entry", false, REPLY_OK, entry_members, message_entry},
     {1, "send", true, REPLY_OK, send_members, message_send},

@@ -85,8 +85,8 @@ static int change_user(void *user)
 }
 
 /* A container may have no such user, or not let anybody become it: better found now than at each connection.
- * By a process that shares this one's memory, as a start should not wait until that is copied. Of its change
- * is left here that the memory counts as one of whom nobody may look at. */
+ * By a process that shares this one's memory, as a start should not wait until that is copied. It would leave
+ * the mark of one that has changed its user, whose memory nobody may look at: that is put back. */
 static int try_to_become(struct user user)
 {
     alignas(16) char stack[STACK];
