@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <poll.h>
@@ -46,6 +48,30 @@ static void need_sandbox(void)
     }
 }
 
+/* All that a change of user takes from a process, and gives it. No room in it is unused. */
+struct identity {
+    uid_t users[3];
+    gid_t groups[3], more[64];
+    int count, dumpable, end, effective;
+};
+
+static struct identity identity(void)
+{
+    struct identity own;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+
+    memset(&own, 0, sizeof own);
+    EXPECT(getresuid(&own.users[0], &own.users[1], &own.users[2]) == 0);
+    EXPECT(getresgid(&own.groups[0], &own.groups[1], &own.groups[2]) == 0);
+    own.count = getgroups(sizeof own.more / sizeof own.more[0], own.more);
+    own.dumpable = prctl(PR_GET_DUMPABLE);
+    EXPECT(prctl(PR_GET_PDEATHSIG, &own.end) == 0);
+    EXPECT(syscall(SYS_capget, &header, sets) == 0);
+    own.effective = (int)sets[0].effective;
+    return own;
+}
+
 static struct scene make_scene(void)
 {
     struct scene scene = {0};
@@ -57,12 +83,15 @@ static struct scene make_scene(void)
     scene.journal = memfd_create("journal", MFD_CLOEXEC);
     scene.direct = memfd_create("journal", MFD_CLOEXEC);
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+    EXPECT(geteuid() != 0 || setgroups(2, (const gid_t[2]){7, 8}) == 0);
     scene.channel = ends[0];
     scene.peer = ends[1];
     const struct sandbox_options options = {.message_limit = 1000, .as_root = as_root};
+    const struct identity before = identity();
     const struct store_descriptors descriptors = {scene.segment, {scene.journal, -1, -1, scene.direct}};
     EXPECT(sandbox_prepare(&scene.sandbox, &options, why, sizeof why));
-    EXPECT_EQ(prctl(PR_GET_DUMPABLE), 1); /* nothing is left of the try to change the user */
+    const struct identity after = identity();
+    EXPECT(memcmp(&after, &before, sizeof before) == 0); /* nothing is left of the try to change the user */
     sandbox_admit(&scene.sandbox, &descriptors);
     return scene;
 }

@@ -12,16 +12,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdalign.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -32,16 +29,16 @@
 enum {
     MESSAGE_COPIES = 24,  /* a text that comes in escapes, in a buffer that doubles, and its reply */
     CAPABILITY_SETS = 2,  /* of 32 each */
-    STACK = 16384,        /* bytes, of the process that tries to change its user */
     DESCRIPTORS_MORE = 2, /* for a spare its channel, and its connection */
 };
 
 static const bool sanitized = SANITIZED; /* its run-time reads files, starts processes and maps terabytes */
 
-/* A directory that nobody else can reach: it has no name any more, so nothing can be put into it. */
+/* A directory that nobody else can reach: it has no name any more, so nothing can be put into it. Where it is
+ * in memory no start waits for a disk. */
 static int make_empty_directory(void)
 {
-    static const char *const places[] = {"/tmp", "/run", "/var/tmp", "/dev/shm"};
+    static const char *const places[] = {"/dev/shm", "/run", "/tmp", "/var/tmp"};
     char path[sizeof "/var/tmp/shmaild-XXXXXX"];
 
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
@@ -79,26 +76,52 @@ static bool become(const struct user *user)
            setresuid(user->uid, user->uid, user->uid) == 0;
 }
 
-static int change_user(void *user)
-{
-    return become(user) ? 0 : errno;
-}
-
 /* A container may have no such user, or not let anybody become it: better found now than at each connection.
- * By a process that shares this one's memory, as a start should not wait until that is copied. It would leave
- * the mark of one that has changed its user, whose memory nobody may look at: that is put back. */
-static int try_to_become(struct user user)
+ * Tried for a moment, by the effective ids, from which root as the saved ones leads back: a process made for
+ * it takes longer than all else that a start does here. */
+static int become_and_return(struct user user)
 {
-    alignas(16) char stack[STACK];
-    int status = 0;
-    int dumpable = prctl(PR_GET_DUMPABLE);
-    pid_t pid = clone(change_user, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &user);
+    gid_t group = getegid();
+    int error = 0;
 
-    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+    if (setgroups(0, NULL) != 0 || setresgid((gid_t)-1, user.gid, group) != 0) {
         return errno;
     }
+    if (setresuid((uid_t)-1, user.uid, 0) != 0) {
+        error = errno;
+    } else if (setresuid((uid_t)-1, 0, (uid_t)-1) != 0) {
+        die(EX_OSERR, "cannot become root again: %s", strerror(errno));
+    }
+    if (setresgid((gid_t)-1, group, (gid_t)-1) != 0) {
+        die(EX_OSERR, "cannot get the group of root again: %s", strerror(errno));
+    }
+    return error;
+}
+
+/* Nothing of it stays: not the mark of one whose memory nobody may look at, nor a lost wish to end with the
+ * process that has started this one, which may end meanwhile. */
+static int try_to_become(struct user user)
+{
+    int dumpable = prctl(PR_GET_DUMPABLE), end = 0;
+    pid_t starter = getppid();
+    int count = getgroups(0, NULL);
+    gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
+
+    if (count > 0 && (groups == NULL || getgroups(count, groups) != count)) {
+        die(EX_OSERR, "cannot learn the groups: %s", strerror(errno));
+    }
+    (void)prctl(PR_GET_PDEATHSIG, &end);
+    int error = become_and_return(user);
+    if (count > 0) {
+        (void)setgroups((size_t)count, groups); /* not where a container has no number for one */
+    }
+    free(groups);
     (void)prctl(PR_SET_DUMPABLE, dumpable);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : EPERM;
+    (void)prctl(PR_SET_PDEATHSIG, end);
+    if (end != 0 && getppid() != starter) {
+        (void)raise(end);
+    }
+    return error;
 }
 
 static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
@@ -221,8 +244,8 @@ void sandbox_keep_little(const struct sandbox *sandbox)
     if (sandbox->options.off || geteuid() != 0) {
         return;
     }
-    for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++) {
-        (void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0); /* with no_new_privs it is a second lock on the same door */
+    /* With no_new_privs it is a second lock on the same door: who may not is not asked to. */
+    for (int i = 0; prctl(PR_CAPBSET_DROP, i, 0, 0, 0) == 0; i++) {
     }
     if (!set_capabilities(kept | root)) {
         die(EX_OSERR, "cannot give up the rights of root: %s", strerror(errno));

@@ -51,6 +51,10 @@ static uint32_t records_hash(void)
     return hash;
 }
 
+/* What of the header never changes again, in bytes. Of a copy this part alone is used: the whole has five
+ * pages. */
+enum { HEADER_FIXED = offsetof(struct header, complained) };
+
 uint32_t segment_header_crc(const struct header *header)
 {
     const size_t from = offsetof(struct header, version);
@@ -151,7 +155,7 @@ static void *table(const struct store *store, uint64_t offset)
     return store->base + offset;
 }
 
-/* sizes: a copy that nobody else writes to. */
+/* sizes: a copy that nobody else writes to, of HEADER_FIXED bytes. */
 static void lay_out(struct store *store, const struct header *sizes)
 {
     uint64_t least;
@@ -265,16 +269,16 @@ static uint32_t slots_of(const struct store_options *options)
     return options->slots ? options->slots : least;
 }
 
+/* sizes: of HEADER_FIXED bytes. */
 static void sizes_from_options(struct header *sizes, const struct store_options *options)
 {
-    *sizes = (struct header){
-        .version = LAYOUT_VERSION,
-        .records = records_hash(),
-        .segment_bytes = options->segment_bytes ? options->segment_bytes / PAGE * PAGE : SEGMENT_BYTES_MAX,
-        .accounts_most = options->accounts ? options->accounts : ACCOUNTS_DEFAULT,
-        .slots_most = slots_of(options),
-        .created = clock_unix(),
-    };
+    memset(sizes, 0, HEADER_FIXED);
+    sizes->version = LAYOUT_VERSION;
+    sizes->records = records_hash();
+    sizes->segment_bytes = options->segment_bytes ? options->segment_bytes / PAGE * PAGE : SEGMENT_BYTES_MAX;
+    sizes->accounts_most = options->accounts ? options->accounts : ACCOUNTS_DEFAULT;
+    sizes->slots_most = slots_of(options);
+    sizes->created = clock_unix();
     uint64_t sessions =
         (uint64_t)sizes->accounts_most * (options->sessions_per_account ? options->sessions_per_account : 1);
     sizes->sessions_most = sessions < UINT32_MAX / 2 ? (uint32_t)sessions : UINT32_MAX / 2;
@@ -330,7 +334,7 @@ enum status segment_create(struct store *store, const struct store_options *opti
     if (status != STATUS_OK)
         return status;
     lay_out(store, &sizes);
-    *store->header = sizes;
+    memcpy(store->header, &sizes, HEADER_FIXED);
     read_boot_id(store->header->boot_id);
     if (getrandom(store->header->hash_key, sizeof(store->header->hash_key), 0) !=
             (ssize_t)sizeof(store->header->hash_key) ||
@@ -366,7 +370,8 @@ enum status segment_attach(struct store *store, uint64_t bytes, const struct sto
     enum status status = map(store, bytes, why, why_size);
     if (status != STATUS_OK)
         return status;
-    const struct header sizes = *store->header; /* what is verified is what is used, whoever scribbles on */
+    struct header sizes; /* what is verified is what is used, whoever scribbles on */
+    memcpy(&sizes, store->header, HEADER_FIXED);
     if (sizes.magic != SEGMENT_MAGIC) {
         snprintf(
             why, why_size,
