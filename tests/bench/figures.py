@@ -96,9 +96,9 @@ def private_kilobytes(pid):
     return total
 
 
-def start_seconds(place, *options):
+def start_seconds(place, *options, program="shmaild"):
     """From before the fork to the line that says that it listens."""
-    command = [place.program("tests/bench/tool_start"), place.program("shmaild"), "-1", "-l", "inet:127.0.0.1:0",
+    command = [place.program("tests/bench/tool_start"), place.program(program), "-1", "-l", "inet:127.0.0.1:0",
                *options]
     deadline = time.monotonic() + IN_USE_SECONDS
     while True:
@@ -122,12 +122,14 @@ class Start:
         if self.full:
             options = ["-n", place.offices.filled(1000, messages(place), 100)]
         least = [place.program("tests/bench/tool_start"), "/bin/echo", "here"]
-        times, limit = [], []
+        times, linked, limit = [], [], []
         for _ in range(4 * ROUNDS):
-            times.append(1000 * start_seconds(place, *options))
+            times.append(1000 * start_seconds(place, *options, program="static/shmaild"))
+            linked.append(1000 * start_seconds(place, *options))
             limit.append(1000 * sides.run_json(least)["seconds"])
         words = f"time to listen, {messages(place):,} messages" if self.full else "time to listen"
         return [row(self, words, times, self.bound, " ms"),
+                row(self, words, linked, None, " ms") | {"subject": "not static"},
                 row(self, "time to its line", limit, None, " ms") | {"subject": "echo(1)"}]
 
 
