@@ -65,25 +65,31 @@ teardown() {
     [ -z "$stderr" ]
 }
 
+# A process without a parent that serves: option... It is $inetd, and reads what is written to $requests.
+begin_inetd() {
+    mkfifo "$BATS_TEST_TMPDIR/requests"
+    shmaild -i -n "$SHMAIL_NAME" "$@" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
+    inetd=$!
+    exec {requests}>"$BATS_TEST_TMPDIR/requests"
+    echo NOOP >&"$requests"
+    eventually grep -q OK "$BATS_TEST_TMPDIR/replies"
+}
+
 @test "a crash while all slots are taken is looked after when one is free" {
-    local first second child spare
+    local first inetd requests child spare
     start_server --crypt-cost 1 --slots 2 -c 2 --spare 1
     ask "REGISTER alice secret"
     exec {first}<>"/dev/tcp/$HOST/$PORT"
     echo NOOP >&"$first"
     read -r -t 10 -u "$first"
     child=$(child_of_server)
-    mkfifo "$BATS_TEST_TMPDIR/requests"
-    shmaild -i -n "$SHMAIL_NAME" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
-    exec {second}>"$BATS_TEST_TMPDIR/requests"
-    echo NOOP >&"$second"
-    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
+    begin_inetd
     eventually has_children 2 # with a spare, which has no slot
     for spare in $(children); do
         [ "$spare" = "$child" ] || kill -SEGV "$spare"
     done
     wait_for_log "the post office cannot be checked"
-    exec {first}>&- {second}>&-
+    exec {first}>&- {requests}>&-
     wait_for_log "the post office is sound"
     run ask "LOGIN alice secret"
     assert_output --partial "OK "
@@ -106,18 +112,13 @@ teardown() {
     assert_output --partial "OK "
 }
 
-# A process without a parent that serves, and then dies of a fault: option...
+# Such a one dies of a fault: option...
 crash_of_inetd() {
-    local inetd held
-    mkfifo "$BATS_TEST_TMPDIR/requests"
-    shmaild -i -n "$SHMAIL_NAME" "$@" <"$BATS_TEST_TMPDIR/requests" >"$BATS_TEST_TMPDIR/replies" 2>&1 3>&- &
-    inetd=$!
-    exec {held}>"$BATS_TEST_TMPDIR/requests"
-    echo NOOP >&"$held"
-    timeout 20 sh -c "until grep -q OK '$BATS_TEST_TMPDIR/replies'; do :; done"
+    local inetd requests
+    begin_inetd "$@"
     kill -SEGV "$inetd"
     wait "$inetd" || :
-    exec {held}>&-
+    exec {requests}>&-
 }
 
 @test "without a parent: a crash of all who have a slot is looked after by who comes next" {
@@ -230,6 +231,58 @@ is_asleep() { # for longer than who has just accepted
     assert_output clean
     run ls "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
     assert_success
+}
+
+# The connection of a server that was killed serves on, and so does one of inetd, which is stopped: none of them is a
+# child of the server that rebuilds.
+@test "a damaged post office is rebuilt though processes of others are attached, which end" {
+    local cookie held inetd requests line
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
+    ask "SEND alice first $cookie"
+    exec {held}<>"/dev/tcp/$HOST/$PORT"
+    echo NOOP >&"$held"
+    read -r -t 10 -u "$held" line
+    kill -KILL "$SHMAIL_PID"
+    forget_server
+    begin_inetd -d "$BATS_FILE_TMPDIR/journal"
+    kill -STOP "$inetd"
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "was rebuilt from its journal"
+    wait_for_log "process $inetd was attached to the damaged post office, and was ended"
+    run wait "$inetd"
+    assert_failure 137
+    run timeout 10 cat <&"$held"
+    assert_success
+    assert_output ""
+    cookie=$(ask "LOGIN alice secret" | cut -d' ' -f2)
+    run ask "COUNT alice $cookie"
+    assert_output "COUNTED 1"
+    exec {held}>&- {requests}>&-
+}
+
+@test "where such a process cannot be ended the server says which, and changes nothing" {
+    local inetd requests status=0 journal=$BATS_FILE_TMPDIR/journal
+    [ "$EUID" -eq 0 ] || skip "needs root, to become another user"
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    start_server --crypt-cost 1 -d "$journal" --run-as-root
+    ask "REGISTER alice secret"
+    begin_inetd -u nobody -d "$journal"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "while process $inetd is attached, which cannot be ended: Operation not permitted"
+    wait "$SHMAIL_PID" || status=$?
+    [ "$status" -eq 69 ]
+    forget_server
+    run ls "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+    assert_failure
+    exec {requests}>&-
+    wait "$inetd" || :
+    start_server --crypt-cost 1 -d "$journal"
+    ask NOOP || :
+    wait_for_log "was rebuilt from its journal"
 }
 
 @test "TERM ends a server that waits with its rebuild, too" {

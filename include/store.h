@@ -184,6 +184,10 @@ pid_t store_lock_holder(const struct store *);
  * could not run. Needs an attached store. */
 enum status store_acquit(struct store *, void (*report)(void *context, const char *finding), void *context);
 
+/* Some process that is attached, other than this one, whatever the segment says; 0: there is none; -1: one
+ * whose id is another name space's. */
+pid_t store_other_process(const struct store *);
+
 /* For the server, when nobody else is attached: keeps a damaged segment under another name, written to aside,
  * and lets go of it, so that store_open makes a new one from the journal. *store is gone afterwards. A
  * private segment is just let go (aside is empty). STATUS_SYSTEM: it cannot be renamed; then nothing has

@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "connection.h"
 #include "descriptors.h"
+#include "evict.h"
 #include "keeper.h"
 #include "listener.h"
 #include "log.h"
@@ -259,7 +260,7 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
                                                        struct listeners *listeners, struct sandbox *sandbox)
 {
     static int64_t rebuilt;
-    char aside[LINE];
+    char aside[LINE], who[LINE];
 
     if (rebuilt != 0 && clock_now() - rebuilt < REBUILT_AGO) {
         refuse(
@@ -275,6 +276,13 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
             options->name, options->name);
     }
     signals_end_by(end_start, listeners);
+    if (!evict_all(store, who, sizeof who)) {
+        refuse(
+            listeners, EX_UNAVAILABLE,
+            "post office %s is damaged, and cannot be rebuilt while %s is attached, which cannot be ended: %s: "
+            "end it and start again",
+            options->name, who, strerror(errno));
+    }
     if (store_set_aside(&store, options->store.name, aside, sizeof aside) != STATUS_OK) {
         refuse(listeners, EX_OSERR, "the damaged post office %s cannot be set aside: %s", options->name,
                strerror(errno));

@@ -66,6 +66,8 @@ bool segment_try_byte(const struct store *, uint64_t which);
 bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
 /* 0: nobody, or this process; -1: one whose id is another name space's. */
 pid_t segment_byte_holder(const struct store *, uint64_t which);
+/* The same of any slot's. */
+pid_t segment_slot_holder(const struct store *);
 void segment_free_slot(const struct store *, uint32_t index); /* both bytes, in one */
 
 /* Shares BYTE_PRESENT of the segment that ends there: until the descriptor is closed nobody takes them all.

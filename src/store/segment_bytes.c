@@ -30,12 +30,23 @@ bool segment_byte_is_held(const struct store *store, uint64_t which)
     return fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
 
-pid_t segment_byte_holder(const struct store *store, uint64_t which)
+static pid_t holder(const struct store *store, struct flock lock)
 {
-    struct flock lock = byte_lock(store, which, F_WRLCK);
     if (fcntl(store->fd, F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK)
         return 0;
     return lock.l_pid > 0 ? lock.l_pid : -1;
+}
+
+pid_t segment_byte_holder(const struct store *store, uint64_t which)
+{
+    return holder(store, byte_lock(store, which, F_WRLCK));
+}
+
+pid_t segment_slot_holder(const struct store *store)
+{
+    struct flock slots = byte_lock(store, BYTE_SLOTS, F_WRLCK);
+    slots.l_len = BYTES - BYTE_SLOTS;
+    return holder(store, slots);
 }
 
 void segment_free_slot(const struct store *store, uint32_t index)

@@ -80,6 +80,11 @@ struct store_descriptors store_descriptors(const struct store *store)
         .journal = {store->files[0], store->files[1], store->direct[0], store->direct[1]}};
 }
 
+pid_t store_other_process(const struct store *store)
+{
+    return segment_slot_holder(store);
+}
+
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
 {
     enum { NUMBER = sizeof("-1000") }; /* where one moment sees several */
