@@ -63,9 +63,14 @@ static void a_lock_file_that_is_gone_lets_nobody_in(void)
 
 static void a_directory_of_one_that_has_more_in_memory_is_refused(void)
 {
-    char message[300];
+    char message[300], segment[128];
+    uint8_t number, wrong;
+    const uint64_t number_at =
+        offsetof(struct header, journal) + offsetof(struct journal_segment, segment_id);
     store = open_named_store("-a");
     EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    number = store->header->journal.segment_id[0];
+    wrong = number ^ 1;
     scene_close(store);
     options.name = NULL;
     snprintf(message, sizeof(message),
@@ -73,6 +78,10 @@ static void a_directory_of_one_that_has_more_in_memory_is_refused(void)
              "it up with 'shmailctl rm %s-a'",
              harness_name(), harness_name());
     refuse(STATUS_IN_USE, message);
+    snprintf(segment, sizeof(segment), "/dev/shm/shmail-%s-a", harness_name());
+    write_at(segment, number_at, &wrong, 1); /* then what else it says tells whose the directory is */
+    refuse(STATUS_IN_USE, message);
+    write_at(segment, number_at, &number, 1);
     store = open_named_store("-a");
     EXPECT_EQ(journal_flush(store, true), STATUS_OK);
     scene_close(store);
