@@ -244,6 +244,15 @@ PYTHON
     start_server -d theirs/journal
 }
 
+@test "a server is root, too, where only what starts it by the set-user-ID bit is another user" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    [ "$EUID" -eq 0 ] || skip "needs root, to be another user"
+    install -d -m 700 journal
+    run -124 --separate-stderr timeout 2 setpriv --ruid 65534 --rgid 65534 --clear-groups \
+        shmaild -n "$SHMAIL_NAME" -d journal -l unix:socket
+    [[ $stderr == *"listening on unix:socket"* ]]
+}
+
 @test "a listening socket is taken from the service manager" {
     command -v python3 >/dev/null || skip "no python3 here"
     python3 - "$SHMAIL_BUILD/shmaild" >bound 2>"$log" 3>&- <<'PYTHON' &

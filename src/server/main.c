@@ -212,7 +212,7 @@ static void expect_to_reach_journal(const struct options *options, struct listen
 {
     const char *directory = options->store.directory;
 
-    if (directory != NULL && access(directory, R_OK | W_OK | X_OK) != 0) {
+    if (directory != NULL && faccessat(AT_FDCWD, directory, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         refuse(
             listeners, EX_NOPERM,
             "journal directory %s: nothing could be rebuilt from it, as root gives up its rights over files "
