@@ -70,10 +70,15 @@ static bool has_capability(unsigned capability)
     return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective >> capability & 1) != 0;
 }
 
+/* It takes from a process its wish to end with the one that has started it, which a change of user does not
+ * end. */
 static bool become(const struct user *user)
 {
+    int end = 0;
+
+    (void)prctl(PR_GET_PDEATHSIG, &end);
     return setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
-           setresuid(user->uid, user->uid, user->uid) == 0;
+           setresuid(user->uid, user->uid, user->uid) == 0 && prctl(PR_SET_PDEATHSIG, end) == 0;
 }
 
 /* A container may have no such user, or not let anybody become it: better found now than at each connection.
