@@ -72,7 +72,7 @@ static bool is_wanted(int object, const char *name, const struct wanted *wanted)
     if (!read_journal(object, &journal))
         return false;
     bool is_named = number && memcmp(journal.segment_id, number, sizeof(journal.segment_id)) == 0;
-    bool has_no_number = !number || journal_seal_is_broken(&journal); /* that can be trusted */
+    bool has_no_number = !number || journal.seal != journal_seal(&journal); /* that can be trusted */
     bool had =
         is_named ? !has_another(&journal, place) : has_no_number && segment_journal_is_in(place, &journal);
     return had && (!wanted->owes || (!strstr(name, ".damaged-") &&
