@@ -8,8 +8,26 @@ bats_require_minimum_version 1.5.0
 load helper
 load office
 
+common=(--crypt-cost 1 --accounts 100 --slots 16 --segment-size 16M -d journal)
+
 serve() { # [option]...
-    start_server --crypt-cost 1 --accounts 100 --slots 16 --segment-size 16M -d "$PWD/journal" "$@"
+    start_server "${common[@]}" "$@"
+}
+
+# A connection of no server, $inetd: what is written to $requests is answered to $replies. [option]...
+join() {
+    rm -f in out
+    mkfifo in out
+    shmaild -i -n "$SHMAIL_NAME" "${common[@]}" "$@" <in >out 2>>"$log" 3>&- &
+    inetd=$!
+    exec {requests}>in {replies}<out
+    tell "$requests" NOOP
+    told "$replies" OK
+}
+
+leave() {
+    hang_up "$requests" "$replies"
+    wait "$inetd"
 }
 
 has_keeper() {
@@ -21,11 +39,11 @@ is_gone() { # pid
     ! ctl ps | cut -f 2 | grep -qx "$1"
 }
 
-send_ten() {
+send_ten() { # descriptor for requests, and for replies
     local i
     for i in {1..10}; do
-        tell "$connection" "SEND alice $i $cookie"
-        told "$connection" "OK $i"
+        tell "$1" "SEND alice $i $cookie"
+        told "$2" "OK $i"
     done
 }
 
@@ -50,7 +68,7 @@ expect_ten_from_the_journal() {
             cookie=$(enrol alice)
             dial connection
             kill "-$way" "$keeper"
-            send_ten
+            send_ten "$connection" "$connection"
             stop_server
             exec {connection}>&-
             expect_ten_from_the_journal
@@ -68,7 +86,7 @@ expect_ten_from_the_journal() {
         child=$(children)
         kill -KILL "$SHMAIL_PID"
         wait "$SHMAIL_PID" || :
-        send_ten
+        send_ten "$connection" "$connection"
         sleep 1.7
         for process in $child "$keeper"; do
             kill -KILL "$process" 2>/dev/null || : # it was a helper's
@@ -103,6 +121,56 @@ expect_ten_from_the_journal() {
     eventually is_gone "$first"
     forget_server
     run -0 ctl check
+}
+
+@test "-i waits for the disk as it was told, whatever the post office was made with" {
+    local inetd requests replies keeper cookie
+    join --sync never
+    tell "$requests" "REGISTER alice secret"
+    read -r -t 10 -u "$replies" _ cookie
+    leave
+    eventually has_keeper
+    kill -STOP "$keeper" # which would write all the same
+    join
+    send_ten "$requests" "$replies"
+    kill -KILL "$inetd" "$keeper"
+    hang_up "$requests" "$replies"
+    eventually is_deserted
+    expect_ten_from_the_journal
+}
+
+@test "a keeper that -i has started leaves for a server's, which syncs as often as that was told" {
+    local inetd requests replies keeper first
+    join --sync 600
+    eventually has_keeper
+    first=$keeper
+    serve --sync 1
+    eventually is_gone "$first"
+    tell "$requests" NOOP
+    told "$replies" OK
+    eventually has_keeper
+    leave
+    run -1 is_gone "$keeper"
+}
+
+@test "a server that ends leaves a keeper with the connections of -i" {
+    local inetd requests replies keeper first cookie
+    for sync in never 1; do
+        serve --sync "$sync"
+        cookie=$(enrol alice)
+        eventually has_keeper
+        first=$keeper
+        join --sync "$sync"
+        stop_server
+        eventually has_keeper
+        [ "$keeper" != "$first" ]
+        send_ten "$requests" "$replies"
+        sleep 1.7
+        kill -KILL "$inetd" "$keeper"
+        hang_up "$requests" "$replies"
+        eventually is_deserted
+        expect_ten_from_the_journal
+    done
 }
 
 @test "what shmailctl changes beside no server is in the journal when it ends, or it says that it is not" {

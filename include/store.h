@@ -74,6 +74,9 @@ struct store_descriptors store_descriptors(const struct store *);
 /* Makes this process the post office's one server until it ends. STATUS_IN_USE: another one lives. */
 enum status store_serve(struct store *);
 
+/* Takes that back: whoever is attached goes on without a server. */
+void store_serve_no_more(struct store *);
+
 /* Puts one huge page (huge.h) behind what a small post office uses, which takes up to 2 MiB of memory, where
  * there are 64 MiB. While others work; for who has nothing urgent to do. */
 void store_gather(struct store *);
@@ -142,8 +145,9 @@ void store_prepare_to_keep(const struct store *);
  * stands by, unless it is lone or an orphan, which returns at once. */
 enum store_stay {
     STORE_STAY,        /* until *stop */
-    STORE_STAY_LONE,   /* also no longer than some seconds after the last other process has gone */
-    STORE_STAY_ORPHAN, /* half a second, and only until there is a server, which has its own keeper */
+    STORE_STAY_LONE,   /* also until there is a server, which has its own keeper, and no longer than some
+                        * seconds after the last other process has gone */
+    STORE_STAY_ORPHAN, /* the same, but half a second */
 };
 void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);

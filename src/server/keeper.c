@@ -66,6 +66,7 @@ void keeper_run(struct store *store, struct sandbox *sandbox, int sync_seconds, 
 static _Noreturn void start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
 {
     go_alone();
+    signals_go_on(); /* a parent that ends was told to */
     pid_t pid = fork();
     if (pid != 0) {
         _exit(pid > 0 ? 0 : errno);

@@ -6,6 +6,7 @@
 #include "children.h"
 #include "clock.h"
 #include "helpers.h"
+#include "keeper.h"
 #include "late.h"
 #include "log.h"
 #include "maker.h"
@@ -312,6 +313,17 @@ static void end_keeper(struct parent *p, int64_t deadline)
     end_one_keeper(p, deadline);
 }
 
+/* For connections of no server, which go on. Nothing of a client, and nothing that listens, is open any more.
+ */
+static void leave_keeper(struct parent *p)
+{
+    store_serve_no_more(p->store); /* else that one would leave at once */
+    if (store_has_journal(p->store) && store_other_process(p->store) != 0 &&
+        keeper_start_alone(p->store, p->sandbox, p->limits->sync_seconds) < 0) {
+        log_warning("the journal has no keeper: %s", strerror(errno));
+    }
+}
+
 /* So that nothing is made any more; what it has made is known. */
 static void end_maker(struct parent *p)
 {
@@ -351,6 +363,7 @@ static void end(struct parent *p)
     }
     end_keeper(p, deadline);
     workers_forget(&p->workers);
+    leave_keeper(p);
 }
 
 /* At once: what is damaged is not worked on any more. */

@@ -33,6 +33,16 @@ static inline uint32_t journal_active(const struct store *store)
     return load32(&store->header->journal.file) & 1;
 }
 
+/* When what this process does is on disk: as it was told itself, or as the last server or who has made the
+ * segment was, whichever is sooner. */
+static inline enum store_sync journal_sync(const struct store *store)
+{
+    uint32_t theirs = load32(&store->header->journal.sync);
+    if (theirs == STORE_SYNC_ALWAYS || store->sync == STORE_SYNC_ALWAYS)
+        return STORE_SYNC_ALWAYS;
+    return theirs == STORE_SYNC_TIMED ? STORE_SYNC_TIMED : store->sync;
+}
+
 /* A checksum of what does not follow from anything else and decides where records go and whether a reader
  * takes them: of file up to epoch. For a check, and before a group or a checkpoint. Not of sync, which a new
  * server sets without the lock. */

@@ -216,19 +216,19 @@ static bool has_company(struct store *store)
 
 static bool is_followed(const struct store *store, enum store_stay stay)
 {
-    return stay == STORE_STAY_ORPHAN && segment_byte_is_held(store, BYTE_SERVER);
+    return stay != STORE_STAY && segment_byte_is_held(store, BYTE_SERVER);
 }
 
 /* What is never synced is given to the system all the same: the segment may soon be gone. */
 static void flush_at_end(struct store *store)
 {
-    (void)journal_flush(store, store->header->journal.sync != STORE_SYNC_NEVER);
+    (void)journal_flush(store, journal_sync(store) != STORE_SYNC_NEVER);
 }
 
 bool store_owes_journal(const struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    const uint64_t *kept = journal->sync == STORE_SYNC_NEVER ? &journal->written : &journal->synced;
+    const uint64_t *kept = journal_sync(store) == STORE_SYNC_NEVER ? &journal->written : &journal->synced;
     return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
 }
 
@@ -242,6 +242,8 @@ static bool may_write(const struct store *store)
 
 bool store_has_keeper(const struct store *store)
 {
+    /* Who has attached asks whether it was seen; who leaves says so, and looks who is attached. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     uint64_t keeper = load64(&store->header->journal.keeper);
     return keeper != 0 && !owner_is_dead(store, keeper);
 }
@@ -249,11 +251,11 @@ bool store_has_keeper(const struct store *store)
 enum status store_write_unkept(struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    if (journal->sync == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store) ||
+    if (journal_sync(store) == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store) ||
         store_has_keeper(store))
         return STATUS_OK;
     /* After a sync that failed the next one says nothing of what was written before it. */
-    return journal_flush(store, journal->sync == STORE_SYNC_TIMED && !load32(&journal->suspect));
+    return journal_flush(store, journal_sync(store) == STORE_SYNC_TIMED && !load32(&journal->suspect));
 }
 
 static int64_t patience_end(enum store_stay stay)
@@ -283,10 +285,10 @@ static void keep(struct store *store, int sync_seconds, enum store_stay stay,
             log_warning("journal %s: no room can be made for it: %s (%s)", journal_directory_name(store).text,
                         status_text(status), strerror(errno));
         complained = status != STATUS_OK;
-        if (journal->sync == STORE_SYNC_TIMED && clock_now() >= due) {
+        if (journal_sync(store) == STORE_SYNC_TIMED && clock_now() >= due) {
             (void)journal_flush(store, true);
             due = deadline_after_seconds(sync_seconds);
-        } else if (journal->sync != STORE_SYNC_ALWAYS) {
+        } else if (journal_sync(store) != STORE_SYNC_ALWAYS) {
             (void)journal_flush(store, false);
         }
         rest(store, sleep_mask);

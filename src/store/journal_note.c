@@ -171,7 +171,8 @@ void journal_lead(struct store *store)
 void journal_follow(struct store *store)
 {
     struct journal_segment *journal = &store->header->journal;
-    uint64_t settled = load64(journal->sync == STORE_SYNC_ALWAYS ? &journal->synced : &journal->written);
+    uint64_t settled =
+        load64(journal_sync(store) == STORE_SYNC_ALWAYS ? &journal->synced : &journal->written);
     __atomic_store_n(&journal->leader, 0, __ATOMIC_SEQ_CST);
     journal_wake(store, settled);
 }
@@ -215,7 +216,7 @@ enum status store_settle(struct store *store)
     enum status status = STATUS_OK;
     bool more;
     moment_end(store);
-    if (wanted == 0 || journal->sync != STORE_SYNC_ALWAYS)
+    if (wanted == 0 || journal_sync(store) != STORE_SYNC_ALWAYS)
         return STATUS_OK;
     for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {
         if (load32(&journal->failure)) {

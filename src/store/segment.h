@@ -68,6 +68,7 @@ bool segment_byte_is_held(const struct store *, uint64_t which); /* by another p
 pid_t segment_byte_holder(const struct store *, uint64_t which);
 /* The same of any slot's. */
 pid_t segment_slot_holder(const struct store *);
+void segment_free_byte(const struct store *, uint64_t which);
 void segment_free_slot(const struct store *, uint32_t index); /* both bytes, in one */
 
 /* Shares BYTE_PRESENT of the segment that ends there: until the descriptor is closed nobody takes them all.

@@ -49,6 +49,12 @@ pid_t segment_slot_holder(const struct store *store)
     return holder(store, slots);
 }
 
+void segment_free_byte(const struct store *store, uint64_t which)
+{
+    struct flock lock = byte_lock(store, which, F_UNLCK);
+    fcntl(store->fd, F_SETLK, &lock);
+}
+
 void segment_free_slot(const struct store *store, uint32_t index)
 {
     struct flock lock = byte_lock(store, claim_byte(index), F_UNLCK);

@@ -129,6 +129,11 @@ enum status store_serve(struct store *store)
     return STATUS_OK;
 }
 
+void store_serve_no_more(struct store *store)
+{
+    segment_free_byte(store, BYTE_SERVER);
+}
+
 static uint32_t slots_in_use(const struct store *store)
 {
     uint32_t count = 0;
