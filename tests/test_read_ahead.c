@@ -29,7 +29,7 @@ static int reads_ahead;
 static int failing = -1; /* of five of the thread's, the one that fails */
 static enum { WHOLE, IN_PARTS, FAIL, END } manner;
 static uint64_t memory = UINT64_MAX; /* bytes that the machine has for the segment */
-static volatile bool is_short;
+static _Atomic bool is_short;
 static bool pages_are_small;
 
 /* The C library has a name of its own for calls whose buffer the compiler knows. */
