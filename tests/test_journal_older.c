@@ -119,6 +119,54 @@ static void what_was_written_since_must_not_be_written_over(void)
     expect_segment_refused(" has been repaired since", STATUS_MISMATCH);
 }
 
+/* It was hidden while another one began, which has taken the numbers of what it had not written. A wrong bit
+ * in its own number makes it the lock file's no less than any. */
+static void begin_another(int sent)
+{
+    const uint64_t number_at =
+        offsetof(struct header, journal) + offsetof(struct journal_segment, segment_id);
+    struct report report = {.say = note_nothing};
+    char command[300], object[128], why[512] = "";
+    store = open_named_store("-a");
+    const char *name = options.name;
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    for (int i = 0; i < 5; i++)
+        EXPECT_EQ(scene_send(store, "bob", "", 40), STATUS_OK);
+    const uint8_t wrong = store->header->journal.segment_id[0] ^ 1;
+    scene_close(store);
+    snprintf(object, sizeof(object), "/dev/shm/shmail-%s", name);
+    snprintf(command, sizeof(command), "cp --sparse=always %s hidden && rm %s", object, object);
+    run_command(command);
+    options.name = NULL;
+    store = attached_store(&options);
+    for (int i = 0; i < sent; i++)
+        send_one();
+    scene_close(store);
+    snprintf(command, sizeof(command), "cp -a journal kept && cp --sparse=always hidden %s", object);
+    run_command(command);
+    write_at(object, number_at, &wrong, 1);
+    EXPECT_EQ(segment_repair(name, NULL, &report, why, sizeof(why)), STATUS_MISMATCH);
+    EXPECT(strstr(why, ": another one has begun in "));
+    run_command("diff -r kept journal");
+    run_command("mv journal theirs");
+    EXPECT_EQ(segment_repair(name, "new", &report, why, sizeof(why)), STATUS_OK);
+    options.name = name;
+    options.directory = "new";
+    store = attached_store(&options);
+}
+
+static void what_another_one_has_begun_must_not_be_written_over(void)
+{
+    begin_another(1);
+}
+
+/* More than is in memory; but that is not a copy from before, of which nothing would be lost. */
+static void nor_where_that_has_got_further(void)
+{
+    begin_another(20);
+}
+
 /* Behind the last record that the segment knows stands one that is whole. */
 static void only_a_record_that_comes_next_is_lacking(void)
 {
@@ -302,6 +350,9 @@ static const struct harness_test tests[] = {
     {"what was scribbled over is mended, and not removed", what_was_scribbled_over_is_mended_and_not_removed},
     {"the place of the last record is mended", the_place_of_the_last_record_is_mended},
     {"what was written since must not be written over", what_was_written_since_must_not_be_written_over},
+    {"what another one has begun must not be written over",
+     what_another_one_has_begun_must_not_be_written_over},
+    {"nor where that has got further", nor_where_that_has_got_further},
     {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},
     {"what a dead leader has written is known", what_a_dead_leader_has_written_is_known},
     {"what was written last must be there", what_was_written_last_must_be_there},

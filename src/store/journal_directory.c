@@ -133,7 +133,7 @@ struct survey {
     bool begins;              /* with its first one sound, which each use of the file writes over */
     struct journal_header header;
     uint32_t accounts;
-    uint64_t last;
+    uint64_t last, begun;
 };
 
 static bool is_active(const struct survey *survey)
@@ -155,6 +155,8 @@ static void note_record(struct survey *survey, const struct journal_record *reco
     uint64_t sequence = captured ? (uint64_t)record->received : snapshot ? 0 : record->sequence;
     if (sequence > survey->last)
         survey->last = sequence;
+    if (record->type == RECORD_EPOCH && !snapshot)
+        survey->begun = record->sequence;
     if (record->account > survey->accounts)
         survey->accounts = record->account;
     if (record->second > survey->accounts)
@@ -290,6 +292,7 @@ enum status journal_choose(const struct journal_directory *place, struct journal
     choice->header_is_lost = surveys[file].found != FOUND_RECORD;
     choice->accounts = surveys[file].accounts;
     choice->last = surveys[file].last;
+    choice->begun = surveys[file].begun;
     say_which(surveys, file, report);
     return STATUS_OK;
 }

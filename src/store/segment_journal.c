@@ -219,6 +219,19 @@ static bool has_unknown_records(const struct journal_choice *choice, const struc
     return choice->last > recorded->assigned && choice->last > recorded->written;
 }
 
+/* What no file got: then it is no mere copy. */
+static bool has_unwritten_records(const struct journal_segment *recorded)
+{
+    return recorded->assigned > recorded->written;
+}
+
+/* Another post office has begun there since: it has taken the numbers of what this one has not written. It
+ * had its beginning on disk before anybody used it, so that is a later one's. Either mark may be damaged. */
+static bool has_successor(const struct journal_choice *choice, const struct journal_segment *recorded)
+{
+    return choice->begun > recorded->written && choice->begun > recorded->synced;
+}
+
 static bool has_last_record(const struct segment_journal *journal, const struct journal_segment *recorded)
 {
     struct journal_record record;
@@ -267,7 +280,10 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     bool is_lost = status == STATUS_OK && journal->choice.file < 0;
     if (is_lost || (status == STATUS_MISMATCH && !segment_is_damaged))
         return begin(journal, old, segment_is_damaged, report, why, why_size);
-    if (status == STATUS_OK && has_unknown_records(&journal->choice, &old->header->journal)) {
+    const struct journal_segment *recorded = &old->header->journal;
+    bool has_follower = status == STATUS_OK && has_successor(&journal->choice, recorded);
+    if (status == STATUS_OK && has_unknown_records(&journal->choice, recorded) &&
+        !(has_follower && has_unwritten_records(recorded))) {
         snprintf(
             why, why_size,
             "post office %s is a copy from before: its journal in %s has more; remove it with 'shmailctl rm %s', and "
@@ -275,10 +291,18 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
             journal->name, journal->place.path, journal->name);
         return STATUS_MISMATCH;
     }
+    if (has_follower) {
+        snprintf(
+            why, why_size,
+            "post office %s: another one has begun in %s since: move that directory away, and name with -d one with "
+            "nothing in it for what is in memory here",
+            journal->name, journal->place.path);
+        return STATUS_MISMATCH;
+    }
     if (status == STATUS_OK)
         status = journal_load(&load, &journal->choice, &journal->state, why, why_size);
     journal->is_damaged = load.mended;
-    if (status == STATUS_OK && lacks_records(&journal->choice, &old->header->journal)) {
+    if (status == STATUS_OK && lacks_records(&journal->choice, recorded)) {
         report_say(report, REPORT_DAMAGE, "the journal in %s lacks what was written last",
                    journal->place.path);
         journal->is_damaged = true;
