@@ -37,13 +37,16 @@ static bool evict(const struct store *store, pid_t pid, int64_t deadline)
     if (process < 0) {
         return errno == ESRCH; /* it has ended meanwhile */
     }
-    bool done =
-        store_other_process(store) != pid ||
-        (syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0 && has_ended(process, deadline));
+    bool had_left = store_other_process(store) != pid;
+    bool ended = !had_left && syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0 &&
+                 has_ended(process, deadline);
     int error = errno;
     (void)close(process);
+    if (ended) {
+        log_warning("process %ld was attached to the damaged post office, and was ended", (long)pid);
+    }
     errno = error;
-    return done;
+    return had_left || ended;
 }
 
 bool evict_all(const struct store *store, char *who, size_t size)
@@ -61,7 +64,6 @@ bool evict_all(const struct store *store, char *who, size_t size)
         if (!evict(store, pid, deadline)) {
             return false;
         }
-        log_warning("%s was attached to the damaged post office, and was ended", who);
     }
     return true;
 }

@@ -70,8 +70,7 @@ static bool has_capability(unsigned capability)
     return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective >> capability & 1) != 0;
 }
 
-/* It takes from a process its wish to end with the one that has started it, which a change of user does not
- * end. */
+/* A process that wants to end with the one that has started it still does: the change takes that from it. */
 static bool become(const struct user *user)
 {
     int end = 0;
