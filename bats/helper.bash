@@ -2,7 +2,8 @@
 # library that our users have too.
 # shellcheck shell=bash
 
-tree=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+# All of this is read before every test: a fork here costs more than the rest of it.
+tree=${BASH_SOURCE[0]%/bats/*}
 
 # A relative SHMAIL_BUILD, as make gives it, is relative to the tree.
 SHMAIL_BUILD=${SHMAIL_BUILD:-build}
@@ -15,12 +16,16 @@ for library in bats-support bats-assert; do
         echo "/usr/lib/bats/$library is missing: please install the package $library" >&2
         exit 1
     fi
-    load "/usr/lib/bats/$library/load.bash"
+    # What load.bash does, but that forks for each.
+    for part in "/usr/lib/bats/$library"/src/*.bash; do
+        # shellcheck disable=SC1090
+        . "$part"
+    done
 done
 
 # shellcheck source=contrib/bats/shmail.bash
 . "$tree/contrib/bats/shmail.bash"
-unset tree library
+unset tree library part
 
 # Looks until the command succeeds, for 10 seconds at most.
 eventually() {
@@ -40,7 +45,9 @@ hang_up() { # descriptor...
 
 # Every teardown calls remove_segment: until then all that the servers of a test have logged is there, and tests/run
 # looks for secrets in it.
-eval "$(declare -f remove_segment | sed '1s/remove_segment/remove_segment_alone/')"
+body=$(declare -f remove_segment)
+eval "${body/remove_segment/remove_segment_alone}"
+unset body
 remove_segment() {
     if [ -d "${SHMAIL_LOGS-}" ]; then
         find "$BATS_FILE_TMPDIR" "${BATS_TEST_TMPDIR:-$BATS_FILE_TMPDIR}" -maxdepth 1 -type f -name '*log*' \
