@@ -251,7 +251,7 @@ is_asleep() { # for longer than who has just accepted
     tool_scribble "$SHMAIL_NAME" mailbox
     ask NOOP || :
     wait_for_log "was rebuilt from its journal"
-    wait_for_log "process $inetd was attached to the damaged post office, and was ended"
+    wait_for_log "process $inetd had the damaged post office open, and was ended"
     run wait "$inetd"
     assert_failure 137
     run timeout 10 cat <&"$held"
@@ -272,7 +272,7 @@ is_asleep() { # for longer than who has just accepted
     begin_inetd -u nobody -d "$journal"
     tool_scribble "$SHMAIL_NAME" mailbox
     ask NOOP || :
-    wait_for_log "while process $inetd is attached, which cannot be ended: Operation not permitted"
+    wait_for_log "process $inetd has it open, and cannot be ended: Operation not permitted"
     wait "$SHMAIL_PID" || status=$?
     [ "$status" -eq 69 ]
     forget_server
@@ -283,6 +283,94 @@ is_asleep() { # for longer than who has just accepted
     start_server --crypt-cost 1 -d "$journal"
     ask NOOP || :
     wait_for_log "was rebuilt from its journal"
+}
+
+# As one that was forked by a killed server and is no more attached: it lingers for its client, and is told by nothing
+# but the lock on the directory.
+@test "a rebuild waits for who has the journal open and leaves by himself" {
+    local holder journal=$BATS_FILE_TMPDIR/journal
+    start_server --crypt-cost 1 -d "$journal"
+    ask "REGISTER alice secret"
+    flock -s "$journal/lock" sleep 2 3>&- &
+    holder=$!
+    eventually has_child "$holder"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "was rebuilt from its journal"
+    run -1 kill -0 "$holder"
+}
+
+has_child() { # pid
+    [ -n "$(<"/proc/$1/task/$1/children")" ]
+}
+
+@test "where he stays the server says so, and nothing is set aside" {
+    local holder status=0 journal=$BATS_FILE_TMPDIR/journal
+    start_server --crypt-cost 1 -d "$journal"
+    ask "REGISTER alice secret"
+    flock -s "$journal/lock" sleep 30 3>&- &
+    holder=$!
+    eventually has_child "$holder"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    ask NOOP || :
+    wait_for_log "cannot be rebuilt: a process that is not known has it"
+    wait "$SHMAIL_PID" || status=$?
+    [ "$status" -eq 69 ]
+    forget_server
+    run ls "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+    assert_failure
+    kill "$(<"/proc/$holder/task/$holder/children")"
+    start_server --crypt-cost 1 -d "$journal"
+    ask NOOP || :
+    wait_for_log "was rebuilt from its journal"
+}
+
+# By the byte that says so, for the moment in which such a one is not attached yet.
+@test "who is just opening a damaged post office is ended, too" {
+    local opener said status=0
+    command -v python3 >/dev/null || skip "no python3 here"
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    ask "REGISTER alice secret"
+    tool_scribble "$SHMAIL_NAME" mailbox
+    mkfifo "$BATS_TEST_TMPDIR/said"
+    python3 -c '
+import fcntl, os, sys, time
+segment = open(sys.argv[1], "r+b")
+fcntl.lockf(segment, fcntl.LOCK_SH, 1, os.fstat(segment.fileno()).st_size)
+print("opened", flush=True)
+time.sleep(60)
+' "/dev/shm/shmail-$SHMAIL_NAME" >"$BATS_TEST_TMPDIR/said" 3>&- &
+    opener=$!
+    read -r said <"$BATS_TEST_TMPDIR/said"
+    [ "$said" = opened ]
+    ask NOOP || :
+    wait_for_log "process $opener had the damaged post office open, and was ended"
+    wait_for_log "was rebuilt from its journal"
+    wait "$opener" || status=$?
+    [ "$status" -eq 137 ]
+}
+
+@test "whose name is another's by now sets nothing of that aside" {
+    local status=0 other journal=$BATS_FILE_TMPDIR/journal
+    local -x SHMAIL_USER=carol SHMAIL_PASSWORD=secret
+    start_server --crypt-cost 1 -d "$journal"
+    ask "REGISTER alice secret"
+    mv "/dev/shm/shmail-$SHMAIL_NAME" "/dev/shm/shmail-$SHMAIL_NAME-moved"
+    shmaild -n "$SHMAIL_NAME" --crypt-cost 1 -l "unix:$BATS_TEST_TMPDIR/socket" 3>&- &
+    other=$!
+    eventually test -S "$BATS_TEST_TMPDIR/socket"
+    SHMAIL_SERVER=unix:$BATS_TEST_TMPDIR/socket run -0 shmail register
+    tool_scribble "$SHMAIL_NAME-moved" mailbox
+    ask NOOP || :
+    wait "$SHMAIL_PID" || status=$?
+    [ "$status" -eq 69 ]
+    forget_server
+    run ls "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+    assert_failure
+    SHMAIL_SERVER=unix:$BATS_TEST_TMPDIR/socket run -0 shmail login
+    rm "/dev/shm/shmail-$SHMAIL_NAME-moved"
+    kill "$other"
+    wait "$other"
 }
 
 @test "TERM ends a server that waits with its rebuild, too" {

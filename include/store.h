@@ -192,10 +192,17 @@ enum status store_acquit(struct store *, void (*report)(void *context, const cha
  * whose id is another name space's. */
 pid_t store_other_process(const struct store *);
 
-/* For the server, when nobody else is attached: keeps a damaged segment under another name, written to aside,
- * and lets go of it, so that store_open makes a new one from the journal. *store is gone afterwards. A
- * private segment is just let go (aside is empty). STATUS_SYSTEM: it cannot be renamed; then nothing has
- * changed. */
+/* For a server without children that will set its post office aside: has it, and its journal's directory, for
+ * this process alone. Who opens it by its name waits then, until it is set aside, and opens what has the name
+ * instead. False: not yet, because of *pid; as store_other_process, of whoever has it open, but 0 where that
+ * is nobody of whom the system knows so: one who was forked by such a one and is not attached, or who looks
+ * at the directory alone. To be asked until it is true. */
+bool store_take_alone(const struct store *, pid_t *pid);
+
+/* For who has it alone, by store_take_alone or because it is private: keeps a damaged segment under another
+ * name, written to aside, and lets go of it, so that store_open makes a new one from the journal. *store is
+ * gone afterwards. One that is private, or whose name is another one's or nobody's by now, is just let go
+ * (aside is empty). STATUS_SYSTEM: it cannot be renamed; then nothing has changed. */
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size);
 
 /* Figures of the whole segment, read without a lock: each is true at some instant, not all at the same one.

@@ -1,4 +1,5 @@
-/* evict.c: asks the kernel who is attached, ends that process, and waits for its end, one after the other. */
+/* evict.c: asks the kernel who has the post office open, ends that process, and waits for its end, one after
+ * the other. */
 #include "evict.h"
 
 #include "clock.h"
@@ -8,10 +9,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SECONDS = 5 }; /* a process that the kernel does not let go ends later than that, or never */
+enum {
+    SECONDS = 5, /* a process that the kernel does not let go ends later than that, or never */
+    LOOK_MILLISECONDS = 10,
+};
 
 /* False: in time it did not. */
 static bool has_ended(int process, int64_t deadline)
@@ -24,45 +29,61 @@ static bool has_ended(int process, int64_t deadline)
         left = deadline_left(deadline);
     }
     if (count == 0) {
-        errno = ETIMEDOUT;
+        errno = ETIME;
     }
     return count > 0;
 }
 
-/* By a descriptor, asked for between two questions: a number alone may be another process's by now. */
-static bool evict(const struct store *store, pid_t pid, int64_t deadline)
+/* By a descriptor, asked for between two questions: a number alone may be another process's by now. *ended is
+ * the process if it exists no more. */
+static bool evict(const struct store *store, pid_t pid, int64_t deadline, pid_t *ended)
 {
     int process = (int)syscall(SYS_pidfd_open, pid, 0);
+    bool is_done = process < 0 && errno == ESRCH;
+    pid_t now;
 
-    if (process < 0) {
-        return errno == ESRCH; /* it has ended meanwhile */
+    if (process >= 0 && (store_take_alone(store, &now) || now != pid)) {
+        (void)close(process);
+        return true;
     }
-    bool had_left = store_other_process(store) != pid;
-    bool ended = !had_left && syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0 &&
-                 has_ended(process, deadline);
-    int error = errno;
-    (void)close(process);
-    if (ended) {
-        log_warning("process %ld was attached to the damaged post office, and was ended", (long)pid);
+    if (process >= 0) {
+        is_done = syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0) == 0
+                      ? has_ended(process, deadline)
+                      : errno == ESRCH;
+        int error = errno;
+        (void)close(process);
+        errno = error;
+        if (is_done) {
+            log_warning("process %ld had the damaged post office open, and was ended", (long)pid);
+        }
     }
-    errno = error;
-    return had_left || ended;
+    *ended = is_done ? pid : *ended;
+    return is_done;
 }
 
-bool evict_all(const struct store *store, char *who, size_t size)
+/* Whoever has what an ended process had open, or has it by a fork alone, is not known: it may leave by
+ * itself. */
+bool evict_all(const struct store *store, char *why, size_t size)
 {
-    int64_t deadline = deadline_after_seconds(SECONDS);
-    pid_t pid;
+    const int64_t deadline = deadline_after_seconds(SECONDS);
+    pid_t pid, ended = 0;
 
-    while ((pid = store_other_process(store)) != 0) {
+    while (!store_take_alone(store, &pid)) {
         if (pid < 0) {
-            (void)snprintf(who, size, "a process of another name space");
-            errno = ESRCH;
+            (void)snprintf(why, size, "a process of another name space has it open");
             return false;
         }
-        (void)snprintf(who, size, "process %ld", (long)pid);
-        if (!evict(store, pid, deadline)) {
+        if (pid > 0 && pid != ended) {
+            if (!evict(store, pid, deadline, &ended)) {
+                (void)snprintf(why, size, "process %ld has it open, and cannot be ended: %s", (long)pid,
+                               errno == ETIME ? "it takes too long" : strerror(errno));
+                return false;
+            }
+        } else if (clock_now() >= deadline) {
+            (void)snprintf(why, size, "a process that is not known has it, or its journal's directory, open");
             return false;
+        } else {
+            (void)poll(NULL, 0, LOOK_MILLISECONDS);
         }
     }
     return true;

@@ -212,7 +212,8 @@ static void expect_to_reach_journal(const struct options *options, struct listen
 {
     const char *directory = options->store.directory;
 
-    if (directory != NULL && faccessat(AT_FDCWD, directory, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
+    if (directory != NULL && geteuid() == 0 &&
+        faccessat(AT_FDCWD, directory, R_OK | W_OK | X_OK, AT_EACCESS) != 0) {
         refuse(
             listeners, EX_NOPERM,
             "journal directory %s: nothing could be rebuilt from it, as root gives up its rights over files "
@@ -260,7 +261,7 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
                                                        struct listeners *listeners, struct sandbox *sandbox)
 {
     static int64_t rebuilt;
-    char aside[LINE], who[LINE];
+    char aside[LINE], why[LINE];
 
     if (rebuilt != 0 && clock_now() - rebuilt < REBUILT_AGO) {
         refuse(
@@ -276,12 +277,10 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
             options->name, options->name);
     }
     signals_end_by(end_start, listeners);
-    if (!evict_all(store, who, sizeof who)) {
-        refuse(
-            listeners, EX_UNAVAILABLE,
-            "post office %s is damaged, and cannot be rebuilt while %s is attached, which cannot be ended: %s: "
-            "end it and start again",
-            options->name, who, strerror(errno));
+    if (!evict_all(store, why, sizeof why)) {
+        refuse(listeners, EX_UNAVAILABLE,
+               "post office %s is damaged, and cannot be rebuilt: %s: end it and start again", options->name,
+               why);
     }
     if (store_set_aside(&store, options->store.name, aside, sizeof aside) != STATUS_OK) {
         refuse(listeners, EX_OSERR, "the damaged post office %s cannot be set aside: %s", options->name,

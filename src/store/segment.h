@@ -66,8 +66,9 @@ bool segment_try_byte(const struct store *, uint64_t which);
 bool segment_byte_is_held(const struct store *, uint64_t which); /* by another process */
 /* 0: nobody, or this process; -1: one whose id is another name space's. */
 pid_t segment_byte_holder(const struct store *, uint64_t which);
-/* The same of any slot's. */
+/* The same of any slot's; and of any byte, including the one by which a segment is opened. */
 pid_t segment_slot_holder(const struct store *);
+pid_t segment_holder(const struct store *);
 void segment_free_byte(const struct store *, uint64_t which);
 void segment_free_slot(const struct store *, uint32_t index); /* both bytes, in one */
 

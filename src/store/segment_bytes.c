@@ -49,6 +49,13 @@ pid_t segment_slot_holder(const struct store *store)
     return holder(store, slots);
 }
 
+pid_t segment_holder(const struct store *store)
+{
+    struct flock all = byte_lock(store, BYTE_PRESENT, F_WRLCK);
+    all.l_len = 0;
+    return holder(store, all);
+}
+
 void segment_free_byte(const struct store *store, uint64_t which)
 {
     struct flock lock = byte_lock(store, which, F_UNLCK);

@@ -26,6 +26,14 @@ static bool has_name(const struct stat *about, const char *path)
     return stat(whole, &named) == 0 && named.st_dev == about->st_dev && named.st_ino == about->st_ino;
 }
 
+bool segment_has_name(int fd, const char *name)
+{
+    char path[sizeof(prefix) + OBJECT_MAX];
+    struct stat about;
+    snprintf(path, sizeof(path), "%s%s", prefix, name);
+    return fstat(fd, &about) == 0 && has_name(&about, path);
+}
+
 /* Those that this process has opened last, for all that it may have bytes of at once. What was closed since
  * is told by what the descriptor is now. */
 static int opened[8];
@@ -60,14 +68,25 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size)
 }
 
 /* The byte that guards creation lies beyond the end of any segment, since the size may not be known yet. */
+static struct flock creation(short type)
+{
+    return (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
+}
+
 static bool creation_lock(int fd, short type)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = INT64_MAX - 1, .l_len = 1};
+    struct flock lock = creation(type);
     int result;
     do
         result = fcntl(fd, F_SETLKW, &lock);
     while (result != 0 && errno == EINTR);
     return result == 0;
+}
+
+bool segment_bar(int fd)
+{
+    struct flock lock = creation(F_WRLCK);
+    return fcntl(fd, F_SETLK, &lock) == 0;
 }
 
 /* One that has accounts and no journal, or what its journal lacks, was finished once: zeros were written over

@@ -24,6 +24,13 @@ bool segment_is_name(const char *name, size_t most, char *why, size_t why_size);
  * STATUS_MALFORMED, and what a journal's recovery may end with; STATUS_IN_USE: it was to be had alone. */
 enum status segment_open(struct store *, const struct store_options *, char *why, size_t why_size);
 
+/* Whether the name is the object's: else it was removed since, or is another one's. */
+bool segment_has_name(int fd, const char *name);
+
+/* Keeps others from opening the object by its name, until the descriptor is closed. False: somebody is just
+ * doing that. */
+bool segment_bar(int fd);
+
 /* Whether this process has that object open: then it must not open it once more, as closing any descriptor of
  * an object gives back all bytes that the process has of it. */
 bool segment_is_open(const struct stat *object);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -85,6 +86,22 @@ pid_t store_other_process(const struct store *store)
     return segment_slot_holder(store);
 }
 
+/* A refused exchange of a shared lock for the other kind takes that, too. */
+static bool has_directory_alone(const struct store *store)
+{
+    if (store->lock_file < 0 || flock(store->lock_file, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    (void)flock(store->lock_file, LOCK_SH | LOCK_NB);
+    return false;
+}
+
+bool store_take_alone(const struct store *store, pid_t *pid)
+{
+    bool barred = segment_bar(store->fd);
+    *pid = segment_holder(store);
+    return barred && *pid == 0 && has_directory_alone(store);
+}
+
 enum status store_set_aside(struct store **store, const char *name, char *aside, size_t aside_size)
 {
     enum { NUMBER = sizeof("-1000") }; /* where one moment sees several */
@@ -93,7 +110,7 @@ enum status store_set_aside(struct store **store, const char *name, char *aside,
     char moment[MOMENT_SIZE];
     char number[NUMBER] = "";
     aside[0] = '\0';
-    if (name) {
+    if (name && segment_has_name((*store)->fd, name)) {
         export_moment(moment);
         snprintf(from, sizeof(from), "%s%s", folder, name);
         for (unsigned i = 2;; i++) {
