@@ -179,6 +179,24 @@ has_keeper() {
     hang_up "$requests"
 }
 
+# He ends while the user is being changed, from where on the system does not tell any more.
+@test "so it does where he ends in that moment" {
+    local held
+    setpriv --pdeathsig KILL true || skip "no setpriv here that knows --pdeathsig"
+    [ "$EUID" -eq 0 ] || skip "needs root, who becomes another user"
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    mkfifo in
+    exec {held}<>in
+    (
+        setpriv --pdeathsig KILL strace -D -o trace -e trace=setresuid -e inject=setresuid:delay_exit=2000000:when=3 \
+            shmaild -i -e <in >out 2>&1 3>&- {held}>&- &
+        echo $! >process
+        eventually grep -c 'setresuid(65534, 65534, 65534\|setresuid([1-9][0-9]*, [1-9]' trace
+    )
+    eventually has_gone "$(<process)"
+    hang_up "$held"
+}
+
 has_gone() { # pid
     ! kill -0 "$1" 2>/dev/null || [ "$(awk '{ print $3 }' "/proc/$1/stat")" = Z ]
 }

@@ -244,6 +244,25 @@ PYTHON
     start_server -d theirs/journal
 }
 
+@test "another user's server takes a journal that is there, in a directory where nothing can be made" {
+    local as
+    [ "$EUID" -eq 0 ] || skip "needs root, to be another user"
+    as=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+    install -d -o nobody -m 700 journal
+    chmod 711 .
+    run -0 "${as[@]}" shmaild -i -n "$SHMAIL_NAME" -d journal </dev/null
+    chmod 500 journal
+    run -124 --separate-stderr timeout 2 "${as[@]}" shmaild -n "$SHMAIL_NAME" -d journal -l inet:127.0.0.1:0
+    [[ $stderr == *"listening on "* ]]
+}
+
+@test "root's server serves whatever its umask takes" {
+    umask 0777
+    start_server
+    run ask NOOP
+    assert_output OK
+}
+
 @test "a server is root, too, where only what starts it by the set-user-ID bit is another user" {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
     [ "$EUID" -eq 0 ] || skip "needs root, to be another user"

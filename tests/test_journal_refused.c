@@ -122,6 +122,21 @@ static void a_directory_of_one_whose_files_are_gone_is_refused(void)
     lose_files(true);
 }
 
+static void what_somebody_else_says_of_his_own_keeps_nobody_from_a_directory(void)
+{
+    char segment[128];
+    if (geteuid() != 0)
+        harness_skip("needs root, to give a segment away");
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    scene_close(store);
+    options.name = NULL;
+    refuse(STATUS_IN_USE, "still has in memory: start that one");
+    snprintf(segment, sizeof(segment), "/dev/shm/shmail-%s-a", harness_name());
+    EXPECT_EQ(chown(segment, 65534, 65534), 0);
+    scene_close(attached_store(&options));
+}
+
 static void a_start_that_is_refused_leaves_the_directory_to_whom_it_was(void)
 {
     struct report report = {.say = note_nothing};
@@ -384,6 +399,8 @@ static const struct harness_test tests[] = {
      a_directory_of_one_that_has_more_in_memory_is_refused},
     {"a directory of one whose files are gone is refused",
      a_directory_of_one_whose_files_are_gone_is_refused},
+    {"what somebody else says of his own segment keeps nobody from a directory",
+     what_somebody_else_says_of_his_own_keeps_nobody_from_a_directory},
     {"a start that is refused leaves the directory to whom it was",
      a_start_that_is_refused_leaves_the_directory_to_whom_it_was},
     {"a start says only at its end whose the directory is",

@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -44,6 +45,7 @@ static int make_empty_directory(void)
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/shmaild-XXXXXX", places[i]);
         if (mkdtemp(path) != NULL) {
+            (void)chmod(path, S_IRWXU); /* whatever the umask has taken of that */
             int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
             (void)rmdir(path);
             if (directory >= 0) {
@@ -70,14 +72,39 @@ static bool has_capability(unsigned capability)
     return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective >> capability & 1) != 0;
 }
 
-/* A process that wants to end with the one that has started it still does: the change takes that from it. */
+/* A process that is to end with the one that has started it still is when its user changes, which takes that
+ * from it. */
+struct bond {
+    int signal; /* 0: it is not to */
+    pid_t starter;
+};
+
+static struct bond bond_to_starter(void)
+{
+    struct bond bond = {.starter = getppid()};
+
+    (void)prctl(PR_GET_PDEATHSIG, &bond.signal);
+    return bond;
+}
+
+/* That process may have ended meanwhile. */
+static bool keep_bond(const struct bond *bond)
+{
+    if (prctl(PR_SET_PDEATHSIG, bond->signal) != 0) {
+        return false;
+    }
+    if (bond->signal != 0 && getppid() != bond->starter) {
+        (void)raise(bond->signal);
+    }
+    return true;
+}
+
 static bool become(const struct user *user)
 {
-    int end = 0;
+    const struct bond bond = bond_to_starter();
 
-    (void)prctl(PR_GET_PDEATHSIG, &end);
     return setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
-           setresuid(user->uid, user->uid, user->uid) == 0 && prctl(PR_SET_PDEATHSIG, end) == 0;
+           setresuid(user->uid, user->uid, user->uid) == 0 && keep_bond(&bond);
 }
 
 /* A container may have no such user, or not let anybody become it: better found now than at each connection.
@@ -106,25 +133,21 @@ static int become_and_return(struct user user)
  * process that has started this one, which may end meanwhile. */
 static int try_to_become(struct user user)
 {
-    int dumpable = prctl(PR_GET_DUMPABLE), end = 0;
-    pid_t starter = getppid();
+    int dumpable = prctl(PR_GET_DUMPABLE);
+    const struct bond bond = bond_to_starter();
     int count = getgroups(0, NULL);
     gid_t *groups = count > 0 ? calloc((size_t)count, sizeof *groups) : NULL;
 
     if (count > 0 && (groups == NULL || getgroups(count, groups) != count)) {
         die(EX_OSERR, "cannot learn the groups: %s", strerror(errno));
     }
-    (void)prctl(PR_GET_PDEATHSIG, &end);
     int error = become_and_return(user);
     if (count > 0) {
         (void)setgroups((size_t)count, groups); /* not where a container has no number for one */
     }
     free(groups);
     (void)prctl(PR_SET_DUMPABLE, dumpable);
-    (void)prctl(PR_SET_PDEATHSIG, end);
-    if (end != 0 && getppid() != starter) {
-        (void)raise(end);
-    }
+    (void)keep_bond(&bond);
     return error;
 }
 

@@ -79,10 +79,12 @@ static bool is_wanted(int object, const char *name, const struct wanted *wanted)
                                      (journal.written < journal.assigned || !files_have(place, &journal))));
 }
 
+/* Among those of the directory's owner: nobody else can have had it, whatever he has written into his. */
 static bool find(const struct wanted *wanted, char name[static OBJECT_MAX + 1])
 {
+    struct stat here;
     bool found = false;
-    DIR *objects = opendir(SEGMENT_FOLDER);
+    DIR *objects = fstat(wanted->place->directory, &here) == 0 ? opendir(SEGMENT_FOLDER) : NULL;
     for (struct dirent *entry; objects && !found && (entry = readdir(objects));) {
         size_t length = strlen(entry->d_name);
         if (strncmp(entry->d_name, prefix, sizeof(prefix) - 1) != 0 ||
@@ -90,7 +92,7 @@ static bool find(const struct wanted *wanted, char name[static OBJECT_MAX + 1])
             continue;
         struct stat about;
         if (fstatat(dirfd(objects), entry->d_name, &about, AT_SYMLINK_NOFOLLOW) != 0 ||
-            segment_is_open(&about))
+            segment_is_open(&about) || about.st_uid != here.st_uid)
             continue;
         int object = openat(dirfd(objects), entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         found = object >= 0 && is_wanted(object, entry->d_name, wanted);
