@@ -31,11 +31,14 @@ typedef struct account {
 /* When a change is on disk: before it is acknowledged; whenever the system likes; every so many seconds. */
 enum store_sync { STORE_SYNC_ALWAYS, STORE_SYNC_NEVER, STORE_SYNC_TIMED };
 
+enum { STORE_SYNC_SECONDS_MAX = 3600 };
+
 enum { STORE_BYTES = 576 }; /* at least what a process keeps for a store of its own */
 
 struct store_options {
     const char *directory; /* of the journal (shmail-journal(5)); NULL: none. Made where it is missing */
     enum store_sync sync;
+    uint32_t sync_seconds;  /* with STORE_SYNC_TIMED: 1 to STORE_SYNC_SECONDS_MAX */
     uint64_t journal_bytes; /* of a journal file at least; 0: 64 MiB */
     const char *name; /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}, with must_exist OBJECT_MAX; NULL: private, ends
                        * with its last process */
@@ -131,8 +134,8 @@ void store_wake(struct store *);
 void store_interrupt(struct store *);
 
 /* Waits until all that this process has done or seen since the last call is durable: before a reply leaves.
- * At once where there is no journal, or its policy is another than STORE_SYNC_ALWAYS. STATUS_READ_ONLY: it
- * never will be. */
+ * At once where there is no journal, or its policy is another than STORE_SYNC_ALWAYS: with STORE_SYNC_TIMED
+ * it will be in so many seconds, through the keeper. STATUS_READ_ONLY: it never will be. */
 enum status store_settle(struct store *);
 
 /* Opens the journal's files once more, for a process that is to keep it: the system tells each open file of a
@@ -149,7 +152,7 @@ enum store_stay {
                         * seconds after the last other process has gone */
     STORE_STAY_ORPHAN, /* the same, but half a second */
 };
-void store_keep(struct store *, int sync_seconds, enum store_stay, const volatile sig_atomic_t *stop,
+void store_keep(struct store *, enum store_stay, const volatile sig_atomic_t *stop,
                 const sigset_t *sleep_mask);
 
 /* One lives. Where there is one, its last look before it leaves is for who is attached: who attaches after

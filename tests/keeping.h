@@ -9,6 +9,7 @@
 #include <poll.h>
 
 static struct store_options options = {.directory = "journal",
+                                       .sync_seconds = 1000,
                                        .crypt_cost = 1,
                                        .journal_bytes = 160 << 10,
                                        .segment_bytes = 16 << 20,
@@ -40,7 +41,7 @@ static void stop_keeping(int signal_number)
 }
 
 /* Ends with 1 where it did not get the office. */
-static pid_t start_keeper(int sync_seconds, enum store_stay stay, void (*prepare)(void))
+static pid_t start_keeper(enum store_stay stay, void (*prepare)(void))
 {
     int ends[2];
     EXPECT_EQ(pipe(ends), 0);
@@ -62,7 +63,7 @@ static pid_t start_keeper(int sync_seconds, enum store_stay stay, void (*prepare
         EXPECT_EQ(store_attach(store, "keeper"), STATUS_OK);
         if (prepare)
             prepare();
-        store_keep(store, sync_seconds, stay, &stop, &none);
+        store_keep(store, stay, &stop, &none);
         bool kept = stop || stay != STORE_STAY;
         store_detach(store);
         _exit(!kept);

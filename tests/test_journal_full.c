@@ -245,7 +245,7 @@ static pid_t start_keeper(void)
         static volatile sig_atomic_t stop;
         sigset_t none;
         sigemptyset(&none);
-        store_keep(store, 1, STORE_STAY, &stop, &none);
+        store_keep(store, STORE_STAY, &stop, &none);
         _exit(1);
     }
     return pid;
@@ -353,6 +353,7 @@ static void after_a_failed_sync_the_keeper_starts_a_new_file(void)
 {
     struct store_options timed = options;
     timed.sync = STORE_SYNC_TIMED;
+    timed.sync_seconds = 1;
     open_post_office(&timed);
     for (int which = 0; which < 12; which++) {
         scene_do(scene, store, which);

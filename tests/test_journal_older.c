@@ -121,7 +121,7 @@ static void what_was_written_since_must_not_be_written_over(void)
 
 /* It was hidden while another one began, which has taken the numbers of what it had not written. A wrong bit
  * in its own number makes it the lock file's no less than any. */
-static void begin_another(int sent)
+static void begin_another(int sent, bool checkpoint)
 {
     const uint64_t number_at =
         offsetof(struct header, journal) + offsetof(struct journal_segment, segment_id);
@@ -142,6 +142,8 @@ static void begin_another(int sent)
     store = attached_store(&options);
     for (int i = 0; i < sent; i++)
         send_one();
+    if (checkpoint)
+        EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
     scene_close(store);
     snprintf(command, sizeof(command), "cp -a journal kept && cp --sparse=always hidden %s", object);
     run_command(command);
@@ -158,13 +160,41 @@ static void begin_another(int sent)
 
 static void what_another_one_has_begun_must_not_be_written_over(void)
 {
-    begin_another(1);
+    begin_another(1, false);
 }
 
 /* More than is in memory; but that is not a copy from before, of which nothing would be lost. */
 static void nor_where_that_has_got_further(void)
 {
-    begin_another(20);
+    begin_another(20, false);
+}
+
+/* Which drops the record of its beginning. */
+static void nor_where_that_has_made_a_checkpoint(void)
+{
+    begin_another(1, true);
+}
+
+/* Its own beginning is on disk, and two words that lie side by side are wrong. */
+static void what_it_has_begun_itself_is_no_reason(void)
+{
+    static const uint64_t wrong[2];
+    const uint64_t written_at = offsetof(struct header, journal) + offsetof(struct journal_segment, written);
+    struct report report = {.say = note_nothing};
+    char object[128], why[512] = "";
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    send_one();
+    scene_close(store);
+    EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
+    store = attached_store(&options);
+    send_one();
+    scene_close(store);
+    snprintf(object, sizeof(object), "/dev/shm/shmail-%s", options.name);
+    write_at(object, written_at, wrong, sizeof(wrong));
+    EXPECT_EQ(segment_repair(options.name, NULL, &report, why, sizeof(why)), STATUS_OK);
+    store = attached_store(&options);
+    EXPECT_CLEAN(store);
 }
 
 /* Behind the last record that the segment knows stands one that is whole. */
@@ -353,6 +383,8 @@ static const struct harness_test tests[] = {
     {"what another one has begun must not be written over",
      what_another_one_has_begun_must_not_be_written_over},
     {"nor where that has got further", nor_where_that_has_got_further},
+    {"nor where that has made a checkpoint", nor_where_that_has_made_a_checkpoint},
+    {"what it has begun itself is no reason", what_it_has_begun_itself_is_no_reason},
     {"only a record that comes next is lacking", only_a_record_that_comes_next_is_lacking},
     {"what a dead leader has written is known", what_a_dead_leader_has_written_is_known},
     {"what was written last must be there", what_was_written_last_must_be_there},

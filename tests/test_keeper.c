@@ -22,11 +22,11 @@ static int times_said(const char *words)
 static void there_is_one_keeper_and_a_dead_one_is_followed(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t first = start_keeper(1, STORE_STAY, NULL);
+    pid_t first = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     uint64_t dead = journal()->keeper;
-    EXPECT_EQ(end_of(start_keeper(1, STORE_STAY_LONE, NULL)), 0); /* a lone one is not needed */
-    pid_t second = start_keeper(1, STORE_STAY, NULL);
+    EXPECT_EQ(end_of(start_keeper(STORE_STAY_LONE, NULL)), 0); /* a lone one is not needed */
+    pid_t second = start_keeper(STORE_STAY, NULL);
     EXPECT_EQ(kill(first, SIGKILL), 0);
     EXPECT_EQ(waitpid(first, NULL, 0), first);
     while (load64(&journal()->keeper) == dead)
@@ -39,7 +39,7 @@ static void there_is_one_keeper_and_a_dead_one_is_followed(void)
 static void it_stays_in_office_until_its_last_sync_is_done(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     journal_lead(store); /* that sync has to wait */
     EXPECT_EQ(kill(pid, SIGTERM), 0);
@@ -62,7 +62,7 @@ static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(
     begin(STORE_SYNC_TIMED);
     for (int unsynced = 0; unsynced < 2; unsynced++) {
         EXPECT_EQ(journal_flush(store, true), STATUS_OK);
-        pid_t pid = start_keeper(1000, STORE_STAY, NULL);
+        pid_t pid = start_keeper(STORE_STAY, NULL);
         wait_for_office();
         if (unsynced) {
             send(10);
@@ -71,7 +71,7 @@ static void after_a_keeper_that_died_with_something_to_sync_the_file_is_suspect(
         EXPECT_EQ(kill(pid, SIGKILL), 0);
         EXPECT_EQ(waitpid(pid, NULL, 0), pid);
         EXPECT_EQ(journal()->suspect, 0);
-        store_keep(store, 1000, STORE_STAY, &stopped, &none);
+        store_keep(store, STORE_STAY, &stopped, &none);
         EXPECT_EQ(journal()->suspect, (uint32_t)unsynced);
         store_reclaim(store);
     }
@@ -82,7 +82,7 @@ static void without_a_journal_there_is_nothing_to_keep(void)
     store = private_store();
     EXPECT(!store_has_journal(store));
     store_prepare_to_keep(store);
-    EXPECT_EQ(end_of(start_keeper(1, STORE_STAY, NULL)), 1);
+    EXPECT_EQ(end_of(start_keeper(STORE_STAY, NULL)), 1);
 }
 
 static void let_seconds_fly(void)
@@ -106,7 +106,7 @@ static void expect_lone_until(void (*end)(struct store *))
 {
     begin(STORE_SYNC_ALWAYS);
     EXPECT(store_has_journal(store));
-    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_seconds_fly);
+    pid_t pid = start_keeper(STORE_STAY_LONE, let_seconds_fly);
     wait_for_office();
     rest(20);
     EXPECT_EQ(waitpid(pid, NULL, WNOHANG), 0);
@@ -140,7 +140,7 @@ static void let_time_fly_when_told(void)
 static void a_lone_keeper_stays_for_who_comes_as_it_leaves(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_time_fly_when_told);
+    pid_t pid = start_keeper(STORE_STAY_LONE, let_time_fly_when_told);
     wait_for_office();
     store_detach(store);
     rest(2);
@@ -169,7 +169,7 @@ static void expect_stays(pid_t pid)
 static void a_lone_keeper_stays_with_who_has_nobody_to_serve_yet(void)
 {
     begin(STORE_SYNC_TIMED);
-    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_time_fly_when_told);
+    pid_t pid = start_keeper(STORE_STAY_LONE, let_time_fly_when_told);
     wait_for_office();
     store_detach(store);
     EXPECT_EQ(store_attach_ahead(store), STATUS_OK);
@@ -183,7 +183,7 @@ static void a_lone_keeper_stays_with_no_slot_that_never_was(void)
 {
     options.slots = 1024;
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY_LONE, let_seconds_fly);
+    pid_t pid = start_keeper(STORE_STAY_LONE, let_seconds_fly);
     wait_for_office();
     EXPECT(!process_has_slot(store, 1000));
     store->header->slot_map[1000 / 64] |= UINT64_C(1) << 1000 % 64;
@@ -197,7 +197,7 @@ static void an_orphan_stays_for_a_child_that_has_not_attached_yet(void)
 {
     begin(STORE_SYNC_TIMED);
     store_detach(store);
-    pid_t pid = start_keeper(1, STORE_STAY_ORPHAN, let_time_fly_when_told);
+    pid_t pid = start_keeper(STORE_STAY_ORPHAN, let_time_fly_when_told);
     wait_for_office();
     rest(3);
     EXPECT_EQ(store_attach(store, "late"), STATUS_OK);
@@ -210,7 +210,7 @@ static void an_orphan_stays_for_a_child_that_has_not_attached_yet(void)
 static void many_wake_ups_are_one_look(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     EXPECT_EQ(kill(pid, SIGSTOP), 0);
     EXPECT_EQ(waitpid(pid, NULL, WUNTRACED), pid);
@@ -225,27 +225,10 @@ static void many_wake_ups_are_one_look(void)
 
 /* ---- the clock ---- */
 
-static void it_syncs_by_the_clock(void)
-{
-    begin(STORE_SYNC_TIMED);
-    pid_t pid = start_keeper(0, STORE_STAY, NULL);
-    send(10);
-    while (load64(&journal()->synced) < journal()->assigned)
-        poll(NULL, 0, 1);
-    stop_keeper(pid);
-    pid = start_keeper(1000, STORE_STAY, NULL);
-    send(10);
-    while (load64(&journal()->written) < journal()->assigned)
-        poll(NULL, 0, 1);
-    EXPECT_EQ(journal()->synced, journal()->assigned - 1);
-    stop_keeper(pid); /* at its end it syncs what there is */
-    EXPECT_EQ(journal()->synced, journal()->assigned);
-}
-
 static void it_never_syncs_where_that_was_asked_for(void)
 {
     begin(STORE_SYNC_NEVER);
-    pid_t pid = start_keeper(0, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     send(10);
     while (load64(&journal()->written) < journal()->assigned)
         poll(NULL, 0, 1);
@@ -262,7 +245,7 @@ static void at_its_end_it_writes_also_what_it_never_syncs(void)
     begin(STORE_SYNC_NEVER);
     send(10);
     EXPECT_EQ(journal()->written, journal()->assigned - 1);
-    store_keep(store, 1000, STORE_STAY, &stopped, &none);
+    store_keep(store, STORE_STAY, &stopped, &none);
     EXPECT_EQ(journal()->written, journal()->assigned);
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
 }
@@ -288,6 +271,7 @@ static void who_leaves_writes_what_nobody_else_would(void)
     EXPECT_EQ(journal()->written, journal()->assigned);
     EXPECT_EQ(journal()->synced, journal()->assigned - 1);
     come_back();
+    journal()->sync_seconds = 1;
     journal()->sync = STORE_SYNC_TIMED;
     send_and_leave();
     EXPECT_EQ(journal()->synced, journal()->assigned);
@@ -298,7 +282,7 @@ static void who_leaves_writes_what_nobody_else_would(void)
 static void who_leaves_a_keeper_behind_writes_nothing_and_a_dead_one_is_none(void)
 {
     begin(STORE_SYNC_TIMED);
-    pid_t pid = start_keeper(1000, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     EXPECT_EQ(kill(pid, SIGSTOP), 0);
     EXPECT_EQ(waitpid(pid, NULL, WUNTRACED), pid);
@@ -350,7 +334,7 @@ static void a_dead_keeper_s_checkpoint_does_not_run_any_more(void)
 {
     begin(STORE_SYNC_ALWAYS);
     journal()->checkpoint = 1;
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(2);
     EXPECT_EQ(journal()->checkpoint, 0);
@@ -362,7 +346,7 @@ static void of_what_may_be_damaged_there_is_no_checkpoint(void)
     begin(STORE_SYNC_ALWAYS);
     journal()->suspect = 1;
     store_suspect(store);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     EXPECT_EQ(journal()->generation, 1);
@@ -382,7 +366,7 @@ static void accounts_beyond_the_table_do_not_lead_it_astray(void)
     store->header->accounts_used = UINT32_MAX - 1;
     journal()->log_bytes = UINT64_C(1) << 30;
     journal()->suspect = 0;
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
@@ -429,7 +413,7 @@ static void what_it_cannot_do_it_says_once(void)
     begin(STORE_SYNC_ALWAYS);
     __atomic_store_n(&journal()->wanted, 1 << 20, __ATOMIC_RELEASE);
     uint64_t capacity = journal()->capacity;
-    pid_t pid = start_keeper(1, STORE_STAY, fail_all_syncs);
+    pid_t pid = start_keeper(STORE_STAY, fail_all_syncs);
     while (load64(&journal()->wanted) > 0)
         poll(NULL, 0, 1);
     rest(2);
@@ -437,7 +421,7 @@ static void what_it_cannot_do_it_says_once(void)
     EXPECT_EQ(journal()->capacity, capacity);
     EXPECT_EQ(times_said("no room can be made"), 1);
     EXPECT_EQ(journal()->failure, EIO); /* perhaps it was a record that the disk has lost */
-    pid = start_keeper(1, STORE_STAY, NULL);
+    pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(2);
     stop_keeper(pid);
@@ -461,32 +445,32 @@ static void on_a_full_disk_a_checkpoint_that_failed_is_tried_again_but_not_at_on
         EXPECT_EQ(store_settle(store), STATUS_OK);
     }
     store_suspect(store);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 0); /* not of what may be damaged */
     EXPECT_EQ(store_acquit(store, NULL, NULL), STATUS_OK);
-    pid = start_keeper(1, STORE_STAY, NULL);
+    pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 1);
     journal()->suspect = 1; /* the same for one that is due */
-    pid = start_keeper(1, STORE_STAY, NULL);
+    pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
     EXPECT_EQ(times_said("a checkpoint failed"), 1);
     journal()->suspect = 0;
-    pid = start_keeper(1, STORE_STAY, let_seconds_fly);
+    pid = start_keeper(STORE_STAY, let_seconds_fly);
     wait_for_office();
     rest(20);
     stop_keeper(pid);
     EXPECT(times_said("a checkpoint failed") > 1);
     EXPECT_EQ(journal()->generation, 1);
     disk->is_full = false;
-    pid = start_keeper(1, STORE_STAY, NULL);
+    pid = start_keeper(STORE_STAY, NULL);
     while (load64(&journal()->capacity) == options.journal_bytes)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -509,7 +493,6 @@ static const struct harness_test tests[] = {
     {"an orphan stays for a child that has not attached yet",
      an_orphan_stays_for_a_child_that_has_not_attached_yet},
     {"many wake-ups are one look", many_wake_ups_are_one_look},
-    {"it syncs by the clock", it_syncs_by_the_clock},
     {"it never syncs where that was asked for", it_never_syncs_where_that_was_asked_for},
     {"at its end it writes also what it never syncs", at_its_end_it_writes_also_what_it_never_syncs},
     {"who leaves writes what nobody else would", who_leaves_writes_what_nobody_else_would},

@@ -9,7 +9,7 @@ static char body[600 << 10];
 static void it_makes_room_for_what_found_none(void)
 {
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     uint64_t capacity = journal()->capacity;
     enum status status;
     message_id id;
@@ -32,7 +32,7 @@ static void it_makes_room_before_there_is_none(void)
     uint64_t capacity = journal()->capacity;
     EXPECT_EQ(deliver(store, scene_account(store, "bob"), "a", "", body, 81 << 10, &id), STATUS_OK);
     EXPECT(capacity - journal()->end < options.journal_bytes / 2);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     while (load64(&journal()->capacity) == capacity)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -54,13 +54,13 @@ static void it_makes_a_file_as_large_as_is_wanted(void)
     begin(STORE_SYNC_ALWAYS);
     uint64_t capacity = journal()->capacity;
     store->journal_bytes = capacity * 3 / 2;
-    pid_t unlucky = start_keeper(1, STORE_STAY, leave_no_space);
+    pid_t unlucky = start_keeper(STORE_STAY, leave_no_space);
     while (load64(&journal()->looks) < 2)
         poll(NULL, 0, 1);
     stop_keeper(unlucky);
     EXPECT_EQ(journal()->roomless, 0);
     EXPECT_EQ(journal()->capacity, capacity);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     while (load64(&journal()->capacity) < store->journal_bytes)
         poll(NULL, 0, 1);
     rest(2);
@@ -146,7 +146,7 @@ static void it_makes_much_room_in_steps(void)
 {
     uint64_t capacity = want_much_room();
     disk_start();
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     while (load64(&journal()->capacity) == capacity)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -165,7 +165,7 @@ static void end_the_disk_in_the_second_step(void)
 static void what_it_has_filled_before_the_disk_ends_is_room(void)
 {
     uint64_t capacity = want_much_room();
-    pid_t pid = start_keeper(1, STORE_STAY, end_the_disk_in_the_second_step);
+    pid_t pid = start_keeper(STORE_STAY, end_the_disk_in_the_second_step);
     while (load64(&journal()->looks) < 2)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -180,7 +180,7 @@ static void what_may_have_been_lost_is_written_to_the_other_file(void)
 {
     begin(STORE_SYNC_ALWAYS);
     journal()->suspect = 1;
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     while (load64(&journal()->generation) == 1)
         poll(NULL, 0, 1);
     stop_keeper(pid);
@@ -193,7 +193,7 @@ static void a_file_that_the_state_does_not_half_fill_is_written_anew(void)
     options.journal_bytes = 2 << 20;
     begin(STORE_SYNC_ALWAYS);
     account_t bob = scene_account(store, "bob");
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     uint64_t longest = 0;
     while (load64(&journal()->generation) == 1) {
@@ -220,7 +220,7 @@ static void a_log_that_only_grew_is_not_written_anew(void)
     options.accounts = 100000;
     options.segment_bytes = UINT64_C(256) << 20;
     begin(STORE_SYNC_ALWAYS);
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     while (journal()->log_bytes < 3 * options.journal_bytes && load64(&journal()->generation) == 1) {
         char name[16];
@@ -245,7 +245,7 @@ static void it_makes_no_room_that_no_record_can_want(void)
     EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
     uint64_t capacity = journal()->capacity;
     journal()->wanted = UINT64_C(1) << 50;
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     stop_keeper(pid);
@@ -259,7 +259,7 @@ static void it_writes_no_zeros_over_the_log(void)
     uint64_t digest = scene_digest(store);
     uint64_t tail = journal()->tail, capacity = journal()->capacity;
     journal()->tail = journal()->end = journal()->capacity = 0;
-    pid_t pid = start_keeper(1, STORE_STAY, NULL);
+    pid_t pid = start_keeper(STORE_STAY, NULL);
     wait_for_office();
     rest(3);
     EXPECT_EQ(journal()->capacity, 0);

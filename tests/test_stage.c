@@ -39,6 +39,7 @@ static void what_is_not_synced_at_once_goes_through_the_page_cache(void)
 {
     struct store_options options = large_options;
     options.sync = STORE_SYNC_TIMED;
+    options.sync_seconds = 1;
     open_post_office(&options);
     do_and_settle(0, 2);
     EXPECT_EQ(scene_send(store, "alice", "more", 10), STATUS_OK);
@@ -61,6 +62,7 @@ static void what_has_many_pieces_is_written_in_several_groups(void)
     struct store_options options = large_options;
     message_id id;
     options.sync = STORE_SYNC_TIMED;
+    options.sync_seconds = 1;
     open_post_office(&options);
     do_and_settle(0, 2);
     for (int mail = 0; mail < 255; mail++) {

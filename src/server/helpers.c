@@ -74,7 +74,7 @@ void helpers_main(struct helpers *helpers)
     if (helpers->checks) {
         checker_main(helpers->store, helpers->sandbox, helpers->parent);
     }
-    keeper_run(helpers->store, helpers->sandbox, helpers->sync_seconds, helpers->parent);
+    keeper_run(helpers->store, helpers->sandbox, helpers->parent);
 }
 
 /* One that could not look has said why: no slot or memory was left for it. */

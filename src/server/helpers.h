@@ -15,7 +15,6 @@
 struct helpers {
     struct store *store;
     struct sandbox *sandbox;
-    int sync_seconds;
     pid_t parent, keeper, checker; /* 0: there is none */
     int64_t made;                  /* when the last of them was, in monotonic nanoseconds */
     bool replaces;                 /* the keeper was told to end, for another one */

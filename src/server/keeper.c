@@ -27,7 +27,7 @@ static void go_alone(void)
 }
 
 /* parent: 0 where there is none to die with. */
-static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int sync_seconds, pid_t parent)
+static _Noreturn void keep(struct store *store, struct sandbox *sandbox, pid_t parent)
 {
     enum store_stay stay = parent == 0 ? STORE_STAY_LONE : STORE_STAY;
 
@@ -47,23 +47,23 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, int syn
     }
     store_describe(store, "keeper");
     signals_interrupt(store);
-    store_keep(store, sync_seconds, stay, signals_closing(), signals_sleep_mask());
+    store_keep(store, stay, signals_closing(), signals_sleep_mask());
     if (stay == STORE_STAY && getppid() != parent) { /* the connections that it had go on */
         signals_go_on();
-        store_keep(store, sync_seconds, STORE_STAY_ORPHAN, signals_closing(), signals_sleep_mask());
+        store_keep(store, STORE_STAY_ORPHAN, signals_closing(), signals_sleep_mask());
     }
     signals_interrupt(NULL);
     store_detach(store);
     _exit(0);
 }
 
-void keeper_run(struct store *store, struct sandbox *sandbox, int sync_seconds, pid_t parent)
+void keeper_run(struct store *store, struct sandbox *sandbox, pid_t parent)
 {
-    keep(store, sandbox, sync_seconds, parent);
+    keep(store, sandbox, parent);
 }
 
 /* By a process in between, whose end makes the keeper nobody's child. */
-static _Noreturn void start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
+static _Noreturn void start_alone(struct store *store, struct sandbox *sandbox)
 {
     go_alone();
     signals_go_on(); /* a parent that ends was told to */
@@ -71,16 +71,16 @@ static _Noreturn void start_alone(struct store *store, struct sandbox *sandbox, 
     if (pid != 0) {
         _exit(pid > 0 ? 0 : errno);
     }
-    keep(store, sandbox, sync_seconds, 0);
+    keep(store, sandbox, 0);
 }
 
-pid_t keeper_start_alone(struct store *store, struct sandbox *sandbox, int sync_seconds)
+pid_t keeper_start_alone(struct store *store, struct sandbox *sandbox)
 {
     int status = 0;
     pid_t pid = fork();
 
     if (pid == 0) {
-        start_alone(store, sandbox, sync_seconds);
+        start_alone(store, sandbox);
     }
     if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) != 0) {
         errno = WEXITSTATUS(status);

@@ -154,8 +154,7 @@ static struct parent_limits find_limits(struct store *store, const struct option
                                   .per_source =
                                       options->per_source > 0 ? options->per_source : most - most / 4,
                                   .spares = options->spares,
-                                  .attach_spares = most + options->spares <= slots_left(store, &figures),
-                                  .sync_seconds = options->sync_seconds};
+                                  .attach_spares = most + options->spares <= slots_left(store, &figures)};
 }
 
 static void listen_everywhere(struct listeners *listeners, const struct options *options)
@@ -224,14 +223,14 @@ static void expect_to_reach_journal(const struct options *options, struct listen
 
 /* For a process without a parent. Where a keeper lives it starts none, which would ask for a slot only to see
  * that; one that was about to leave may not have seen it. */
-static void attach_beside_keeper(struct store *store, struct sandbox *sandbox, int sync_seconds)
+static void attach_beside_keeper(struct store *store, struct sandbox *sandbox)
 {
     const bool wants_one = store_has_journal(store);
     bool left;
 
     do {
         bool found = wants_one && store_has_keeper(store);
-        if (wants_one && !found && keeper_start_alone(store, sandbox, sync_seconds) < 0) {
+        if (wants_one && !found && keeper_start_alone(store, sandbox) < 0) {
             log_warning("the journal has no keeper: %s", strerror(errno));
         }
         /* Where it cannot be, it is turned away later. */
@@ -247,7 +246,7 @@ static int serve_standard_input(struct store *store, struct options *options, bo
     static struct sandbox sandbox;
 
     prepare_sandbox(&sandbox, store, options, NULL);
-    attach_beside_keeper(store, &sandbox, options->sync_seconds);
+    attach_beside_keeper(store, &sandbox);
     descriptor_tune(STDOUT_FILENO);
     descriptor_unblock(STDOUT_FILENO);
     options->settings.dump_allowed = error_was_open && descriptor_kind(STDERR_FILENO) != DESCRIPTOR_SOCKET;

@@ -29,7 +29,6 @@ enum {
     COOKIE_AGE_DEFAULT = 30 * 86400,
     SEGMENT_LEAST = 1 << 20, /* bytes; smaller ones hold no mail */
     JOURNAL_LEAST = 1 << 20, /* bytes; a smaller file would be checkpointed all the time */
-    SYNC_SECONDS_MAX = 3600,
 };
 
 #define JOURNAL_MOST (UINT64_C(1) << 40)
@@ -176,12 +175,12 @@ static void parse_sync(struct options *options, struct complaint *complaint, con
     if (strcmp(value, "never") == 0) {
         options->store.sync = STORE_SYNC_NEVER;
     } else if (strcmp(value, "always") != 0) {
-        if (!number_parse(value, strlen(value), SYNC_SECONDS_MAX, &seconds) || seconds == 0) {
+        if (!number_parse(value, strlen(value), STORE_SYNC_SECONDS_MAX, &seconds) || seconds == 0) {
             complain(complaint, "--sync %s: not always, never, or a number of seconds from 1 to %d", value,
-                     SYNC_SECONDS_MAX);
+                     STORE_SYNC_SECONDS_MAX);
         }
         options->store.sync = STORE_SYNC_TIMED;
-        options->sync_seconds = (int)seconds;
+        options->store.sync_seconds = (uint32_t)seconds;
     }
 }
 

@@ -31,7 +31,6 @@ struct options {
     uint32_t per_source;            /* --per-source; 0: not given */
     uint32_t spares;                /* --spare */
     struct stream_options limits;   /* its seconds: -t and the timeouts */
-    int sync_seconds;               /* --sync SECONDS */
     bool sync_given;                /* --sync */
     bool announce;                  /* -1 */
     bool inetd;                     /* -i */

@@ -319,7 +319,7 @@ static void leave_keeper(struct parent *p)
 {
     store_serve_no_more(p->store); /* else that one would leave at once */
     if (store_has_journal(p->store) && store_other_process(p->store) != 0 &&
-        keeper_start_alone(p->store, p->sandbox, p->limits->sync_seconds) < 0) {
+        keeper_start_alone(p->store, p->sandbox) < 0) {
         log_warning("the journal has no keeper: %s", strerror(errno));
     }
 }
@@ -410,8 +410,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
                              .limits = limits,
                              .workers = {.limits = limits, .waiting = waiting},
                              .late = {.list = late}};
-    parent.helpers =
-        (struct helpers){.store = store, .sandbox = sandbox, .sync_seconds = limits->sync_seconds};
+    parent.helpers = (struct helpers){.store = store, .sandbox = sandbox};
     if (!workers_prepare(&parent.workers)) {
         listeners_remove(listeners);
         die(EX_OSERR, "no memory to remember %zu children", limits->connections);

@@ -13,7 +13,6 @@ struct parent_limits {
     size_t per_source;  /* of these, of one source */
     size_t spares;      /* processes that wait for their connection */
     bool attach_spares; /* before it comes */
-    int sync_seconds;
 };
 
 #endif

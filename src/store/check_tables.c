@@ -351,8 +351,9 @@ static void check_ring(struct check *check)
         finding(check, "the mark that there is a journal, %u, makes no sense", journal->on);
     if (!journal->on)
         return;
-    if (journal->sync > STORE_SYNC_TIMED)
-        finding(check, "when the journal is synced, %u, makes no sense", journal->sync);
+    if (!journal_sync_makes_sense(journal))
+        finding(check, "when the journal is synced, %u by %u seconds, makes no sense", journal->sync,
+                journal->sync_seconds);
     uint64_t written = load64(&journal->written);
     uint64_t assigned = load64(&journal->assigned);
     uint64_t end = journal->tail;

@@ -33,6 +33,13 @@ static inline uint32_t journal_active(const struct store *store)
     return load32(&store->header->journal.file) & 1;
 }
 
+static inline bool journal_sync_makes_sense(const struct journal_segment *journal)
+{
+    return journal->sync < STORE_SYNC_TIMED ||
+           (journal->sync == STORE_SYNC_TIMED && journal->sync_seconds > 0 &&
+            journal->sync_seconds <= STORE_SYNC_SECONDS_MAX);
+}
+
 /* When what this process does is on disk: as it was told itself, or as the last server or who has made the
  * segment was, whichever is sooner. */
 static inline enum store_sync journal_sync(const struct store *store)
@@ -42,6 +49,21 @@ static inline enum store_sync journal_sync(const struct store *store)
         return STORE_SYNC_ALWAYS;
     return theirs == STORE_SYNC_TIMED ? STORE_SYNC_TIMED : store->sync;
 }
+
+/* Has all records up to now synced so many seconds from now at the latest, as this process syncs by the clock
+ * or, where nobody does, a second from now. The keeper does it. */
+void journal_promise(struct store *);
+
+/* Something was promised that nobody has begun to sync; until when, in monotonic nanoseconds, or
+ * DEADLINE_NEVER. */
+bool journal_has_promised(const struct store *);
+int64_t journal_promise_end(const struct store *);
+
+/* Syncs all that was. For who does not lead. */
+enum status journal_redeem(struct store *);
+
+/* The same if it is time. */
+void journal_redeem_in_time(struct store *);
 
 /* A checksum of what does not follow from anything else and decides where records go and whether a reader
  * takes them: of file up to epoch. For a check, and before a group or a checkpoint. Not of sync, which a new

@@ -74,6 +74,8 @@ static void flush_out(struct checkpoint *checkpoint)
     buffer_clear(&checkpoint->out);
     if (checkpoint->unsynced >= JOURNAL_SYNC_STEP)
         sync_out(checkpoint);
+    if (load64(&checkpoint->store->header->journal.leader) != checkpoint->store->me)
+        journal_redeem_in_time(checkpoint->store); /* the keeper, who would, is busy here for long */
 }
 
 static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)

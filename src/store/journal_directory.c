@@ -293,6 +293,9 @@ enum status journal_choose(const struct journal_directory *place, struct journal
     choice->accounts = surveys[file].accounts;
     choice->last = surveys[file].last;
     choice->begun = surveys[file].begun;
+    /* After a checkpoint no record tells, but as of which record it was. */
+    if (!choice->header_is_lost && surveys[file].header.first > choice->begun)
+        choice->begun = surveys[file].header.first;
     say_which(surveys, file, report);
     return STATUS_OK;
 }

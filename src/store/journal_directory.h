@@ -36,7 +36,7 @@ struct journal_choice {
     bool header_is_lost;
     uint32_t accounts;   /* the greatest index that a record names, as far as there is room for so many */
     uint64_t last;       /* the greatest sequence */
-    uint64_t begun;      /* that of the last post office's beginning; 0: no record tells */
+    uint64_t begun;      /* that of the last post office's beginning, or one behind it; 0: nothing tells */
     uint64_t generation; /* the greatest in either file */
     uint8_t id[16];      /* zeros: no header tells */
 };

@@ -52,6 +52,7 @@ static enum status fill(struct store *store, uint64_t size)
             set64(store, &journal->capacity, reached);
             transaction_end(store, STATUS_OK);
         }
+        journal_redeem_in_time(store);
         errno = error;
     }
     return status;
@@ -176,7 +177,8 @@ static enum status look_and_tell(struct store *store)
 
 static void rest(struct store *store, const sigset_t *mask)
 {
-    struct timespec until = deadline_at(clock_now() + REST_NANOSECONDS);
+    int64_t looks = clock_now() + REST_NANOSECONDS, promise = journal_promise_end(store);
+    struct timespec until = deadline_at(promise < looks ? promise : looks);
     sigset_t before;
     pthread_sigmask(SIG_SETMASK, mask, &before);
     (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
@@ -219,16 +221,21 @@ static bool is_followed(const struct store *store, enum store_stay stay)
     return stay != STORE_STAY && segment_byte_is_held(store, BYTE_SERVER);
 }
 
+static bool is_to_sync(const struct store *store)
+{
+    return journal_sync(store) != STORE_SYNC_NEVER || journal_has_promised(store);
+}
+
 /* What is never synced is given to the system all the same: the segment may soon be gone. */
 static void flush_at_end(struct store *store)
 {
-    (void)journal_flush(store, journal_sync(store) != STORE_SYNC_NEVER);
+    (void)(is_to_sync(store) ? journal_redeem(store) : journal_flush(store, false));
 }
 
 bool store_owes_journal(const struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    const uint64_t *kept = journal_sync(store) == STORE_SYNC_NEVER ? &journal->written : &journal->synced;
+    const uint64_t *kept = is_to_sync(store) ? &journal->synced : &journal->written;
     return journal_is_on(store) && load64(kept) < load64(&journal->assigned);
 }
 
@@ -251,11 +258,12 @@ bool store_has_keeper(const struct store *store)
 enum status store_write_unkept(struct store *store)
 {
     const struct journal_segment *journal = &store->header->journal;
-    if (journal_sync(store) == STORE_SYNC_ALWAYS || !store_owes_journal(store) || !may_write(store) ||
-        store_has_keeper(store))
+    bool is_own = journal_sync(store) == STORE_SYNC_ALWAYS && !journal_has_promised(store); /* and synced */
+    if (is_own || !store_owes_journal(store) || !may_write(store) || store_has_keeper(store))
         return STATUS_OK;
     /* After a sync that failed the next one says nothing of what was written before it. */
-    return journal_flush(store, journal_sync(store) == STORE_SYNC_TIMED && !load32(&journal->suspect));
+    return is_to_sync(store) && !load32(&journal->suspect) ? journal_redeem(store)
+                                                           : journal_flush(store, false);
 }
 
 static int64_t patience_end(enum store_stay stay)
@@ -267,12 +275,11 @@ static int64_t patience_end(enum store_stay stay)
 /* Until it is told to end; one without a server also until it has been of no use for some time: a child
  * that the server had forked may not have attached yet. It is in office while it syncs, which may take long:
  * whoever needs room meanwhile waits for it and for the next one. */
-static void keep(struct store *store, int sync_seconds, enum store_stay stay,
-                 const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
+static void keep(struct store *store, enum store_stay stay, const volatile sig_atomic_t *stop,
+                 const sigset_t *sleep_mask)
 {
     struct journal_segment *journal = &store->header->journal;
     bool complained = false;
-    int64_t due = deadline_after_seconds(sync_seconds);
     int64_t leaves = patience_end(stay);
     journal_forget_checkpoint(store);
     while (!*stop) {
@@ -285,21 +292,22 @@ static void keep(struct store *store, int sync_seconds, enum store_stay stay,
             log_warning("journal %s: no room can be made for it: %s (%s)", journal_directory_name(store).text,
                         status_text(status), strerror(errno));
         complained = status != STATUS_OK;
-        if (journal_sync(store) == STORE_SYNC_TIMED && clock_now() >= due) {
-            (void)journal_flush(store, true);
-            due = deadline_after_seconds(sync_seconds);
-        } else if (journal_sync(store) != STORE_SYNC_ALWAYS) {
+        /* What nobody is there to promise: of who died before he could, or waited for a sync of his own. */
+        if (!journal_has_promised(store) && store_owes_journal(store) && is_to_sync(store))
+            journal_promise(store);
+        journal_redeem_in_time(store);
+        if (journal_sync(store) != STORE_SYNC_ALWAYS)
             (void)journal_flush(store, false);
-        }
         rest(store, sleep_mask);
     }
     flush_at_end(store);
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);
 }
 
-/* A lone keeper that leaves looks once more for who has come and found it in its office. */
-void store_keep(struct store *store, int sync_seconds, enum store_stay stay,
-                const volatile sig_atomic_t *stop, const sigset_t *sleep_mask)
+/* A lone keeper that leaves looks once more for who has come and found it in its office. It goes for a server
+ * when that has a keeper: it may end before. */
+void store_keep(struct store *store, enum store_stay stay, const volatile sig_atomic_t *stop,
+                const sigset_t *sleep_mask)
 {
     if (!journal_is_on(store))
         return;
@@ -308,7 +316,9 @@ void store_keep(struct store *store, int sync_seconds, enum store_stay stay,
         stand_by(sleep_mask);
     bool kept = keeps;
     while (keeps) {
-        keep(store, sync_seconds, stay, stop, sleep_mask);
+        keep(store, stay, stop, sleep_mask);
+        while (!*stop && is_followed(store, stay) && !store_has_keeper(store))
+            stand_by(sleep_mask);
         keeps = stay != STORE_STAY && !*stop && has_company(store) && !is_followed(store, stay) &&
                 take_office(store);
     }

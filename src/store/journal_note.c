@@ -18,6 +18,7 @@
 enum {
     ROOM_SECONDS = 3,               /* for the keeper to make room: a child that is told to end has four */
     SETTLE_NANOSECONDS = 100000000, /* how late a dead leader may be noticed */
+    KEEPER_LATE = 1000000000,       /* nanoseconds: later than one that lives has ever begun with a sync */
     NO_KEEPER = 500000000,          /* nanoseconds: until one that died or was replaced has a follower */
     COMPANY = 128,                  /* records that are worth a sync */
     COMPANY_LATE = 1000000,         /* nanoseconds: longer than the others need, all together */
@@ -216,8 +217,17 @@ enum status store_settle(struct store *store)
     enum status status = STATUS_OK;
     bool more;
     moment_end(store);
-    if (wanted == 0 || journal_sync(store) != STORE_SYNC_ALWAYS)
+    if (wanted == 0 || journal_sync(store) == STORE_SYNC_NEVER)
         return STATUS_OK;
+    if (journal_sync(store) == STORE_SYNC_TIMED) {
+        store->observed = 0;
+        if (load64(&journal->synced) < wanted)
+            journal_promise(store);
+        /* The keeper is late: it may be gone, with nobody who makes another one. */
+        if (journal_promise_end(store) < clock_now() - KEEPER_LATE)
+            (void)store_write_unkept(store);
+        return STATUS_OK;
+    }
     for (bool slept = false; load64(&journal->synced) < wanted; slept = true) {
         if (load32(&journal->failure)) {
             status = STATUS_READ_ONLY;

@@ -287,6 +287,7 @@ enum status journal_create(struct store *store, const struct store_options *opti
     uint64_t ring = (uint64_t)((char *)store->ring - store->base);
     store->journal_bytes = options->journal_bytes ? options->journal_bytes : JOURNAL_BYTES_DEFAULT;
     journal->sync = options->sync;
+    journal->sync_seconds = options->sync_seconds;
     if (getrandom(journal->segment_id, sizeof(journal->segment_id), 0) !=
             (ssize_t)sizeof(journal->segment_id) ||
         sem_init(&journal->keeper_wake, 1, 0) != 0 ||

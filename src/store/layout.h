@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 14u
+#define LAYOUT_VERSION 15u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -234,6 +234,8 @@ struct journal_segment {
     uint64_t wanted;             /* atomic: room that a record did not find; 0: none */
     uint64_t looks;              /* atomic: grows when the keeper begins (then odd) and ends a look for it */
     uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
+    uint32_t sync_seconds;       /* of the last server that syncs by the clock */
+    uint64_t sync_by;            /* atomic: CLOCK_MONOTONIC, when all that is owed is to be synced; 0: not */
     sem_t keeper_wake;
     char directory[256];          /* absolute if it fits; for messages and a repair: id tells */
     alignas(64) uint64_t builder; /* owner word: of who builds the staged group */
@@ -326,6 +328,7 @@ struct store {
     uint64_t me;       /* owner word */
     uint32_t redo_count;
     uint8_t redo_latest[128]; /* by a hash of the field: 1 + the latest entry of this transaction, or 0 */
+    uint32_t sync_seconds;    /* with sync: STORE_SYNC_TIMED */
     uint64_t log_due; /* of the keeper: before the log is so long, it does not ask what a checkpoint wins */
     int64_t checkpoint_due; /* of the keeper, after one that failed: before that the next one is not tried */
     int64_t room_deadline;  /* of the operation that waits for room in the journal; 0: none does */

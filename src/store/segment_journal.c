@@ -227,9 +227,12 @@ static bool has_unwritten_records(const struct journal_segment *recorded)
 
 /* Another post office has begun there since: it has taken the numbers of what this one has not written. It
  * had its beginning on disk before anybody used it, so that is a later one's. Either mark may be damaged. */
-static bool has_successor(const struct journal_choice *choice, const struct journal_segment *recorded)
+static bool has_successor(const struct segment_journal *journal, const struct journal_segment *recorded)
 {
-    return choice->begun > recorded->written && choice->begun > recorded->synced;
+    const struct journal_choice *choice = &journal->choice;
+    bool is_proved =
+        journal->is_numbered && recorded->seal == journal_seal(recorded); /* to be its own still */
+    return !is_proved && choice->begun > recorded->written && choice->begun > recorded->synced;
 }
 
 static bool has_last_record(const struct segment_journal *journal, const struct journal_segment *recorded)
@@ -281,7 +284,7 @@ enum status segment_journal_load(struct segment_journal *journal, const struct s
     if (is_lost || (status == STATUS_MISMATCH && !segment_is_damaged))
         return begin(journal, old, segment_is_damaged, report, why, why_size);
     const struct journal_segment *recorded = &old->header->journal;
-    bool has_follower = status == STATUS_OK && has_successor(&journal->choice, recorded);
+    bool has_follower = status == STATUS_OK && has_successor(journal, recorded);
     if (status == STATUS_OK && has_unknown_records(&journal->choice, recorded) &&
         !(has_follower && has_unwritten_records(recorded))) {
         snprintf(

@@ -128,7 +128,7 @@ static void note_finding(void *context, const char *finding)
 /* Of one that was scribbled over nobody knows which it was: the strictest. */
 static enum store_sync sync_of(const struct journal_segment *journal)
 {
-    return journal->sync <= STORE_SYNC_TIMED ? (enum store_sync)journal->sync : STORE_SYNC_ALWAYS;
+    return journal_sync_makes_sense(journal) ? (enum store_sync)journal->sync : STORE_SYNC_ALWAYS;
 }
 
 static enum status open_fresh(struct repair *repair, const char *directory)
@@ -136,6 +136,7 @@ static enum status open_fresh(struct repair *repair, const char *directory)
     const struct store *old = repair->old;
     const struct store_options options = {.directory = directory,
                                           .sync = sync_of(&old->header->journal),
+                                          .sync_seconds = old->header->journal.sync_seconds,
                                           .journal_bytes = repair->journal.bytes,
                                           .name = directory || !repair->journal.place.path ? repair->office
                                                                                            : NULL,

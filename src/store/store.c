@@ -63,6 +63,7 @@ enum status store_open(struct store **result, const struct store_options *option
     store->quota_messages = options->quota_messages ? options->quota_messages : UINT64_MAX;
     store->quota_bytes = options->quota_bytes ? options->quota_bytes : UINT64_MAX;
     store->sync = options->sync;
+    store->sync_seconds = options->sync_seconds;
     enum status status = segment_open(store, options, why, why_size);
     if (status != STATUS_OK) {
         int error = errno;
@@ -142,6 +143,7 @@ enum status store_serve(struct store *store)
         __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
         __atomic_store_n(&journal->failure, 0, __ATOMIC_RELEASE);
     }
+    __atomic_store_n(&journal->sync_seconds, store->sync_seconds, __ATOMIC_RELEASE);
     __atomic_store_n(&journal->sync, (uint32_t)store->sync, __ATOMIC_RELEASE);
     return STATUS_OK;
 }

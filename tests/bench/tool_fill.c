@@ -90,7 +90,8 @@ int main(int argc, char **argv)
     free(filled);
     if (options.directory != NULL) {
         expect(store_serve(store), "serving");
-        store_keep(store, 1, false, &(volatile sig_atomic_t){1}, &(sigset_t){0}); /* writes what is pending */
+        store_keep(store, STORE_STAY, &(volatile sig_atomic_t){1},
+                   &(sigset_t){0}); /* writes what is pending */
     }
     store_detach(store);
     return 0;
