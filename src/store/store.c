@@ -143,7 +143,8 @@ enum status store_serve(struct store *store)
         __atomic_store_n(&journal->suspect, 1, __ATOMIC_RELEASE);
         __atomic_store_n(&journal->failure, 0, __ATOMIC_RELEASE);
     }
-    __atomic_store_n(&journal->sync_seconds, store->sync_seconds, __ATOMIC_RELEASE);
+    if (store->sync == STORE_SYNC_TIMED) /* else the old policy would have none, for who checks just now */
+        __atomic_store_n(&journal->sync_seconds, store->sync_seconds, __ATOMIC_RELEASE);
     __atomic_store_n(&journal->sync, (uint32_t)store->sync, __ATOMIC_RELEASE);
     return STATUS_OK;
 }
