@@ -193,7 +193,7 @@ coverage: ## run every test with counters: what they have taken of the store's c
 	@tests/coverage/run
 
 # What has a long form, by these variables.
-SOAK      = torture steps histories model checkpoint journal_stale journal_torn
+SOAK      = torture steps histories model checkpoint journal_stale journal_torn repair_faults segment_flips
 SOAK_LONG = SHMAIL_LONG=1 SHMAIL_STEPS_ALL=1 SHMAIL_TORTURE_KILLS=200000 SHMAIL_MODEL_OPERATIONS=100000000
 
 soak: tests ## the long forms, hours: 200,000 kills, every step, 100,000 histories, 100,000,000 operations

@@ -85,12 +85,18 @@ static void expect_all_served(void)
     EXPECT(!with_journal || missing == 0);
 }
 
+/* Of so many of a kind that they are records, one in three, unless SHMAIL_LONG is set. */
+static uint64_t next_call(uint64_t at)
+{
+    return at < 24 || getenv("SHMAIL_LONG") ? at + 1 : at + 3;
+}
+
 static size_t fail_each_call(bool journal, void (*harm)(void))
 {
     size_t calls = 0, failed = 0;
     prepare(journal);
     for (size_t i = 0; i < KINDS; i++)
-        for (uint64_t at = 1;; at++, calls++) {
+        for (uint64_t at = 1;; at = next_call(at), calls++) {
             harm();
             pid_t pid = repair_under_fault(&kinds[i], at, kinds[i].error);
             bool struck = armed->seen >= at;
