@@ -55,6 +55,15 @@ static void sync_out(struct checkpoint *checkpoint)
     checkpoint->unsynced = 0;
 }
 
+/* The keeper, who would, is busy here for long. */
+static void hold_promises(const struct checkpoint *checkpoint)
+{
+    int error = errno;
+    if (load64(&checkpoint->store->header->journal.leader) != checkpoint->store->me)
+        journal_redeem_in_time(checkpoint->store);
+    errno = error;
+}
+
 static void flush_out(struct checkpoint *checkpoint)
 {
     size_t done = 0;
@@ -74,8 +83,7 @@ static void flush_out(struct checkpoint *checkpoint)
     buffer_clear(&checkpoint->out);
     if (checkpoint->unsynced >= JOURNAL_SYNC_STEP)
         sync_out(checkpoint);
-    if (load64(&checkpoint->store->header->journal.leader) != checkpoint->store->me)
-        journal_redeem_in_time(checkpoint->store); /* the keeper, who would, is busy here for long */
+    hold_promises(checkpoint);
 }
 
 static void put(struct checkpoint *checkpoint, const void *bytes, size_t length)
@@ -393,8 +401,14 @@ static void make_room(struct checkpoint *checkpoint, uint64_t more)
         return;
     enum status reserved =
         journal_reserve(checkpoint->store, checkpoint->offset + more + checkpoint->bytes, &both);
-    checkpoint->status =
-        journal_fill(checkpoint->store, checkpoint->file, checkpoint->offset, both, &checkpoint->capacity);
+    uint64_t from = checkpoint->offset, to;
+    do {
+        to = both - from > JOURNAL_SYNC_STEP && both > from ? from + JOURNAL_SYNC_STEP : both;
+        checkpoint->status =
+            journal_fill(checkpoint->store, checkpoint->file, from, to, &checkpoint->capacity);
+        hold_promises(checkpoint);
+        from = to;
+    } while (checkpoint->status == STATUS_OK && to < both);
     checkpoint->disk_is_full = reserved != STATUS_OK || checkpoint->status == STATUS_FULL_JOURNAL;
     if (checkpoint->status == STATUS_FULL_JOURNAL)
         checkpoint->status = STATUS_OK;
