@@ -124,8 +124,11 @@ static inline void disk_acknowledged(uint64_t sequence)
 /* True if this call is the one that fails; errno is set then. */
 static bool strikes(enum disk_call kind)
 {
-    if (!(fault.kinds & kind) || ++fault.seen < fault.at || fault.at == 0 ||
-        (fault.seen > fault.at && !fault.lasts))
+    if (!(fault.kinds & kind))
+        return false;
+    uint64_t seen =
+        __atomic_add_fetch(&fault.seen, 1, __ATOMIC_RELAXED); /* a recovery reads by two threads */
+    if (seen < fault.at || fault.at == 0 || (seen > fault.at && !fault.lasts))
         return false;
     if (fault.error == DISK_DIES || (fault.error == DISK_DIES_HALF_WAY && kind != CALL_WRITE))
         raise(SIGKILL);

@@ -171,15 +171,19 @@ static void expect_no_end_at(uint64_t offset)
     byte ^= 1;
     EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
     uint64_t at = 1;
+    int unread = 0;
     for (bool struck = true; struck; at++) {
         fail_read(at, EIO);
         enum status status = store_open(&store, &options, why, sizeof(why));
         struck = fault.seen >= at;
         fail_read(0, 0);
-        EXPECT_EQ(status, struck ? STATUS_SYSTEM : STATUS_MISMATCH);
-        EXPECT(strstr(why, struck ? "cannot be read: Input/output error" : "was acknowledged once"));
+        /* What is read ahead may be nothing that was wanted, once the end is known for none. */
+        bool is_unread = struck && status == STATUS_SYSTEM;
+        EXPECT(is_unread || status == STATUS_MISMATCH);
+        EXPECT(strstr(why, is_unread ? "cannot be read: Input/output error" : "was acknowledged once"));
+        unread += is_unread;
     }
-    EXPECT(at > 4);
+    EXPECT(unread >= 3);
     byte ^= 1;
     EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
 }
