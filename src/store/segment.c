@@ -383,8 +383,9 @@ enum status segment_attach(struct store *store, uint64_t bytes, const struct sto
     if (sizes.version != LAYOUT_VERSION || sizes.records != records_hash()) {
         snprintf(
             why, why_size,
-            "post office %s is of another version (layout %u, this program has %u): end the programs that use it "
-            "and remove it with 'shmailctl rm %s', or use the version that made it",
+            "post office %s is of another version (layout %u, this program has %u): by the version that made it, end "
+            "its programs, and so have all written to its journal, or fetch its mail where it has none; then "
+            "remove it with 'shmailctl rm %s'",
             options->name, sizes.version, LAYOUT_VERSION, options->name);
         return STATUS_MISMATCH;
     }
