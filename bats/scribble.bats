@@ -291,13 +291,18 @@ is_asleep() { # for longer than who has just accepted
     local holder journal=$BATS_FILE_TMPDIR/journal
     start_server --crypt-cost 1 -d "$journal"
     ask "REGISTER alice secret"
-    flock -s "$journal/lock" sleep 2 3>&- &
+    damage_while_held 2
+    wait_for_log "was rebuilt from its journal"
+    run -1 kill -0 "$holder"
+}
+
+# Somebody has the journal's directory for so long; holder is who.
+damage_while_held() { # seconds
+    flock -s "$BATS_FILE_TMPDIR/journal/lock" sleep "$1" 3>&- &
     holder=$!
     eventually has_child "$holder"
     tool_scribble "$SHMAIL_NAME" mailbox
     ask NOOP || :
-    wait_for_log "was rebuilt from its journal"
-    run -1 kill -0 "$holder"
 }
 
 has_child() { # pid
@@ -308,11 +313,7 @@ has_child() { # pid
     local holder status=0 journal=$BATS_FILE_TMPDIR/journal
     start_server --crypt-cost 1 -d "$journal"
     ask "REGISTER alice secret"
-    flock -s "$journal/lock" sleep 30 3>&- &
-    holder=$!
-    eventually has_child "$holder"
-    tool_scribble "$SHMAIL_NAME" mailbox
-    ask NOOP || :
+    damage_while_held 30
     wait_for_log "cannot be rebuilt: a process that is not known has it"
     wait "$SHMAIL_PID" || status=$?
     [ "$status" -eq 69 ]

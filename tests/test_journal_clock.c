@@ -108,15 +108,15 @@ static void where_the_keeper_is_gone_the_next_to_promise_holds_what_is_late(void
 
 /* ---- a checkpoint ---- */
 
+static uint64_t moment; /* the offset at whose write somebody's time is over */
 static uint64_t sent, held;
 
-/* While the snapshot is written somebody's time is over; before the file becomes the active one it is held.
- */
+/* His mail has to be on disk before the file becomes the active one. */
 static void send_or_look(void)
 {
     if (disk_hook_file == journal()->file)
         return;
-    if (disk_hook_offset == JOURNAL_HEADER_SIZE) {
+    if (sent == 0 && disk_hook_offset >= moment) {
         send_and_promise(1);
         sent = journal()->assigned;
         journal()->sync_by = 1;
@@ -125,8 +125,9 @@ static void send_or_look(void)
         held = load64(&journal()->synced);
 }
 
-static void a_checkpoint_does_not_keep_the_keeper_from_it(void)
+static void expect_held_during_a_checkpoint(uint64_t offset)
 {
+    moment = offset;
     begin(STORE_SYNC_TIMED);
     disk_hook = send_or_look;
     EXPECT_EQ(journal_checkpoint(store, options.journal_bytes), STATUS_OK);
@@ -134,6 +135,17 @@ static void a_checkpoint_does_not_keep_the_keeper_from_it(void)
     EXPECT(sent > 0);
     EXPECT_EQ(held, sent);
     EXPECT_CLEAN(store);
+}
+
+static void writing_a_snapshot_does_not_keep_the_keeper_from_it(void)
+{
+    expect_held_during_a_checkpoint(JOURNAL_HEADER_SIZE);
+}
+
+/* Zeros, behind all that the file has to say. */
+static void nor_does_making_room_in_its_file(void)
+{
+    expect_held_during_a_checkpoint(options.journal_bytes / 2);
 }
 
 /* ---- a server ---- */
@@ -174,7 +186,9 @@ static const struct harness_test tests[] = {
      a_promise_that_nobody_can_have_given_is_held_at_once},
     {"where the keeper is gone the next to promise holds what is late",
      where_the_keeper_is_gone_the_next_to_promise_holds_what_is_late},
-    {"a checkpoint does not keep the keeper from it", a_checkpoint_does_not_keep_the_keeper_from_it},
+    {"writing a snapshot does not keep the keeper from it",
+     writing_a_snapshot_does_not_keep_the_keeper_from_it},
+    {"nor does making room in its file", nor_does_making_room_in_its_file},
     {"a lone keeper leaves for a server that has a keeper",
      a_lone_keeper_leaves_for_a_server_that_has_a_keeper},
 };

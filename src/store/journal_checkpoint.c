@@ -401,13 +401,13 @@ static void make_room(struct checkpoint *checkpoint, uint64_t more)
         return;
     enum status reserved =
         journal_reserve(checkpoint->store, checkpoint->offset + more + checkpoint->bytes, &both);
-    uint64_t from = checkpoint->offset, to;
+    uint64_t from, to = checkpoint->offset;
     do {
-        to = both - from > JOURNAL_SYNC_STEP && both > from ? from + JOURNAL_SYNC_STEP : both;
+        from = to;
+        to = from + JOURNAL_SYNC_STEP < both ? from + JOURNAL_SYNC_STEP : both;
         checkpoint->status =
             journal_fill(checkpoint->store, checkpoint->file, from, to, &checkpoint->capacity);
         hold_promises(checkpoint);
-        from = to;
     } while (checkpoint->status == STATUS_OK && to < both);
     checkpoint->disk_is_full = reserved != STATUS_OK || checkpoint->status == STATUS_FULL_JOURNAL;
     if (checkpoint->status == STATUS_FULL_JOURNAL)
