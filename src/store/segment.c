@@ -221,9 +221,12 @@ bool segment_reserve_huge(struct store *store, uint64_t offset)
 {
     const uint64_t unit = offset / PAGE, units = HUGE_BYTES / PAGE;
     static_assert(HUGE_BYTES / PAGE == 32, "they are half a word of the map");
-    if (offset + HUGE_BYTES > store->mapped || segment_reserve(store, offset, PAGE) != STATUS_OK ||
+    /* Where there is nothing, nothing is gathered; what is mapped would first be taken from all processors. */
+    if (offset + HUGE_BYTES > store->mapped ||
+        (!segment_has(store, offset) && allocate(store->fd, offset, 1) != 0) ||
         !huge_gather(store->base + offset, HUGE_BYTES))
         return false;
+    (void)madvise(store->base + offset, PAGE, MADV_POPULATE_WRITE);
     uint64_t all = ((UINT64_C(1) << units) - 1) << unit % 64;
     __atomic_fetch_or(&store->reserved[unit / 64], all, __ATOMIC_RELEASE);
     return true;
