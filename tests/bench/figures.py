@@ -147,7 +147,8 @@ class Recovery:
         log = max(directory.glob("journal.[01]"), key=used_bytes)
         used = used_bytes(log)
         limit = [place.program("tests/bench/limit_read"), str(log), str(used)]
-        manners = {"read and CRC": [], "copied to fresh memory": ["copy"], "by two threads": ["copy", "ahead"]}
+        manners = {"read and CRC": [], "CRC in lanes": ["lanes"], "and copied to fresh memory": ["copy"],
+                   "and by two threads": ["ahead"]}
         limits = {words: [] for words in manners}
         recovery = []
         for _ in range(ROUNDS + 1):

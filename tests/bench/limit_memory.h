@@ -30,15 +30,15 @@ static inline char *share_memory(size_t bytes, int *file)
     return memory;
 }
 
-/* Memory for HUGE bytes, one huge page where the system has one; else reserved, lest a full machine kills,
- * and mapped at once instead of page by page. */
+/* Memory for HUGE bytes, one huge page where the system has one; else reserved, lest a full machine kills.
+ * Either is mapped at once instead of page by page. */
 static inline void get_memory(char *place, int file, size_t offset)
 {
-    if (posix_fallocate(file, (off_t)offset, 1) != 0)
+    if (posix_fallocate(file, (off_t)offset, 1) != 0) /* where there is nothing, nothing is gathered */
         fail("fallocate");
-    *(volatile char *)place = 0; /* where there is nothing, nothing is gathered */
-    if (madvise(place, HUGE, MADV_COLLAPSE) != 0 &&
-        (posix_fallocate(file, (off_t)offset, HUGE) != 0 || madvise(place, HUGE, MADV_POPULATE_WRITE) != 0))
+    if (madvise(place, HUGE, MADV_COLLAPSE) != 0 && posix_fallocate(file, (off_t)offset, HUGE) != 0)
+        fail("fallocate");
+    if (madvise(place, HUGE, MADV_POPULATE_WRITE) != 0)
         fail("memory");
 }
 
