@@ -19,6 +19,7 @@ enum status {
     STATUS_GONE,           /* the account was removed meanwhile */
     STATUS_FULL_SEGMENT,   /* no block left in the segment, or no memory behind it */
     STATUS_FULL_JOURNAL,   /* no room in the journal: no disk space for it */
+    STATUS_LATE_JOURNAL,   /* none yet: its keeper is late, or there is none at the moment */
     STATUS_READ_ONLY,      /* the journal failed: nothing can be made durable until a restart */
     STATUS_FULL_ACCOUNTS,  /* every account record is in use */
     STATUS_FULL_SESSIONS,  /* every session record is in use */

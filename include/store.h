@@ -5,7 +5,8 @@
  * mailbox.h, queue.h and password.h need an attached store. Each of them is atomic (seen whole or not at all,
  * also when the caller is killed in it), takes and releases the locks that it needs, and never does I/O under
  * one; none may be called from a signal handler. A store serves one thread. Where there is a journal, each
- * that changes mail or accounts may also return STATUS_FULL_JOURNAL or STATUS_READ_ONLY. */
+ * that changes mail or accounts may also return STATUS_FULL_JOURNAL, STATUS_LATE_JOURNAL or STATUS_READ_ONLY.
+ */
 #ifndef SHMAIL_STORE_H
 #define SHMAIL_STORE_H
 

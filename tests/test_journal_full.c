@@ -28,13 +28,19 @@ static enum status try_send(size_t length)
     return status;
 }
 
+/* Only a keeper knows whether it is the disk. */
+static enum status refusal(void)
+{
+    return load32(&store->header->journal.roomless) ? STATUS_FULL_JOURNAL : STATUS_LATE_JOURNAL;
+}
+
 static size_t fill(size_t length)
 {
     size_t count = 0;
     enum status status;
     while ((status = try_send(length)) == STATUS_OK)
         count++;
-    EXPECT_EQ(status, STATUS_FULL_JOURNAL);
+    EXPECT_EQ(status, refusal());
     return count;
 }
 
@@ -42,8 +48,8 @@ static size_t fill(size_t length)
 static void expect_full(void)
 {
     uint64_t digest = scene_digest(store);
-    EXPECT_EQ(scene_send(store, "alice", "x", 1000), STATUS_FULL_JOURNAL);
-    EXPECT_EQ(scene_push(store, "alice", "x", 1000), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(scene_send(store, "alice", "x", 1000), refusal());
+    EXPECT_EQ(scene_push(store, "alice", "x", 1000), refusal());
     draft_drop(store);
     EXPECT_EQ(scene_digest(store), digest);
     EXPECT_EQ(store_settle(store), STATUS_OK);

@@ -107,7 +107,7 @@ static void expect_nothing_done(void)
 
 static void expect_given_up_after_three_seconds(struct answer answer)
 {
-    EXPECT_EQ(answer.status, STATUS_FULL_JOURNAL);
+    EXPECT_EQ(answer.status, STATUS_LATE_JOURNAL);
     EXPECT(answer.nanoseconds > 29 * (int64_t)A_SECOND / 10);
     EXPECT(answer.nanoseconds < 4 * (int64_t)A_SECOND);
     expect_nothing_done();
@@ -155,6 +155,44 @@ static void it_goes_on_when_room_comes(void)
     EXPECT_EQ(answer.status, STATUS_OK);
     EXPECT(clock_now() - start < A_SECOND);
     EXPECT_EQ(mailbox_count(store, scene_account(store, "bob")), 2);
+    EXPECT_CLEAN(store);
+}
+
+/* One look, which may write zeros for many seconds yet. */
+static void it_goes_on_as_soon_as_there_is_enough(void)
+{
+    begin();
+    pid_t pid = start_waiter();
+    int64_t start = clock_now();
+    begin_look();
+    make_room();
+    struct answer answer = answer_of(pid);
+    EXPECT_EQ(answer.status, STATUS_OK);
+    EXPECT(clock_now() - start < A_SECOND);
+    EXPECT_CLEAN(store);
+}
+
+/* The same, where the room is that of the other file, though that is shorter. */
+static void it_goes_on_when_the_other_file_takes_over(void)
+{
+    begin();
+    make_room();
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(scene_send(store, "bob", "gone", 60000), STATUS_OK);
+        EXPECT_EQ(mailbox_delete(store, scene_account(store, "bob"),
+                                 mailbox_newest(store, scene_account(store, "bob"))),
+                  STATUS_OK);
+    }
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    uint64_t capacity = journal()->capacity;
+    pid_t pid = start_waiter();
+    int64_t start = clock_now();
+    begin_look();
+    EXPECT_EQ(journal_checkpoint(store, LARGE + (80 << 10)), STATUS_OK);
+    EXPECT(journal()->capacity < capacity);
+    struct answer answer = answer_of(pid);
+    EXPECT_EQ(answer.status, STATUS_OK);
+    EXPECT(clock_now() - start < A_SECOND);
     EXPECT_CLEAN(store);
 }
 
@@ -220,7 +258,7 @@ static void it_ends_when_the_keeper_dies_and_none_follows(void)
     pid_t pid = start_waiter();
     int64_t start = clock_now();
     end_keeper(keeper);
-    EXPECT_EQ(answer_of(pid).status, STATUS_FULL_JOURNAL);
+    EXPECT_EQ(answer_of(pid).status, STATUS_LATE_JOURNAL);
     EXPECT(clock_now() - start > A_SECOND / 4);
     EXPECT(clock_now() - start < A_SECOND);
     expect_nothing_done();
@@ -229,7 +267,7 @@ static void it_ends_when_the_keeper_dies_and_none_follows(void)
 static int64_t refused_after(void)
 {
     int64_t start = clock_now();
-    EXPECT_EQ(scene_send(store, "bob", "large", LARGE), STATUS_FULL_JOURNAL);
+    EXPECT_EQ(scene_send(store, "bob", "large", LARGE), STATUS_LATE_JOURNAL);
     return clock_now() - start;
 }
 
@@ -283,6 +321,8 @@ static void it_ends_when_the_journal_fails(void)
 
 static const struct harness_test tests[] = {
     {"it goes on when room comes, and not before", it_goes_on_when_room_comes},
+    {"it goes on as soon as there is enough", it_goes_on_as_soon_as_there_is_enough},
+    {"it goes on when the other file takes over", it_goes_on_when_the_other_file_takes_over},
     {"it ends when the keeper finds none", it_ends_when_the_keeper_finds_none},
     {"it gives up after three seconds", it_gives_up_after_three_seconds},
     {"it gives up after three seconds however often it has asked",

@@ -6,6 +6,11 @@
 
 static char body[600 << 10];
 
+static bool is_without_room(enum status status)
+{
+    return status == STATUS_FULL_JOURNAL || status == STATUS_LATE_JOURNAL;
+}
+
 static void it_makes_room_for_what_found_none(void)
 {
     begin(STORE_SYNC_ALWAYS);
@@ -13,8 +18,8 @@ static void it_makes_room_for_what_found_none(void)
     uint64_t capacity = journal()->capacity;
     enum status status;
     message_id id;
-    while ((status = deliver(store, scene_account(store, "bob"), "a", "", body, sizeof(body), &id)) ==
-           STATUS_FULL_JOURNAL)
+    while (is_without_room(status =
+                               deliver(store, scene_account(store, "bob"), "a", "", body, sizeof(body), &id)))
         poll(NULL, 0, 1);
     EXPECT_EQ(status, STATUS_OK);
     EXPECT_EQ(store_settle(store), STATUS_OK);
@@ -199,7 +204,7 @@ static void a_file_that_the_state_does_not_half_fill_is_written_anew(void)
     while (load64(&journal()->generation) == 1) {
         enum status status = scene_send(store, "bob", "x", 1000);
         longest = journal()->log_bytes > longest ? journal()->log_bytes : longest;
-        if (status == STATUS_FULL_JOURNAL)
+        if (is_without_room(status))
             poll(NULL, 0, 1);
         else
             EXPECT_EQ(mailbox_delete_first(store, bob), STATUS_OK);
@@ -226,13 +231,31 @@ static void a_log_that_only_grew_is_not_written_anew(void)
         char name[16];
         account_t account;
         snprintf(name, sizeof(name), "u%u", store->header->accounts_used);
-        if (account_create(store, name, strlen(name), NULL, &account, NULL) == STATUS_FULL_JOURNAL)
+        if (is_without_room(account_create(store, name, strlen(name), NULL, &account, NULL)))
             poll(NULL, 0, 1);
         EXPECT_EQ(store_settle(store), STATUS_OK);
     }
     rest(2);
     stop_keeper(pid);
     EXPECT_EQ(journal()->generation, 1);
+}
+
+/* Until then who finds no room has to wait. */
+static void a_file_takes_over_before_it_has_all_its_room(void)
+{
+    const uint64_t bytes = 64 << 20;
+    begin(STORE_SYNC_ALWAYS);
+    EXPECT_EQ(journal_checkpoint(store, bytes), STATUS_OK);
+    EXPECT_EQ(journal()->generation, 2);
+    EXPECT(journal()->capacity - journal()->end >= 16 << 20);
+    EXPECT(journal()->capacity - journal()->end < 17 << 20);
+    store->journal_bytes = bytes;
+    pid_t pid = start_keeper(STORE_STAY, NULL);
+    while (load64(&journal()->capacity) < bytes)
+        poll(NULL, 0, 1);
+    stop_keeper(pid);
+    EXPECT_EQ(journal()->generation, 2);
+    EXPECT_CLEAN(store);
 }
 
 /* ---- a crash ---- */
@@ -284,6 +307,7 @@ static const struct harness_test tests[] = {
     {"a file that the state does not half fill is written anew",
      a_file_that_the_state_does_not_half_fill_is_written_anew},
     {"a log that only grew is not written anew", a_log_that_only_grew_is_not_written_anew},
+    {"a file takes over before it has all its room", a_file_takes_over_before_it_has_all_its_room},
     {"it makes no room that no record can want", it_makes_no_room_that_no_record_can_want},
     {"it writes no zeros over the log", it_writes_no_zeros_over_the_log},
 };

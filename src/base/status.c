@@ -19,6 +19,7 @@ static const char *const texts[] = {
     [STATUS_GONE] = "the account was removed meanwhile",
     [STATUS_FULL_SEGMENT] = "the post office is full",
     [STATUS_FULL_JOURNAL] = "no disk space for the journal",
+    [STATUS_LATE_JOURNAL] = "no room in the journal yet, try again",
     [STATUS_READ_ONLY] = "the journal failed: the store is read-only until a restart",
     [STATUS_FULL_ACCOUNTS] = "no room for another account",
     [STATUS_FULL_SESSIONS] = "no room for another session",

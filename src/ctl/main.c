@@ -102,6 +102,7 @@ int refuse(enum status status, const char *why)
         return EX_DATAERR;
     case STATUS_FULL_JOURNAL:
         return EX_CANTCREAT;
+    case STATUS_LATE_JOURNAL:
     case STATUS_FULL_SEGMENT:
     case STATUS_FULL_ACCOUNTS:
     case STATUS_FULL_SLOTS:

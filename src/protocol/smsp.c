@@ -79,6 +79,7 @@ static const struct smsp_word *const words[] = {
     [STATUS_GONE] = &ko,
     [STATUS_FULL_SEGMENT] = &ko,
     [STATUS_FULL_JOURNAL] = &ko,
+    [STATUS_LATE_JOURNAL] = &ko,
     [STATUS_READ_ONLY] = &ko,
     [STATUS_FULL_ACCOUNTS] = &ko,
     [STATUS_FULL_SESSIONS] = &ko,

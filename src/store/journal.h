@@ -130,11 +130,11 @@ static inline void journal_observe_all(struct store *store)
         journal_observe(store, load64(&store->header->journal.assigned));
 }
 
-/* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has looked for room once more, or the
- * journal has failed, of which journal_note tells. False: it has found none, there is no keeper and none has
- * come for half a second (for which a process waits once, not at each request), or this operation has waited
- * for long enough. */
-bool journal_await_room(struct store *);
+/* After STATUS_FULL_JOURNAL, without a lock: waits until the keeper has made room or looked for it once more,
+ * or the journal has failed, of which journal_note tells. False: it has found none, there is no keeper and
+ * none has come for half a second (for which a process waits once, not at each request), or this operation
+ * has waited for long enough: STATUS_LATE_JOURNAL, if it is not the disk that has no space. */
+bool journal_await_room(struct store *, enum status *);
 
 /* The lengths of the texts that a note refers to, for its record. */
 void journal_measure(const struct store *, const struct journal_note *, struct journal_record *);

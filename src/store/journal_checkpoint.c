@@ -27,8 +27,9 @@
 #include <unistd.h>
 
 enum {
-    OUT_BYTES = 1 << 20, /* gathered before a write */
-    LAST_COPY = 1 << 20, /* bytes of log that may be left to copy while nobody writes */
+    OUT_BYTES = 1 << 20,  /* gathered before a write */
+    LAST_COPY = 1 << 20,  /* bytes of log that may be left to copy while nobody writes */
+    FREE_MOST = 16 << 20, /* bytes that are made free before the file takes over */
 };
 
 struct checkpoint {
@@ -392,15 +393,16 @@ static void raise_capacity(struct store *store, uint64_t capacity)
     transaction_end(store, STATUS_OK);
 }
 
-/* For so much behind what is written, and what is to be free; but a full disk is no reason to stay in a
- * fuller file. */
+/* For so much behind what is written, and what is to be free: not all at once, as who needs room waits until
+ * the file has taken over, and the keeper goes on then. But a full disk is no reason to stay in a fuller
+ * file. */
 static void make_room(struct checkpoint *checkpoint, uint64_t more)
 {
     uint64_t both;
+    uint64_t free = checkpoint->bytes < FREE_MOST ? checkpoint->bytes : FREE_MOST;
     if (checkpoint->status != STATUS_OK)
         return;
-    enum status reserved =
-        journal_reserve(checkpoint->store, checkpoint->offset + more + checkpoint->bytes, &both);
+    enum status reserved = journal_reserve(checkpoint->store, checkpoint->offset + more + free, &both);
     uint64_t from, to = checkpoint->offset;
     do {
         from = to;

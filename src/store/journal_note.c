@@ -108,9 +108,12 @@ static void sleep_for_leader(struct store *store, uint64_t sequence)
         (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
 }
 
-bool journal_await_room(struct store *store)
+/* Room there is as soon as some was added, or the other file has taken over; one look may go on for long. */
+bool journal_await_room(struct store *store, enum status *status)
 {
     struct journal_segment *journal = &store->header->journal;
+    const uint64_t capacity = load64(&journal->capacity), epoch = load64(&journal->epoch);
+    bool grown = false;
     uint64_t looks = load64(&journal->looks);
     uint64_t look = (looks + 5) & ~UINT64_C(1); /* the end of one that has not begun */
     int64_t kept = clock_now() - (store->keeperless == (uint32_t)looks + 1 ? NO_KEEPER : 0);
@@ -118,7 +121,7 @@ bool journal_await_room(struct store *store)
         store->room_deadline = deadline_after_seconds(ROOM_SECONDS);
     sem_post(&journal->keeper_wake);
     bool waits = true;
-    while (waits && load64(&journal->looks) < look) {
+    while (waits && !grown && load64(&journal->looks) < look) {
         uint64_t keeper = load64(&journal->keeper);
         int64_t now = clock_now();
         if (keeper != 0 && !owner_is_dead(store, keeper))
@@ -129,10 +132,14 @@ bool journal_await_room(struct store *store)
         __atomic_store_n(&store->slot->settling, ROOM, __ATOMIC_SEQ_CST);
         if (waits && load64(&journal->looks) < look)
             (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
+        grown = load64(&journal->capacity) > capacity || load64(&journal->epoch) != epoch;
     }
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
     moment_end(store);
-    return load32(&journal->failure) != 0 || (waits && load32(&journal->roomless) == 0);
+    const bool roomless = load32(&journal->roomless) != 0;
+    if (!roomless)
+        *status = STATUS_LATE_JOURNAL;
+    return load32(&journal->failure) != 0 || (waits && (grown || !roomless));
 }
 
 /* Posts those who wait for records up to the sequence, or one of those who wait for later ones and may lead.

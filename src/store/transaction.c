@@ -144,7 +144,7 @@ bool transaction_finish(struct store *store, enum status *status)
      */
     if (*status == STATUS_OK && store->next_page)
         reserve_ahead(store, store->next_page);
-    if (*status == STATUS_FULL_JOURNAL && journal_await_room(store))
+    if (*status == STATUS_FULL_JOURNAL && journal_await_room(store, status))
         return false;
     store->room_deadline = 0;
     if (wants_page)
