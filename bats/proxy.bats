@@ -87,6 +87,30 @@ PYTHON
     expect_deserted
 }
 
+@test "who is turned away behind a proxy is told so as any other, and one without a header is not" {
+    local one two three
+    start_server --crypt-cost 1 --accounts 100 --slots 3 -l proxy:inet:127.0.0.1:0
+    mkfifo requests
+    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
+    exec {three}>requests
+    tell "$three" NOOP
+    eventually grep -q OK replies
+    dial one
+    dial two
+    run through 'PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nNOOP\n'
+    assert_output KO
+    grep -q '192\.0\.2\.7:4711: turned away: no room for another process' "$log"
+    through "$V2"'\x21\x11\0\x0c\xc0\0\2\x08\xc0\0\2\1\x12\x67\0\x19NOOP\0' >reply
+    printf 'KO\0' | cmp - reply
+    through 'PROXY TCP4 192.0.2.9 192.0.2.1 4711 25\r\n\0\0\0\0\0\0\0\4null' >reply
+    grep -q 'no room for another process' reply
+    run through 'NOOP\n'
+    assert_output ""
+    grep -q 'closed: no PROXY header: it was malformed$' "$log"
+    hang_up "$one" "$two" "$three"
+    expect_deserted
+}
+
 @test "a header that does not come is not waited for" {
     local connection start=$SECONDS
     start_server --crypt-cost 1 -l proxy:inet:127.0.0.1:0

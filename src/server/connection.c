@@ -113,17 +113,6 @@ static int serve(struct store *store, const struct settings *settings, struct st
     return status == STATUS_SYSTEM || status == STATUS_NO_MEMORY ? EX_OSERR : EX_OK;
 }
 
-/* A client for whom there is no place is told so, if it asks soon. */
-static int turn_away(struct stream *stream, const char *peer, enum status why)
-{
-    log_warning("%s: turned away: %s", peer, status_text(why));
-    stream_hurry(stream, TURN_AWAY_SECONDS);
-    protocol_turn_away(stream, why);
-    stream_linger(stream);
-    stream_close(stream);
-    return why == STATUS_DAMAGED ? EX_DATAERR : EX_UNAVAILABLE;
-}
-
 static const char *header_text(enum status status)
 {
     switch (status) {
@@ -159,14 +148,21 @@ static bool has_share(struct store *store, const struct source *source, size_t p
     return false;
 }
 
-/* The connection is that of a proxy until it has said whose it is. Nothing answers who does not say, nor a
- * source that has its share already. */
-static bool identify(struct store *store, int in, size_t per_source, struct peer *peer)
+/* The connection is that of a proxy until it has said whose it is. Nothing answers who does not say. */
+static bool take_header(int in, struct peer *peer)
 {
     enum status status = peer_take_proxy(in, peer);
 
     if (status != STATUS_OK) {
         log_warning("%s: closed: no PROXY header: %s", peer->name, header_text(status));
+    }
+    return status == STATUS_OK;
+}
+
+/* Nor does anything answer a source that has its share already. */
+static bool identify(struct store *store, int in, size_t per_source, struct peer *peer)
+{
+    if (!take_header(in, peer)) {
         return false;
     }
     store_name_peer(store, peer->name, &peer->source);
@@ -178,6 +174,19 @@ static bool identify(struct store *store, int in, size_t per_source, struct peer
         return false;
     }
     return true;
+}
+
+/* A client for whom there is no place is told so, if it asks soon; what a proxy says first is no request. */
+static int turn_away(struct stream *stream, int in, bool is_proxied, struct peer *peer, enum status why)
+{
+    if (!is_proxied || take_header(in, peer)) {
+        log_warning("%s: turned away: %s", peer->name, status_text(why));
+        stream_hurry(stream, TURN_AWAY_SECONDS);
+        protocol_turn_away(stream, why);
+        stream_linger(stream);
+    }
+    stream_close(stream);
+    return why == STATUS_DAMAGED ? EX_DATAERR : EX_UNAVAILABLE;
 }
 
 int connection_serve(struct store *store, const struct settings *settings,
@@ -208,7 +217,7 @@ int connection_serve(struct store *store, const struct settings *settings,
     enum status status =
         sandbox != NULL ? store_attach_to_check(store, peer.name) : store_attach(store, peer.name);
     if (status != STATUS_OK) {
-        return turn_away(stream, peer.name, status);
+        return turn_away(stream, in, proxied != 0, &peer, status);
     }
     signals_interrupt(store);
     bool checks = sandbox != NULL && (store_is_suspect(store) || store_inherits(store));
@@ -218,7 +227,7 @@ int connection_serve(struct store *store, const struct settings *settings,
             log_error("save the post office, then mend it with 'shmailctl repair'");
         }
         store_detach(store);
-        return turn_away(stream, peer.name, status);
+        return turn_away(stream, in, proxied != 0, &peer, status);
     }
     struct answering answering = {.store = store, .out = out};
     stream_before_send(stream, settle, &answering);
