@@ -145,6 +145,11 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 # Tests stand in for calls of the C library, which checked ones would be another name for.
 $(BUILD)/obj/tests/%.o: HARDEN := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDEN))
 
+# What no figure depends on is compiled quickly.
+quick = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/*.c tests/fuzz/*.c))
+$(quick): LTO =
+$(quick): CFLAGS := $(patsubst -O3,-O1,$(CFLAGS))
+
 # The names of all system calls, for a line in the log.
 $(BUILD)/obj/src/server/breach.o: rooms = -I$(BUILD)
 $(BUILD)/obj/src/server/breach.o: $(BUILD)/call_names.inc
