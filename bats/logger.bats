@@ -9,25 +9,41 @@ setup() {
 }
 
 # Runs what is on standard input with a server that logs to a system's logger in a /dev of its own: server, logger
-# (the socket), begin_logger(), ask() and named(), its children of that name.
+# (the socket), begin_logger(), ask(), ask_at_once() and named(), its children of that name.
 with_logger() { # options of the server
     command -v python3 >/dev/null || skip "no python3 here"
     unshare -m mount -t tmpfs none /mnt 2>/dev/null || skip "no file systems can be mounted here"
     mkdir dev
     { cat - <(sed 's/^/    /') <<'PYTHON'; echo $'finally:\n    server.kill()'; } >logger.py
-import os, signal, socket, subprocess, sys, time
+import os, re, signal, socket, subprocess, sys, time
 
-def begin_logger():
-    logger = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+def begin_logger(kind=socket.SOCK_DGRAM):
+    logger = socket.socket(socket.AF_UNIX, kind)
     logger.bind("/dev/log")
     os.chmod("/dev/log", 0o666)
     logger.settimeout(5)
     return logger
 
-def ask():
-    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+def end_logger():
+    logger.close()
+    os.unlink("/dev/log")
+
+def ask_at_once(count):
+    connections = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(count)]
+    for connection in connections:
         connection.sendall(b"NOOP\n")
+    for connection in connections:
         assert connection.recv(10) == b"OK\n"
+        connection.close()
+
+def ask():
+    ask_at_once(1)
+
+def await_line(part):
+    line = b""
+    while part not in line:
+        line = logger.recv(1000)
+    return line
 
 def name_of(pid):
     try:
@@ -41,12 +57,10 @@ def named(name):
 
 def replace_logger():
     global logger
-    logger.close()
-    os.unlink("/dev/log")
+    end_logger()
     logger = begin_logger()
     os.kill(server.pid, signal.SIGHUP)
-    while b"HUP" not in logger.recv(1000):
-        pass
+    await_line(b"HUP: the log was opened again")
 
 logger = begin_logger()
 server = subprocess.Popen([sys.argv[1], "-e", "-1", "-l", "inet:127.0.0.1:0", "--syslog", "-v", *sys.argv[2:]],
@@ -64,10 +78,80 @@ PYTHON
     with_logger <<'PYTHON'
 for _ in range(int(open("/proc/sys/net/unix/max_dgram_qlen").read()) + 1):  # two lines each
     ask()
-while not logger.recv(1000).endswith(b"connected"):
-    pass
+await_line(b": connected")
 os.kill(server.pid, signal.SIGTERM)
 assert server.wait(5) == 0
+PYTHON
+}
+
+@test "a logger of the system that is stuck holds up none of many who log at once" {
+    with_logger <<'PYTHON'
+logger.setblocking(False)
+for _ in range(12):
+    try:
+        while logger.recv(1000):  # room, for which all race
+            pass
+    except BlockingIOError:
+        pass
+    ask_at_once(24)
+begin = time.monotonic()
+os.kill(server.pid, signal.SIGTERM)
+assert server.wait(10) == 0
+assert time.monotonic() - begin < 3  # nobody had to be killed
+PYTHON
+}
+
+@test "a logger of the system with a stream is given lines that end in NUL, and holds up nothing when it is stuck" {
+    with_logger <<'PYTHON'
+end_logger()
+logger = begin_logger(socket.SOCK_STREAM)
+logger.listen(0)
+os.kill(server.pid, signal.SIGHUP)
+stream = logger.accept()[0]
+stream.settimeout(5)
+ask()
+text = b""
+while not text.endswith(b"closed: the peer closed\0"):
+    text += stream.recv(1000)
+for line in text[:-1].split(b"\0"):
+    assert re.fullmatch(rb"<2[23]>[A-Z][a-z]{2} [ 0-9]{2} \S{8} shmaild\[[0-9]+\]: [ -~]*", line), line
+for _ in range(12):
+    ask_at_once(24)
+for _ in range(4):  # each would be another that is never accepted
+    os.kill(server.pid, signal.SIGHUP)
+    ask()
+os.kill(server.pid, signal.SIGTERM)
+assert server.wait(3) == 0
+PYTHON
+}
+
+@test "HUP: a logger of the system that may not be opened again stays, and is told why" {
+    with_logger <<'PYTHON'
+os.chmod("/dev/log", 0o600)
+os.chown("/dev/log", 104, 104)  # root gives up its right to what is another's
+os.kill(server.pid, signal.SIGHUP)
+assert await_line(b"HUP").endswith(b"cannot be opened again, and stays what it was: Permission denied")
+ask()
+await_line(b": connected")
+os.chmod("/dev/log", 0o666)
+os.kill(server.pid, signal.SIGHUP)
+await_line(b"HUP: the log was opened again")
+ask()
+await_line(b": connected")
+PYTHON
+}
+
+@test "HUP: a logger of the system that is not there yet is opened when it is" {
+    with_logger <<'PYTHON'
+await_line(b"listening")
+end_logger()
+os.kill(server.pid, signal.SIGHUP)
+for _ in range(2):  # the parent has seen to it when it serves another
+    ask()
+logger = begin_logger()
+await_line(b"HUP: the log was opened again")
+ask()
+await_line(b": connected")
 PYTHON
 }
 
@@ -76,8 +160,7 @@ PYTHON
 ask()
 replace_logger()
 ask()
-while not logger.recv(1000).endswith(b"connected"):
-    pass
+await_line(b": connected")
 PYTHON
 }
 
@@ -87,8 +170,7 @@ while len(named("shmaild: spare")) < 2:
     pass
 replace_logger()
 ask()
-while not logger.recv(1000).endswith(b"connected"):
-    pass
+await_line(b": connected")
 PYTHON
 }
 

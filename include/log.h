@@ -14,13 +14,17 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* name stands at the front of each line and must live for ever. to_syslog: openlog(3) instead of
- * descriptor 2. */
+/* name stands at the front of each line and must live for ever. to_syslog: to the system's logger, as
+ * syslog(3) would, instead of descriptor 2, but without ever waiting for one that is stuck; where there is
+ * none, or it goes away, lines are lost, and every second it is looked for. */
 void log_open(const char *name, enum log_level most, bool to_syslog);
 
 /* For a logger of the system that was started again: who is in a sandbox cannot reach it otherwise. False:
- * the log is standard error, which stays. */
+ * the log stays what it was; errno tells why, or is 0 where that is standard error. */
 bool log_open_again(void);
+
+/* The last line was lost since there was no logger of the system, rather than one that is stuck. */
+bool log_is_missing(void);
 
 __attribute__((cold, format(printf, 2, 3))) void log_line(enum log_level, const char *format, ...);
 

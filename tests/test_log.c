@@ -7,13 +7,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 enum { ROOM = 4096 };
@@ -203,6 +208,47 @@ static void a_log_that_nobody_reads_keeps_nobody_waiting(void)
     EXPECT_STR(room, "x: warning: 100 lines before this one could not be written\nx: last\n");
 }
 
+/* The socket of a logger, in a /dev of this test's own. */
+static int begin_logger(int type)
+{
+    static const struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
+    int logger = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+
+    (void)unlink(name.sun_path);
+    EXPECT(bind(logger, (const struct sockaddr *)&name, sizeof name) == 0);
+    EXPECT(type == SOCK_DGRAM || listen(logger, 0) == 0);
+    return logger;
+}
+
+static int begin_first_logger(int type)
+{
+    if (unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", "/dev", "tmpfs", 0, NULL) != 0) {
+        harness_skip("no file systems can be mounted here");
+    }
+    return begin_logger(type);
+}
+
+/* The next line, a datagram or what a stream has up to its NUL; NULL: there is none. */
+static const char *logged(int logger, char room[ROOM])
+{
+    ssize_t length = recv(logger, room, ROOM - 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (length <= 0) {
+        return NULL;
+    }
+    room[length] = '\0';
+    EXPECT(recv(logger, room, strlen(room) + 1, 0) > 0);
+    return room;
+}
+
+static const char *text_of(const char *line)
+{
+    const char *text = line != NULL ? strstr(line, "]: ") : NULL;
+
+    return text != NULL ? text + 3 : line;
+}
+
 static void syslog_leaves_standard_error_alone(void)
 {
     char room[ROOM];
@@ -213,6 +259,151 @@ static void syslog_leaves_standard_error_alone(void)
     log_debug("a test of shmail's log");
     EXPECT_EQ(errno, ENOENT);
     EXPECT(caught(end, room) == NULL);
+}
+
+/* All but the time, which may go on between the two. */
+static void the_systems_logger_cannot_tell_it_from_syslog(void)
+{
+    static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+    static const char *const words[] = {"error: ", "warning: ", "", ""};
+    char ours[ROOM], theirs[ROOM];
+    int logger = begin_first_logger(SOCK_DGRAM);
+
+    openlog("shmail-test", LOG_PID | LOG_NDELAY, LOG_MAIL);
+    log_open("shmail-test", LOG_LEVEL_DEBUG, true);
+    for (int level = LOG_LEVEL_ERROR; level <= LOG_LEVEL_DEBUG; level++) {
+        do {
+            syslog(priorities[level], "%stext", words[level]);
+            log_line((enum log_level)level, "text");
+            EXPECT(logged(logger, theirs) != NULL);
+            EXPECT(logged(logger, ours) != NULL);
+        } while (memcmp(ours + 4, theirs + 4, sizeof "Nov 29 12:34:56" - 1) != 0);
+        EXPECT_STR(ours, theirs);
+    }
+    closelog();
+}
+
+/* Each place that is read free is raced for by all, and in the end there is none. */
+static void a_logger_that_is_stuck_keeps_none_of_many_waiting(void)
+{
+    enum { CHILDREN = 8, LINES = 2000 };
+    char room[ROOM];
+    int logger = begin_first_logger(SOCK_DGRAM);
+    int status;
+
+    log_open("x", LOG_LEVEL_INFO, true);
+    for (int i = 0; i < CHILDREN; i++) {
+        pid_t child = fork();
+        EXPECT(child >= 0);
+        for (int line = 0; child == 0; line++) {
+            if (line == LINES) {
+                _exit(0);
+            }
+            log_info("line");
+        }
+    }
+    for (int i = 0; i < CHILDREN * LINES / 16; i++) {
+        (void)logged(logger, room);
+        (void)sched_yield();
+    }
+    for (int i = 0; i < CHILDREN; i++) {
+        EXPECT(wait(&status) > 0);
+        EXPECT_EQ(status, 0);
+    }
+}
+
+/* Those that were sent are whole, and what follows counts the others. */
+static void fill_and_count(int type)
+{
+    enum { LINES = 1000 };
+    char room[ROOM], expected[ROOM];
+    const char *line;
+    int taken = 0;
+    int logger = begin_first_logger(type);
+
+    log_open("x", LOG_LEVEL_INFO, true);
+    int end = type == SOCK_STREAM ? accept(logger, NULL, NULL) : logger;
+    int64_t before = clock_now();
+    for (int i = 0; i < LINES; i++) {
+        log_info("line");
+    }
+    EXPECT(clock_now() - before < NANOSECONDS_PER_SECOND);
+    EXPECT(!log_is_missing());
+    for (; (line = logged(end, room)) != NULL; taken++) {
+        EXPECT_STR(text_of(line), "line");
+    }
+    EXPECT(taken > 0 && taken < LINES);
+    log_info("last");
+    (void)snprintf(expected, sizeof expected, "warning: %d lines before this one could not be written",
+                   LINES - taken);
+    EXPECT_STR(text_of(logged(end, room)), expected);
+    EXPECT_STR(text_of(logged(end, room)), "last");
+    EXPECT(!log_is_missing());
+}
+
+static void a_logger_that_was_stuck_is_told_later_what_was_lost(void)
+{
+    fill_and_count(SOCK_DGRAM);
+}
+
+static void so_is_one_with_a_stream(void)
+{
+    fill_and_count(SOCK_STREAM);
+}
+
+static void one_whose_stream_nobody_accepts_keeps_nobody_waiting(void)
+{
+    (void)begin_first_logger(SOCK_STREAM);
+    log_open("x", LOG_LEVEL_INFO, true);
+    EXPECT(!log_open_again());
+    EXPECT_EQ(errno, EAGAIN);
+}
+
+static void the_log_stays_where_it_cannot_be_opened_again(void)
+{
+    char room[ROOM];
+    int logger = begin_first_logger(SOCK_DGRAM);
+
+    log_open("x", LOG_LEVEL_INFO, true);
+    EXPECT_EQ(unlink(_PATH_LOG), 0);
+    EXPECT(!log_open_again());
+    EXPECT_EQ(errno, ENOENT);
+    log_info("line");
+    EXPECT_STR(text_of(logged(logger, room)), "line");
+    EXPECT(!log_is_missing());
+
+    int next = begin_logger(SOCK_DGRAM);
+    EXPECT(log_open_again());
+    log_info("line");
+    EXPECT_STR(text_of(logged(next, room)), "line");
+    EXPECT(logged(logger, room) == NULL);
+
+    log_open("x", LOG_LEVEL_INFO, false);
+    EXPECT(!log_open_again());
+    EXPECT_EQ(errno, 0);
+}
+
+static void a_logger_that_was_started_again_is_found(void)
+{
+    char room[ROOM], expected[ROOM];
+    int logger = begin_first_logger(SOCK_DGRAM);
+    int lines = 0;
+
+    log_open("x", LOG_LEVEL_INFO, true);
+    close(logger);
+    log_info("line %d", lines++);
+    EXPECT(log_is_missing());
+    struct pollfd end = {.fd = begin_logger(SOCK_DGRAM), .events = POLLIN};
+    int64_t deadline = deadline_after_seconds(5);
+    do {
+        log_info("line %d", lines++);
+    } while (poll(&end, 1, 1) == 0 && clock_now() < deadline);
+    (void)snprintf(expected, sizeof expected, "warning: %d lines before this one could not be written",
+                   lines - 1);
+    EXPECT_STR(text_of(logged(end.fd, room)), expected);
+    (void)snprintf(expected, sizeof expected, "line %d", lines - 1);
+    EXPECT_STR(text_of(logged(end.fd, room)), expected);
+    EXPECT(!log_is_missing());
 }
 
 static void die_says_why_and_exits_with_its_code(void)
@@ -299,6 +490,16 @@ static const struct harness_test tests[] = {
     {"a log that nobody reads keeps nobody waiting, and says later what was lost",
      a_log_that_nobody_reads_keeps_nobody_waiting},
     {"with syslog, standard error is left alone", syslog_leaves_standard_error_alone},
+    {"the system's logger cannot tell it from syslog(3)", the_systems_logger_cannot_tell_it_from_syslog},
+    {"a logger that is stuck keeps none of many waiting", a_logger_that_is_stuck_keeps_none_of_many_waiting,
+     20},
+    {"a logger that was stuck is told later what was lost",
+     a_logger_that_was_stuck_is_told_later_what_was_lost, 20},
+    {"so is one with a stream", so_is_one_with_a_stream, 20},
+    {"a logger whose stream nobody accepts keeps nobody waiting",
+     one_whose_stream_nobody_accepts_keeps_nobody_waiting, 20},
+    {"the log stays where it cannot be opened again", the_log_stays_where_it_cannot_be_opened_again},
+    {"a logger that was started again is found", a_logger_that_was_started_again_is_found},
     {"die says why and exits with its code", die_says_why_and_exits_with_its_code},
     {"a bug says where and aborts", a_bug_says_where_and_aborts},
 };

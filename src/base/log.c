@@ -1,12 +1,13 @@
-/* log.c: turns a format into one line that is safe on a terminal, and writes it to descriptor 2 or syslog. In
- * come texts that may hold anything a client sent. It allocates nothing and leaves errno as it was. */
+/* log.c: turns a format into one line that is safe on a terminal, and writes it to descriptor 2 or to the
+ * system's logger. In come texts that may hold anything a client sent. It allocates nothing and leaves errno
+ * as it was. */
 #include "log.h"
 
+#include "clock.h"
 #include "escape.h"
 #include "number.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,22 +17,28 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     LINE_MAX_BYTES = 2048, /* below PIPE_BUF, so that a pipe takes a line whole, and at once if it is ready */
-    WRITE_PATIENCE = 100,  /* milliseconds that whoever reads descriptor 2 may keep a process waiting */
+    WRITE_PATIENCE = 100,  /* milliseconds that whoever reads the log may keep a process waiting */
 };
+
+#define OPEN_PAUSE NANOSECONDS_PER_SECOND /* until a logger that is gone is looked for again */
 
 static struct {
     const char *name;
     enum log_level most;
     bool to_syslog, to_journal;
-    int syslog;  /* the C library's descriptor of the system's logger, as long as it is a datagram socket */
-    size_t lost; /* lines since one was last written */
-} sink;
+    int syslog;      /* a socket to the system's logger; -1: there was none */
+    bool streams;    /* and it is a stream */
+    int64_t tried;   /* when that was last opened, or could not be; monotonic nanoseconds */
+    bool is_missing; /* the last line found nobody there */
+    size_t lost;     /* lines since one was last written */
+} sink = {.syslog = -1};
 
 enum log_level log_most = LOG_LEVEL_INFO;
 
@@ -91,6 +98,22 @@ static bool is_read_by_journal(void)
            fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
 }
 
+/* As syslog(3) has it. */
+static void add_syslog_start(struct line *line, enum log_level level)
+{
+    char start[sizeof "<191>Mmm dd hh:mm:ss "], process[sizeof "[-2147483648]"];
+    time_t now = time(NULL);
+    struct tm local;
+
+    (void)snprintf(start, sizeof start, "<%d>", LOG_MAIL | levels[level].priority);
+    if (localtime_r(&now, &local) != NULL) {
+        size_t length = strlen(start);
+        (void)strftime(start + length, sizeof start - length, "%b %e %T ", &local);
+    }
+    (void)snprintf(process, sizeof process, "[%d]", (int)getpid());
+    (void)(add_text(line, start) && add_text(line, sink.name) && add_text(line, process));
+}
+
 /* What the line begins with: for the journal its level, as sd-daemon(3) has it, since the journal knows the
  * name; for others the name. */
 static void add_start(struct line *line, enum log_level level)
@@ -100,10 +123,51 @@ static void add_start(struct line *line, enum log_level level)
     if (sink.to_journal) {
         start[1] = (char)('0' + levels[level].priority);
         (void)add(line, start, 3);
-    } else if (!sink.to_syslog) {
-        (void)(add_text(line, sink.name != NULL ? sink.name : program_invocation_short_name) &&
-               add(line, ": ", 2));
+        return;
     }
+    if (sink.to_syslog) {
+        add_syslog_start(line, level);
+    } else {
+        (void)add_text(line, sink.name != NULL ? sink.name : program_invocation_short_name);
+    }
+    (void)add(line, ": ", 2);
+}
+
+/* -1: there is no logger that takes what is sent so. A stream is never waited for either: where its logger
+ * accepts nobody, that is EAGAIN. */
+static int connect_syslog(int type)
+{
+    static const struct sockaddr_un logger = {.sun_family = AF_UNIX, .sun_path = _PATH_LOG};
+    int descriptor = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (descriptor >= 0 && connect(descriptor, (const struct sockaddr *)&logger, sizeof logger) != 0) {
+        int error = errno;
+        (void)close(descriptor);
+        errno = error;
+        return -1;
+    }
+    return descriptor;
+}
+
+/* By itself, as syslog(3) has no flag for not to wait. False: what was open before still is. */
+static bool open_syslog(void)
+{
+    int next = connect_syslog(SOCK_DGRAM);
+    bool streams = next < 0 && errno == EPROTOTYPE;
+
+    if (streams) {
+        next = connect_syslog(SOCK_STREAM);
+    }
+    sink.tried = clock_now();
+    if (next < 0) {
+        return false;
+    }
+    if (sink.syslog >= 0) {
+        (void)close(sink.syslog);
+    }
+    sink.syslog = next;
+    sink.streams = streams;
+    return true;
 }
 
 void log_open(const char *name, enum log_level most, bool to_syslog)
@@ -113,64 +177,82 @@ void log_open(const char *name, enum log_level most, bool to_syslog)
     sink.to_syslog = to_syslog;
     sink.to_journal = !to_syslog && is_read_by_journal();
     if (to_syslog) {
-        tzset(); /* and so does openlog: a sandbox may forbid later what syslog(3) then needs */
-        closelog();
-        int next = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0); /* the number that openlog will get */
-        (void)close(next);
-        openlog(name, LOG_PID | LOG_NDELAY, LOG_MAIL);
-        sink.syslog = next;
+        tzset(); /* a sandbox may forbid later what that needs */
+        (void)open_syslog();
     }
 }
 
 bool log_open_again(void)
 {
-    if (sink.to_syslog) {
-        log_open(sink.name, log_most, true);
+    errno = 0;
+    if (!sink.to_syslog) {
+        return false;
     }
-    return sink.to_syslog;
+    tzset();
+    return open_syslog();
 }
 
-/* The C library tells its descriptor to nobody, and may have closed it and opened another since. */
-static bool knows_syslog(void)
+bool log_is_missing(void)
 {
-    int type = 0;
-    socklen_t size = sizeof type;
-
-    return getsockopt(sink.syslog, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_DGRAM;
+    return sink.is_missing;
 }
 
 static bool takes_a_line(int patience)
 {
     struct pollfd end = {.fd = sink.to_syslog ? sink.syslog : STDERR_FILENO, .events = POLLOUT};
 
-    return (sink.to_syslog && !knows_syslog()) || poll(&end, 1, patience) > 0;
+    return end.fd < 0 || poll(&end, 1, patience) > 0;
 }
 
-/* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking; and syslog(3)
- * waits for a logger that is stuck for as long as that is. Only the first line is waited for: many would add
- * up. */
-static void write_line(enum log_level level, const struct line *line)
+/* A stream has a NUL between lines, as of syslog(3), and takes each whole or not at all: the kernel's least
+ * room for what is sent is more than twice as long. */
+static bool send_to_syslog(const struct line *line)
+{
+    size_t length = line->length - (sink.streams ? 0 : 1);
+
+    return send(sink.syslog, line->bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+}
+
+/* One that was started again is looked for, which a sandbox refuses. */
+static bool write_to_syslog(struct line *line)
+{
+    line->bytes[line->length - 1] = '\0';
+    bool sent = send_to_syslog(line);
+    sink.is_missing = !sent && errno != EAGAIN;
+    if (sink.is_missing && clock_now() - sink.tried >= OPEN_PAUSE && open_syslog()) {
+        sent = send_to_syslog(line);
+        sink.is_missing = !sent && errno != EAGAIN;
+    }
+    return sent;
+}
+
+/* False where another process was faster, or a terminal has taken a part. */
+static bool write_to_error(const struct line *line)
+{
+    ssize_t written = 0;
+
+    do {
+        written = write(STDERR_FILENO, line->bytes, line->length);
+    } while (written < 0 && errno == EINTR);
+    /* Else nobody is there to be told. */
+    return written < 0 ? errno != EAGAIN : (size_t)written == line->length;
+}
+
+/* Nobody may read descriptor 2, which others may share, so that it is not made non-blocking; and the system's
+ * logger may be stuck. Only the first line is waited for: many would add up. */
+static void write_line(struct line *line)
 {
     size_t lost = sink.lost;
 
     if (lost > 0 && takes_a_line(0)) {
         sink.lost = 0;
         log_warning("%zu lines before this one could not be written", lost);
+        if (sink.lost > 0) {
+            sink.lost = lost; /* that one has told nobody, and is not missed */
+        }
     }
-    if (!takes_a_line(sink.lost > 0 ? 0 : WRITE_PATIENCE)) {
-        sink.lost++;
-        return;
-    }
-    if (sink.to_syslog) {
-        syslog(levels[level].priority, "%.*s", (int)line->length - 1, line->bytes);
-        return;
-    }
-    ssize_t written = 0;
-    do {
-        written = write(STDERR_FILENO, line->bytes, line->length);
-    } while (written < 0 && errno == EINTR);
-    /* Another process was faster, or a terminal has taken a part; else nobody is there to be told. */
-    if (written < 0 ? errno == EAGAIN : (size_t)written < line->length) {
+    if (!takes_a_line(sink.lost > 0 ? 0 : WRITE_PATIENCE) ||
+        !(sink.to_syslog ? write_to_syslog(line) : write_to_error(line))) {
         sink.lost++;
     }
 }
@@ -193,7 +275,7 @@ log_arguments(enum log_level level, const char *format, va_list arguments)
     memcpy(line.bytes + line.length, end, strlen(end));
     line.length += strlen(end);
 
-    write_line(level, &line);
+    write_line(&line);
     errno = saved;
 }
 

@@ -28,7 +28,7 @@ struct filter {
 struct filter_values {
     struct store_descriptors store;
     uint32_t breach; /* SECCOMP_RET_KILL_PROCESS, or _TRAP for a handler of SIGSYS that does not return */
-    bool syslog;     /* syslog(3) may try to connect anew, which fails */
+    bool syslog;     /* the log may try to find its logger anew, which fails */
 };
 
 /* False where this kernel has no such filters, or this program has no table for the processor. */

@@ -33,6 +33,7 @@ enum {
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
+#define LOG_PAUSE NANOSECONDS_PER_SECOND            /* until a logger that is not there is looked for again */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
@@ -49,6 +50,7 @@ struct parent {
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
     unsigned turns;     /* how often somebody has */
     struct pause pause; /* nobody is accepted */
+    struct pause log_pause; /* the log was to be opened again, and could not */
     struct complaint complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX];
 };
@@ -150,6 +152,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
     int64_t end = earlier(pause_end(&p->pause), late_end(&p->late));
 
     end = earlier(end, earlier(workers_pause_end(&p->workers), pause_end(&p->helpers.pause)));
+    end = earlier(end, pause_end(&p->log_pause));
     if (retries) {
         return 0;
     }
@@ -382,14 +385,37 @@ static void end_everybody(struct parent *p)
     workers_forget(&p->workers);
 }
 
+/* Whoever has sent the signal reads why where the old logger is still there; where none is, it is looked for
+ * until there is one. */
+static void keep_log(struct parent *p, int error)
+{
+    if (!p->log_pause.lasts) {
+        log_warning("HUP: the log cannot be opened again, and stays what it was: %s", strerror(error));
+    }
+    p->log_pause.lasts = false;
+    if (log_is_missing()) {
+        pause_begin(&p->log_pause, LOG_PAUSE);
+    }
+}
+
+static bool log_is_due(const struct parent *p)
+{
+    return p->log_pause.lasts && clock_now() >= p->log_pause.until;
+}
+
 /* What is forked from now on has the log as the parent has it: for that there are another maker and keeper,
  * and other spares. */
 static void begin_log_again(struct parent *p)
 {
     if (!log_open_again()) {
-        log_info("HUP: nothing to read again");
+        if (errno == 0) {
+            log_info("HUP: nothing to read again");
+        } else {
+            keep_log(p, errno);
+        }
         return;
     }
+    p->log_pause.lasts = false;
     end_maker(p);
     children_end_idle(&p->workers.children);
     helpers_replace_keeper(&p->helpers);
@@ -435,7 +461,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         workers_serve_waiting(&parent.workers);
         workers_keep_spares(&parent.workers, parent.quiet);
         size_t asked = sleep_for_work(&parent);
-        if (signals_take_hangup()) {
+        if (signals_take_hangup() || log_is_due(&parent)) {
             begin_log_again(&parent);
             asked = 0; /* who is there is accepted once there is a maker again */
         }
