@@ -58,7 +58,7 @@ INSTRUCTION static uint32_t by_instruction(uint32_t crc, const unsigned char *by
 
 /* The lengths of a lane, in bytes, and for each what a checksum is multiplied by where one lane follows, and
  * where two do: x to the power of 8 * bytes - 33, bits reflected. */
-enum { LONG = 256, SHORT = 64 };
+static const size_t long_lane = 256, short_lane = 64;
 static const uint32_t one_long = 0xb9e02b86, two_long = 0xdd7e3b0c;
 static const uint32_t one_short = 0x9e4addf8, two_short = 0x0d3b6092;
 
@@ -87,11 +87,11 @@ LANES static uint32_t by_lanes(uint32_t crc, const unsigned char *bytes, size_t 
 {
     uint64_t wide = crc;
 
-    for (; length >= (size_t)3 * LONG; bytes += 3 * LONG, length -= (size_t)3 * LONG) {
-        wide = three_lanes(wide, bytes, LONG, one_long, two_long);
+    for (; length >= 3 * long_lane; bytes += 3 * long_lane, length -= 3 * long_lane) {
+        wide = three_lanes(wide, bytes, long_lane, one_long, two_long);
     }
-    for (; length >= (size_t)3 * SHORT; bytes += 3 * SHORT, length -= (size_t)3 * SHORT) {
-        wide = three_lanes(wide, bytes, SHORT, one_short, two_short);
+    for (; length >= 3 * short_lane; bytes += 3 * short_lane, length -= 3 * short_lane) {
+        wide = three_lanes(wide, bytes, short_lane, one_short, two_short);
     }
     return by_instruction((uint32_t)wide, bytes, length);
 }
