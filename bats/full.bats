@@ -87,13 +87,7 @@ END
 @test "processes: one too many is turned away and logged, others go on, one that ends makes room" {
     local one two three i long
     start_server --accounts 100 --slots 3 --segment-size 4M
-    mkfifo requests
-    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
-    exec {three}>requests
-    tell "$three" NOOP
-    eventually grep -q OK replies
-    dial one
-    dial two
+    take_three_slots
     run ctl stat
     assert_failure 75
     assert_output --partial "no room for another process"

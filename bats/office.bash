@@ -30,6 +30,18 @@ tell() {
     printf '%s\n' "$@" >&"$descriptor"
 }
 
+# All three slots of a server that has no more: two connections and a process of inetd, on the descriptors that
+# the variables one, two and three then hold.
+take_three_slots() {
+    mkfifo requests
+    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
+    exec {three}>requests
+    tell "$three" NOOP
+    eventually grep -q OK replies
+    dial one
+    dial two
+}
+
 # Receives lines and compares them: descriptor, line...
 told() {
     local descriptor=$1 line

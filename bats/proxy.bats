@@ -90,13 +90,7 @@ PYTHON
 @test "who is turned away behind a proxy is told so as any other, and one without a header is not" {
     local one two three
     start_server --crypt-cost 1 --accounts 100 --slots 3 -l proxy:inet:127.0.0.1:0
-    mkfifo requests
-    "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" <requests >replies 2>/dev/null 3>&- &
-    exec {three}>requests
-    tell "$three" NOOP
-    eventually grep -q OK replies
-    dial one
-    dial two
+    take_three_slots
     run through 'PROXY TCP4 192.0.2.7 192.0.2.1 4711 25\r\nNOOP\n'
     assert_output KO
     grep -q '192\.0\.2\.7:4711: turned away: no room for another process' "$log"
