@@ -3,6 +3,7 @@
 #include "mapping.h"
 #include "post_office.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -65,6 +66,28 @@ static void what_is_refused_stays_as_it_was(void)
     EXPECT_EQ(mapping_at(memory).huge, 0);
 }
 
+static long page_size; /* 0: that of the system */
+
+long sysconf(int name)
+{
+    long (*of_the_system)(int);
+    *(void **)&of_the_system = dlsym(RTLD_NEXT, "sysconf");
+    return name == _SC_PAGESIZE && page_size != 0 ? page_size : of_the_system(name);
+}
+
+/* There the system would do nothing, and call it a success. */
+static void where_small_pages_are_larger_nothing_is_gathered(void)
+{
+    want_huge_pages();
+    char *memory = huge_map(HUGE_BYTES, PROT_READ | PROT_WRITE, 0, memory_file(HUGE_BYTES));
+    memory[5] = 'a';
+    page_size = 65536;
+    EXPECT(!huge_gather(memory, HUGE_BYTES));
+    page_size = 0;
+    EXPECT_EQ(mapping_at(memory).huge, 0);
+    EXPECT(huge_gather(memory, HUGE_BYTES));
+}
+
 /* ---- a post office ---- */
 
 enum { LETTERS = 3000, SENDERS = 2 };
@@ -116,6 +139,7 @@ static const struct harness_test tests[] = {
     {"what cannot be mapped leaves nothing behind", what_cannot_be_mapped_leaves_nothing_behind},
     {"pages become one, and keep what is in them", pages_become_one_and_keep_what_is_in_them},
     {"what is refused stays as it was", what_is_refused_stays_as_it_was},
+    {"where small pages are larger nothing is gathered", where_small_pages_are_larger_nothing_is_gathered},
     {"a post office's tables become one page while others work",
      the_tables_become_one_page_while_others_work},
     {"what is smaller than a huge page stays in small ones",
