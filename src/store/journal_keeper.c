@@ -51,7 +51,6 @@ static enum status fill(struct store *store, uint64_t size)
             transaction_begin(store);
             set64(store, &journal->capacity, reached);
             transaction_end(store, STATUS_OK);
-            journal_wake(store, UINT64_MAX);
         }
         journal_redeem_in_time(store);
         errno = error;
