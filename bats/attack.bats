@@ -98,9 +98,9 @@ half_open() { # in a network of its own
 @test "a client that is gone before it is served breaks nothing" {
     start_server
     remember
-    kill -STOP "$SHMAIL_PID"
+    kill -STOP "$(maker)"
     attack gone 100
-    kill -CONT "$SHMAIL_PID"
+    kill -CONT "$(maker)"
     run -0 ask NOOP # they came before
     assert_output OK
     expect_nothing_left

@@ -19,6 +19,7 @@ deaths() {
     cookie=$(enrol alice)
     eventually has_children 0
     dial alice
+    eventually has_children 1
     child=$(children)
     kill -STOP "$child"
     tell "$alice" "SEND alice one $cookie" "SEND alice two $cookie" "COUNT alice $cookie"
@@ -127,6 +128,7 @@ is_kept() {
     eventually has_keeper
     cookie=$(enrol alice)
     dial connection
+    eventually has_children 2
     child=$(children | tr ' ' '\n' | grep -vx "$(keeper)")
     strace -p "$child" -o trace -e trace=pwritev,pread64 2>said &
     local tracer=$!
@@ -231,7 +233,7 @@ restart() { # stop or kill
     local child
     if [ "$1" = kill ]; then
         for child in $(children); do
-            kill -KILL "$child"
+            kill -KILL "$child" || true # it may have ended, and not have been collected
         done
         kill_server
     else

@@ -236,6 +236,7 @@ PYTHON
     local child
     start_server
     dial connection
+    eventually has_children 1
     child=$(children)
     [ "$(<"/proc/${child% }/comm")" = "shmaild: child" ]
     kill -KILL "${child% }"

@@ -83,6 +83,7 @@ expect_ten_from_the_journal() {
         eventually has_keeper
         cookie=$(enrol alice)
         dial connection
+        eventually has_children 2
         child=$(children)
         kill -KILL "$SHMAIL_PID"
         wait "$SHMAIL_PID" || :

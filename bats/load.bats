@@ -84,13 +84,17 @@ policy_of() {
     chrt -p "$1" | sed -n "s/.*policy: //p"
 }
 
-@test "the parent waits its turn, and nobody whom it has forked" {
+@test "who accepts waits its turn, and neither a connection that lasts nor the keeper" {
     start_server -d "$PWD/journal"
     local connection process
     dial connection
+    tell "$connection" NOOP
+    told "$connection" OK
     eventually has_children 2 # with the keeper
-    [ "$(policy_of "$SHMAIL_PID")" = SCHED_BATCH ]
-    for process in $(maker) $(children); do
+    for process in "$SHMAIL_PID" "$(maker)"; do
+        [ "$(policy_of "$process")" = SCHED_BATCH ]
+    done
+    for process in $(children); do
         [ "$(policy_of "$process")" = SCHED_OTHER ]
     done
     exec {connection}>&-

@@ -188,6 +188,38 @@ for _ in range(150):
 PYTHON
 }
 
+@test "HUP: nobody is cut off who comes without a pause meanwhile" {
+    with_logger <<'PYTHON'
+import threading
+
+done = threading.Event()
+logger.settimeout(0)
+
+def hang_up():
+    while not done.wait(0.003):
+        os.kill(server.pid, signal.SIGHUP)
+
+def read_log():
+    while not done.wait(0.001):
+        try:
+            while logger.recv(1000):
+                pass
+        except BlockingIOError:
+            pass
+
+others = [threading.Thread(target=each) for each in (hang_up, read_log)]
+for each in others:
+    each.start()
+try:
+    for _ in range(1500):
+        ask()
+finally:
+    done.set()
+    for each in others:
+        each.join()
+PYTHON
+}
+
 @test "HUP: a connection that came before is served at once, and not complained about" {
     with_logger <<'PYTHON'
 for _ in range(40):  # signals are let in every 16th time that somebody is there

@@ -109,13 +109,165 @@ setup() {
     exec {serving}>&-
 }
 
-@test "the maker lives in the sandbox and holds neither listener nor connection" {
-    local first
+@test "the maker lives in the sandbox and holds no connection, and what it makes no listener" {
+    local first second child
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
     start_server
     dial first
     [ "$(sed -n 's/^Seccomp:[[:space:]]*//p' "/proc/$(maker)/status")" = 2 ]
-    # Its channel to the parent.
-    [ "$(find "/proc/$(maker)/fd" -lname 'socket:*' | wc -l)" -eq 1 ]
-    exec {first}>&-
+    eventually has_children 1
+    child=$(children)
+    # Its channel to the parent and the listener; the connection.
+    sockets() { find "/proc/$1/fd" -lname 'socket:*' | wc -l; }
+    [ "$(sockets "$(maker)")" -eq 2 ]
+    [ "$(sockets "${child% }")" -eq 1 ]
+    kill -KILL "$(maker)" # whose filter is still asked for
+    dial second
+    eventually has_children 2
+    for child in $(maker) $(children); do
+        run find "/proc/$child/fd" -lname '*seccomp*' # who asks could answer
+        assert_output ""
+    done
+    exec {first}>&- {second}>&-
+}
+
+# Until the limits could be reached: those are the parent's.
+@test "the maker needs no parent for who comes, up to the share of one source" {
+    local held=() each
+    start_server -c 8 --per-source 6
+    dial each # by now the maker is ready
+    tell "$each" NOOP
+    told "$each" OK
+    held+=("$each")
+    eventually has_children 1
+    sleep 0.1
+    kill -STOP "$SHMAIL_PID"
+    for _ in {1..5}; do
+        dial each
+        tell "$each" NOOP
+        told "$each" OK
+        held+=("$each")
+    done
+    exec {each}<>"/dev/tcp/$HOST/$PORT"
+    tell "$each" NOOP
+    run ! read -r -t 0.3 -u "$each"
+    kill -CONT "$SHMAIL_PID"
+    run ! read -r -t 1 -u "$each"
+    eventually grep -q "closed: its source has 6 connections already" "$log"
+    exec {each}>&-
+    hang_up "${held[@]}"
+}
+
+@test "whom the maker has taken is signalled with the others, and waited for, and counts" {
+    local first second
+    start_server -c 2 --per-source 2
+    dial first
+    dial second
+    tell "$first" NOOP
+    told "$first" OK
+    tell "$second" NOOP
+    told "$second" OK
+    eventually grep -q "all 2 connections (-c) are in use" "$log"
+    eventually has_children 2
+    stop_server
+    run ! read -r -t 1 -u "$first"
+    run ! read -r -t 1 -u "$second"
+    exec {first}>&- {second}>&-
+}
+
+# A wait looks for its client's end once a second of its own accord.
+expect_ends_seen() {
+    local cookie
+    cookie=$(enrol alice)
+    python3 - "$HOST" "$PORT" "$SHMAIL_PID" "WAIT alice 1 50 $cookie" <<'PYTHON'
+import os, pathlib, socket, struct, sys, time
+
+host, port, server, wait = sys.argv[1:]
+
+def children():
+    return set(pathlib.Path(f"/proc/{server}/task/{server}/children").read_text().split())
+
+def state(child):
+    try:
+        return pathlib.Path(f"/proc/{child}/stat").read_text().rsplit(")")[1].split()[0]
+    except OSError:
+        return "Z"
+
+for _ in range(5):
+    before = children()
+    client = socket.create_connection((host, int(port)), 5)
+    client.sendall((f"NOOP\n{wait}\n").encode())
+    assert client.recv(10) == b"OK\n"
+    while not children() - before:
+        pass
+    child, = children() - before
+    time.sleep(0.4)  # in which it could find out that it is signalled nothing
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    begin = time.monotonic()
+    while state(child) != "Z":
+        assert time.monotonic() < begin + 0.5
+PYTHON
+}
+
+@test "a client that waits for mail and is reset is seen to be gone at once" {
+    start_server --crypt-cost 1
+    expect_ends_seen
+}
+
+@test "where nobody can be asked for what the sandbox forbids, too: then the parent accepts" {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    mkdir bin
+    printf '#!/bin/sh\nexec "%s/tests/tool_unanswered" "%s/shmaild" "$@"\n' "$SHMAIL_BUILD" "$SHMAIL_BUILD" >bin/shmaild
+    chmod +x bin/shmaild
+    SHMAIL_BUILD=$PWD/bin start_server --crypt-cost 1
+    expect_ends_seen
+    dial connection
+    kill -STOP "$SHMAIL_PID"
+    exec {late}<>"/dev/tcp/$HOST/$PORT"
+    tell "$late" NOOP
+    run ! read -r -t 0.3 -u "$late"
+    kill -CONT "$SHMAIL_PID"
+    told "$late" OK
+    exec {late}>&- {connection}>&-
+}
+
+@test "where the parent has no descriptor for what it is asked by, too" {
+    local last before
+    start_server --crypt-cost 1
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    is_asked() { [ -n "$(find "/proc/$SHMAIL_PID/fd" -lname '*seccomp*')" ]; }
+    eventually is_asked
+    has_maker
+    last=$(find "/proc/$SHMAIL_PID/fd" -printf '%f\n' | sort -n | tail -1)
+    prlimit --pid "$SHMAIL_PID" --nofile="$last:1024"
+    before=$found
+    kill -KILL "$before"
+    is_another() { has_maker && [ "$found" != "$before" ]; }
+    eventually is_another
+    sleep 0.2
+    prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
+    expect_ends_seen
+}
+
+@test "a maker that is stopped does not keep the address from the next server" {
+    local address
+    start_server
+    address=$SHMAIL_SERVER
+    kill -STOP "$(maker)"
+    kill_server
+    start_server -l "$address"
+    run ask NOOP
+    assert_output OK
+}
+
+@test "without its parent a process waits for mail as ever" {
+    local client cookie
+    start_server --crypt-cost 1
+    cookie=$(enrol alice)
+    dial client
+    kill_server
+    tell "$client" "WAIT alice 0 50 $cookie" "WAIT alice 1 1 $cookie"
+    told "$client" "COUNTED 0" KO
+    exec {client}>&-
 }

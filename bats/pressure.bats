@@ -50,10 +50,12 @@ expect_deserted_but_keeper() {
     expect_sound
 }
 
+# With spares it is the parent who accepts.
 @test "out of descriptors" {
     local cookie one two
-    serve --slots 16
+    serve --slots 16 --spare 1
     dial one
+    eventually has_children 3 # with the next spare and the keeper
     prlimit --pid "$SHMAIL_PID" --nofile=3:1024
     exec {two}<>"/dev/tcp/$HOST/$PORT"
     tell "$two" "SEND alice waits $cookie"
@@ -66,10 +68,45 @@ expect_deserted_but_keeper() {
     expect_kept 2
 }
 
+limit_maker() { # descriptors
+    local user group as=()
+    if [ "$EUID" -eq 0 ]; then # whose rights over others do not go so far
+        read -r _ user _ <<<"$(grep ^Uid: "/proc/$(maker)/status")"
+        read -r _ group _ <<<"$(grep ^Gid: "/proc/$(maker)/status")"
+        as=(setpriv --reuid "$user" --regid "$group" --clear-groups)
+    fi
+    "${as[@]}" prlimit --pid "$(maker)" --nofile="$1:$1"
+}
+
+@test "out of descriptors the maker leaves it to the parent to accept" {
+    local cookie one
+    serve --slots 16
+    dial one
+    limit_maker 3
+    run ask "SEND alice goes $cookie"
+    assert_output "OK 1"
+    exec {one}>&-
+    expect_kept 1
+}
+
+# As many as it may take are there while its limit is lowered, so that it finds out when it waits for more.
+@test "out of descriptors to wait with, too" {
+    local one
+    start_server -c 1 --per-source 1
+    dial one
+    eventually grep -q "all 1 connections (-c) are in use" "$log"
+    limit_maker 1
+    exec {one}>&-
+    for _ in 1 2 3; do
+        run ask NOOP
+        assert_output OK
+    done
+}
+
 # Those that wait for the maker hold all descriptors, and another maker needs two.
 @test "out of descriptors when the maker has died" {
     local cookie client waiting=()
-    serve --slots 64
+    serve --slots 64 --spare 1
     eventually has_maker
     prlimit --pid "$SHMAIL_PID" --nofile=24:1024
     kill -STOP "$found"
@@ -131,6 +168,30 @@ allow_processes() { # how many: to the server, and to the process that it has ot
     expect_kept 2
 }
 
+# Nothing that says so may need a descriptor.
+@test "out of processes and of descriptors who has come waits, too" {
+    local cookie one two n=0 held=() as
+    serve_as_another
+    dial one
+    allow_processes 1
+    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nofile=3:1024
+    for _ in 1 2 3; do
+        exec {two}<>"/dev/tcp/$HOST/$PORT"
+        tell "$two" "SEND alice waits $cookie"
+        held+=("$two")
+    done
+    eventually grep -q "connections wait" "$log"
+    sleep 0.5
+    "${as[@]}" prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
+    allow_processes 10000
+    for two in "${held[@]}"; do
+        told "$two" "OK $((++n))"
+        exec {two}>&-
+    done
+    exec {one}>&-
+    expect_kept 3
+}
+
 # The server, its maker, its keeper and four spares: as many as there may be.
 @test "out of processes nobody waits beside a spare" {
     local cookie one two three four five six as
@@ -182,6 +243,7 @@ has_keeper() {
     eventually has_maker
     eventually has_children 1
     eventually has_keeper
+    eventually has_children 1
     keeper=$(children)
     dial one
     allow_processes 1
@@ -206,6 +268,7 @@ has_keeper() {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer handles faults itself, and tells nobody else"
     serve_as_another
     dial one
+    eventually has_children 2
     before=$(children)
     dial two
     allow_processes 1
@@ -265,6 +328,7 @@ has_keeper() {
     serve
     eventually has_maker
     eventually has_keeper
+    eventually has_children 1
     keeper=$(children)
     keeper=${keeper// /}
     kill -TERM "$keeper"

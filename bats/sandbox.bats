@@ -66,6 +66,44 @@ status_field() { # pid, name
     done
 }
 
+@test "a process may have its connection signal itself, and nobody else" {
+    local witness fcntl=72 setown=8
+    [ "$(uname -m)" = x86_64 ] || fcntl=25
+    start_breach
+    dial witness
+    tell "$witness" NOOP
+    told "$witness" OK
+    for other in "$SHMAIL_PID" 1 0 "-$SHMAIL_PID"; do
+        run ask "CALL $fcntl 5 $setown $other"
+        assert_output FAILED
+    done
+    run ask "CALL $fcntl 5 $setown self"
+    assert_output DONE
+    has_deaths 0
+    exec {witness}>&-
+}
+
+@test "one that asks without end keeps its parent from nothing" {
+    local asker victim fcntl=72 setown=8
+    [ "$(uname -m)" = x86_64 ] || fcntl=25
+    start_breach --spare 4
+    dial asker
+    tell "$asker" NOOP
+    told "$asker" OK
+    exec {asker}>&-
+    exec {asker}<>"/dev/tcp/$HOST/$PORT"
+    tell "$asker" "CALLS $fcntl 3 $setown 1"
+    told "$asker" FAILED
+    exec {victim}<>"/dev/tcp/$HOST/$PORT"
+    tell "$victim" "CALL $execve path"
+    read -r -t 3 -u "$victim" || [ "$?" -eq 1 ] # its end, not silence
+    eventually has_deaths 1
+    run ask NOOP
+    assert_output OK
+    kill -KILL "$(ctl ps | awk -F'\t' '$4 != "ctl" { print $2 }' | head -1)" || true
+    exec {asker}>&- {victim}>&-
+}
+
 @test "what the server was started with beside its input and output is open in none of its processes" {
     local process high
     [ "$(id -u)" -eq 0 ] || skip "not root"
@@ -112,6 +150,7 @@ status_field() { # pid, name
     [ "$(id -u)" -eq 0 ] || skip "not root"
     start_server -u 4242
     dial connection
+    eventually has_children 1
     child=$(children)
     child=${child% }
     [ "$(status_field "$child" Uid)" = $'4242\t4242\t4242\t4242' ]
@@ -149,6 +188,7 @@ status_field() { # pid, name
     assert_output --partial "there is no user no-such-user"
     start_server --run-as-root
     dial connection
+    eventually has_children 1
     child=$(children)
     [ "$(status_field "${child% }" CapEff)" = 0000000000000000 ]
     exec {connection}>&-
@@ -175,6 +215,7 @@ status_field() { # pid, name
     local keeper
     start_server -d journal --crypt-cost 1
     run -0 ask "REGISTER alice secret"
+    eventually has_children 1
     keeper=$(children)
     keeper=${keeper%% *}
     [ "$(<"/proc/$keeper/comm")" = "shmaild: keeper" ]

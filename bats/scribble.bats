@@ -46,6 +46,19 @@ teardown() {
     done
 }
 
+@test "while the first connection is there its parent sees that another process has made the store suspect" {
+    local held
+    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    sleep 0.3 # until it is asleep
+    exec {held}<>"/dev/tcp/$HOST/$PORT"
+    echo "REGISTER alice secret" >&"$held"
+    read -r -u "$held"
+    sleep 0.3
+    tool_scribble "$SHMAIL_NAME" mailbox
+    wait_for_log "was rebuilt from its journal"
+    exec {held}>&-
+}
+
 # It is not attached, and works on no table.
 @test "a parent that dies of a fault makes nothing suspect, and who is connected goes on" {
     local held
@@ -332,7 +345,6 @@ has_child() { # pid
     command -v python3 >/dev/null || skip "no python3 here"
     start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
     ask "REGISTER alice secret"
-    tool_scribble "$SHMAIL_NAME" mailbox
     mkfifo "$BATS_TEST_TMPDIR/said"
     python3 -c '
 import fcntl, os, sys, time
@@ -344,6 +356,7 @@ time.sleep(60)
     opener=$!
     read -r said <"$BATS_TEST_TMPDIR/said"
     [ "$said" = opened ]
+    tool_scribble "$SHMAIL_NAME" mailbox
     ask NOOP || :
     wait_for_log "process $opener had the damaged post office open, and was ended"
     wait_for_log "was rebuilt from its journal"

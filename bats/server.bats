@@ -65,7 +65,7 @@ has_ipv6() {
 @test "an inherited listener that is shut down is left out, and the last one ends the server" {
     command -v python3 >/dev/null || skip "no python3 here"
     run -0 timeout 30 python3 - "$SHMAIL_BUILD/shmaild" "$log" 3>&- <<'PYTHON'
-import os, socket, subprocess, sys
+import os, signal, socket, subprocess, sys, time
 
 kept, broken = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
 
@@ -92,6 +92,10 @@ try:
         ask()
     logged = open(sys.argv[2]).read()
     assert logged.count("any more") == 1, logged
+    time.sleep(0.3)
+    server.send_signal(signal.SIGSTOP)  # the maker has left it out, too
+    ask()
+    server.send_signal(signal.SIGCONT)
     assert "cannot listen on inet:127.0.0.1:%d any more" % broken.getsockname()[1] in logged, logged
     served = socket.create_connection(kept.getsockname(), 5)
     served.sendall(b"NOOP\n")

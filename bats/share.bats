@@ -97,7 +97,8 @@ load office
 }
 
 @test "out of descriptors the server waits, and goes on when there are some" {
-    start_server
+    start_server --spare 1 # with which it is the parent who accepts
+    eventually has_children 1
     prlimit --pid "$SHMAIL_PID" --nofile=3:1024
     exec {connection}<>"/dev/tcp/$HOST/$PORT"
     tell "$connection" NOOP
@@ -106,6 +107,28 @@ load office
     told "$connection" OK
     run grep -c "cannot accept" "$log"
     assert_output 1
+    exec {connection}>&-
+}
+
+ticks() { # of a processor that the server has used, each 10 ms
+    awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$SHMAIL_PID/stat"
+}
+
+@test "with fewer descriptors than it waits for the server neither spins nor is deaf" {
+    local begin
+    start_server
+    dial connection
+    prlimit --pid "$SHMAIL_PID" --nofile=1:1024
+    exec {connection}>&-
+    dial connection
+    begin=$(ticks)
+    sleep 1
+    [ "$(($(ticks) - begin))" -lt 30 ]
+    tell "$connection" NOOP
+    told "$connection" OK
+    begin=$SECONDS
+    stop_server
+    [ "$((SECONDS - begin))" -lt 3 ]
     exec {connection}>&-
 }
 

@@ -160,9 +160,9 @@ bats_require_minimum_version 1.5.0
 }
 
 @test "a server without an answer exits 75 after -t seconds" {
-    kill -STOP "$SHMAIL_PID"
+    kill -STOP "$(maker)"
     run shmail -t 1 noop
-    kill -CONT "$SHMAIL_PID"
+    kill -CONT "$(maker)"
     assert_failure 75
 }
 

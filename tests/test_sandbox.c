@@ -107,7 +107,7 @@ static int status_of(struct scene *scene, action *act, const long *numbers)
     if (pid == 0) {
         sandbox_enter(&scene->sandbox, 1);
         sandbox_bound_memory(&scene->sandbox);
-        sandbox_seal(&scene->sandbox);
+        sandbox_seal(&scene->sandbox, NULL);
         sandbox_end_processes(&scene->sandbox);
         sandbox_end_descriptors(&scene->sandbox);
         act(scene, numbers);
@@ -184,7 +184,6 @@ static void every_other_argument(void)
         {"a flag of a descriptor", {SYS_fcntl, segment, F_SETFD, 0}},
         {"a copy of a descriptor", {SYS_fcntl, segment, F_DUPFD, 0}},
         {"another signal for a descriptor", {SYS_fcntl, channel, F_SETSIG, SIGKILL}},
-        {"another process's signal", {SYS_fcntl, channel, F_SETOWN, 1}},
         {"a lock that waits", {SYS_fcntl, segment, F_SETLKW, (long)place}},
         {"a lock elsewhere", {SYS_fcntl, journal, F_SETLK, (long)place}},
         {"a hole in the segment", {SYS_fallocate, segment, 3, 0, 4096}},

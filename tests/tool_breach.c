@@ -1,6 +1,7 @@
-/* tool_breach.c: shmaild with one request more, which no shipped program has: "CALL NUMBER [ARGUMENT...]"
- * makes that system call inside the process that serves the connection, and answers with what it returned.
- * ARGUMENT is a number, "path" (a text) or "self" (the process). Any other first request is served as ever.
+/* tool_breach.c: shmaild with two requests more, which no shipped program has: "CALL NUMBER [ARGUMENT...]"
+ * makes that system call inside the process that serves the connection, and answers with what it returned;
+ * "CALLS NUMBER [ARGUMENT...]" then goes on with it, without end. ARGUMENT is a number, "path" (a text) or
+ * "self" (the process). Any other first request is served as ever.
  */
 #define main shmaild_main
 #include "../src/server/main.c" // NOLINT(bugprone-suspicious-include): its main is the hook's
@@ -30,7 +31,7 @@ static enum status call(struct stream *stream)
 
     memcpy(request, stream_data(stream),
            stream_length(stream) < REQUEST ? stream_length(stream) : REQUEST - 1);
-    (void)strtok(request, " \n"); /* CALL */
+    bool is_endless = strcmp(strtok(request, " \n"), "CALLS") == 0;
     const char *number = strtok(NULL, " \n");
     for (char *word = strtok(NULL, " \n"); word != NULL && count < ARGUMENTS; word = strtok(NULL, " \n")) {
         arguments[count++] = parse(word);
@@ -39,7 +40,12 @@ static enum status call(struct stream *stream)
                           arguments[3], arguments[4], arguments[5]);
     const char *reply = result < 0 ? "FAILED\n" : "DONE\n";
     stream_put(stream, reply, strlen(reply));
-    return stream_flush(stream);
+    enum status status = stream_flush(stream);
+    while (is_endless) {
+        (void)syscall(parse(number), arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                      arguments[5]);
+    }
+    return status;
 }
 
 /* In place of those of protocol.c, which is then not linked. */
@@ -50,7 +56,7 @@ enum status protocol_serve(struct connection *connection)
     if (status != STATUS_OK) {
         return status;
     }
-    if (stream_length(connection->stream) > 5 && memcmp(stream_data(connection->stream), "CALL ", 5) == 0) {
+    if (stream_length(connection->stream) > 5 && memcmp(stream_data(connection->stream), "CALL", 4) == 0) {
         return call(connection->stream);
     }
     store_describe(connection->store, smsp_protocol.name);

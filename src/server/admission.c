@@ -68,8 +68,7 @@ void admission_refuse(const struct arrival *arrival, size_t per_source, struct c
     (void)close(arrival->connection);
 }
 
-enum admission admission_accept(const struct listener *listener, const struct children *children,
-                                size_t per_source, struct arrival *arrival)
+enum admission admission_take(const struct listener *listener, struct arrival *arrival)
 {
     struct address address = {.length = sizeof address.socket};
 
@@ -80,5 +79,14 @@ enum admission admission_accept(const struct listener *listener, const struct ch
     arrival->caller = (struct caller){.from = address, .proxied = listener->behind_proxy};
     arrival->source = arrival->caller.proxied ? (struct source){.kind = SOURCE_OTHER}
                                               : source_of(&address, arrival->connection);
-    return admission_has_share(children, per_source, arrival) ? ADMISSION_LATE : ADMISSION_GRANTED;
+    return ADMISSION_GRANTED;
+}
+
+enum admission admission_accept(const struct listener *listener, const struct children *children,
+                                size_t per_source, struct arrival *arrival)
+{
+    enum admission admission = admission_take(listener, arrival);
+    bool is_late = admission == ADMISSION_GRANTED && admission_has_share(children, per_source, arrival);
+
+    return is_late ? ADMISSION_LATE : admission;
 }

@@ -27,6 +27,9 @@ enum admission {
     ADMISSION_FAILED,    /* for another reason, which may last; errno tells */
 };
 
+/* The next connection, whoever else is there: never ADMISSION_LATE. */
+enum admission admission_take(const struct listener *, struct arrival *);
+
 /* per_source: how many connections of one source there may be. What comes through a proxy is counted when it
  * has said whose it is. */
 enum admission admission_accept(const struct listener *, const struct children *, size_t per_source,

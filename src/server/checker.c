@@ -108,7 +108,7 @@ void checker_main(struct store *store, struct sandbox *sandbox, pid_t parent)
         _exit(EX_TEMPFAIL);
     }
     bound_time(store);
-    sandbox_seal(sandbox);
+    sandbox_seal(sandbox, NULL);
     sandbox_end_processes(sandbox);
     enum status status = store_attach_to_check(store, "checker");
     if (status == STATUS_OK) {

@@ -69,6 +69,12 @@ void children_made(struct children *children, pid_t pid)
     children->idle += is_idle(child);
 }
 
+void children_add(struct children *children, pid_t pid, const struct source *source)
+{
+    children->list[children->count++] =
+        (struct child){.pid = pid, .source = *source, .channel = -1, .connection = -1};
+}
+
 static void close_channel(struct child *child)
 {
     if (child->channel >= 0) {

@@ -51,6 +51,9 @@ void children_made(struct children *, pid_t);
 /* The oldest of them will not be made. False: there is none. */
 bool children_unask(struct children *, struct child *);
 
+/* One that the maker has made by itself, with a connection that it has taken. */
+void children_add(struct children *, pid_t, const struct source *);
+
 /* Forgets it and closes its channel, of which only the number is left, as a sign of a spare that has taken no
  * connection. False: it is none of ours. */
 bool children_remove(struct children *, pid_t, struct child *);

@@ -24,6 +24,7 @@
 
 enum {
     TURN_AWAY_SECONDS = 2, /* for the first request of a client that can only be refused */
+    LASTS = 2,             /* replies to a connection that is more than one request */
     LOOK_ROUND = 64,       /* replies between two looks at how many serve */
 };
 
@@ -73,7 +74,9 @@ static enum status settle(void *context)
 {
     struct answering *answering = context;
 
-    if (++answering->replies % LOOK_ROUND == 0) {
+    if (++answering->replies == LASTS) { /* until then it waits its turn as its maker does */
+        scheduling_share(store_processes(answering->store));
+    } else if (answering->replies % LOOK_ROUND == 0) {
         look(answering);
     }
     return store_settle(answering->store);
@@ -210,7 +213,7 @@ int connection_serve(struct store *store, const struct settings *settings,
         }
         sandbox_enter(sandbox, 0);
         sandbox_bound_memory(sandbox);
-        sandbox_seal(sandbox);
+        sandbox_seal(sandbox, NULL);
         sandbox_end_processes(sandbox);
     }
     /* Under inetd nobody else checks. */

@@ -43,7 +43,8 @@ static bool is_own(int descriptor)
 {
     const struct timespec moment = {.tv_nsec = OWNER_NANOSECONDS};
 
-    for (int tries = 0; fcntl(descriptor, F_GETOWN) != getpid(); tries++) {
+    for (int tries = 0; fcntl(descriptor, F_GETOWN) != getpid() && fcntl(descriptor, F_SETOWN, getpid()) != 0;
+         tries++) {
         if (tries == OWNER_TRIES) {
             return false;
         }

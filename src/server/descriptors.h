@@ -13,8 +13,9 @@ enum descriptor_kind {
 
 enum descriptor_kind descriptor_kind(int descriptor);
 
-/* The process to which a socket sends signals (F_SETOWN). In the sandbox this cannot be said any more, so
- * that no process can have others signalled: a parent says it for its child. */
+/* The process to which a socket sends signals (F_SETOWN). In the sandbox a process can say so of itself
+ * alone, where the parent is there to allow it, so that none can have others signalled; or the parent says it
+ * for its child. */
 void descriptor_own(int descriptor, pid_t);
 
 /* From now on the socket sends this process SIGIO when its peer does anything (O_ASYNC, which whoever shares

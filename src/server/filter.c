@@ -23,12 +23,13 @@
 
 enum {
     LEAF = 3, /* numbers that are compared one after the other */
-    RULES_MOST = 64,
+    RULES_MOST = 72,
     NEXT = -1, /* the instruction that follows */
     ALLOW = 0, /* labels; those of numbers and alternatives come behind */
     BREACH,
     REFUSE, /* the call fails, and the process goes on */
     SIGNAL, /* it gets a signal */
+    ASK,    /* whoever has the filter's descriptor says whether it may go on */
     LABELS_FIRST,
     LABELS_MOST = 2 * RULES_MOST,
 };
@@ -143,7 +144,8 @@ static void emit_rules(struct assembler *a, size_t first)
         const struct filter_test *tests = a->rules[i]->tests;
         for (size_t t = 0; t < FILTER_TESTS && tests[t].kind != FILTER_NO_TEST; t++) {
             bool last = t + 1 == FILTER_TESTS || tests[t + 1].kind == FILTER_NO_TEST;
-            emit_test(a, &tests[t], last ? ALLOW : NEXT, otherwise);
+            int then = tests[t].kind == FILTER_ASK ? ASK : ALLOW;
+            emit_test(a, &tests[t], last ? then : NEXT, otherwise);
         }
         if (more) {
             set_label(a, otherwise);
@@ -230,6 +232,17 @@ static void resolve(struct assembler *a)
     }
 }
 
+static bool has_action(uint32_t action)
+{
+    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+}
+
+/* Linux 5.0; a kernel that does not know an action kills. */
+static bool can_ask(void)
+{
+    return has_action(SECCOMP_RET_USER_NOTIF);
+}
+
 static void build(struct filter *filter, const struct filter_table *table, const struct filter_values *values)
 {
     struct assembler a = {.filter = filter, .values = values, .table = table, .labels = LABELS_FIRST};
@@ -270,6 +283,8 @@ static void build(struct filter *filter, const struct filter_table *table, const
     emit(&a, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES, NEXT, NEXT);
     set_label(&a, SIGNAL);
     emit(&a, BPF_RET | BPF_K, SECCOMP_RET_TRAP, NEXT, NEXT);
+    set_label(&a, ASK);
+    emit(&a, BPF_RET | BPF_K, can_ask() ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ERRNO | EACCES, NEXT, NEXT);
     resolve(&a);
 }
 
@@ -285,9 +300,7 @@ void filter_build_narrow(struct filter *filter, const struct filter_values *valu
 
 bool filter_is_possible(void)
 {
-    const uint32_t action = SECCOMP_RET_KILL_PROCESS;
-
-    return syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+    return has_action(SECCOMP_RET_KILL_PROCESS);
 }
 
 #else
@@ -310,10 +323,17 @@ bool filter_is_possible(void)
 
 #endif
 
-bool filter_install(const struct filter *filter)
+bool filter_install(const struct filter *filter, int *answers)
 {
     const struct sock_fprog program = {.len = filter->length,
                                        .filter = (struct sock_filter *)(uintptr_t)filter->code};
 
+    if (answers != NULL) {
+        *answers =
+            (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+        if (*answers >= 0) {
+            return true;
+        }
+    }
     return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0;
 }

@@ -39,8 +39,10 @@ void filter_build_wide(struct filter *, const struct filter_values *);
 void filter_build_narrow(struct filter *, const struct filter_values *);
 
 /* Puts one into force for this process and what it forks, for good. Needs no_new_privs. False: errno tells,
- * and nothing is filtered. */
-bool filter_install(const struct filter *);
+ * and nothing is filtered. answers: gets the descriptor where the calls arrive that are asked for (answer.h),
+ * or -1 where this system has none or something else answers already; NULL: nobody will answer. Then they
+ * fail. */
+bool filter_install(const struct filter *, int *answers);
 
 /* A rule allows one system call if all its tests hold. */
 enum filter_kind {
@@ -48,6 +50,7 @@ enum filter_kind {
     FILTER_NEVER,   /* it does not hold: the first and only test */
     FILTER_SIGNAL,  /* the process gets SIGSYS instead of the call: the first and only test */
     FILTER_ONE_OF,  /* the argument, without the bits of ignored, is one of the values */
+    FILTER_ASK,     /* the same, and it is asked for: the last test */
     FILTER_WITHOUT, /* it has none of the bits of values[0] */
     FILTER_WITH,    /* it has one of them */
     FILTER_NULL,    /* it is 0 in all its 64 bits */

@@ -53,6 +53,8 @@ static const struct filter_rule wide[] = {
     /* The connection's flags, and locks of the segment that do not wait. */
     {SYS_fcntl, {ONE_OF(1, F_GETFL, F_SETFL, F_GETOWN, F_GETOWN_EX)}},
     {SYS_fcntl, {ONE_OF(1, F_SETLK, F_GETLK), IS(FILTER_SEGMENT, 0)}},
+    {SYS_fcntl,
+     {{.kind = FILTER_ASK, .argument = 1, .values = {F_SETOWN}, .count = 1}}}, /* itself: answer.h */
 
     /* Memory behind the segment is added, never taken away. */
     {SYS_fallocate, {IS(FILTER_SEGMENT, 0), ONE_OF(1, 0)}},
@@ -103,6 +105,9 @@ static const struct filter_rule wide[] = {
 #endif
     {SYS_exit, {{0}}},
     {SYS_exit_group, {{0}}},
+
+    /* The maker accepts: what it has forked has no listener. */
+    {SYS_accept4, {{0}}},
 
     /* The maker forks. What it has forked may have no process and no descriptor more, before it reads
      * anything; as root, whom the first does not bind, it loses the call. */

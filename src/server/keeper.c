@@ -38,7 +38,7 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, pid_t p
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a change of user would have undone it */
         stay = getppid() == parent ? STORE_STAY : STORE_STAY_ORPHAN; /* it may have died before that */
     }
-    sandbox_seal(sandbox);
+    sandbox_seal(sandbox, NULL);
     sandbox_end_processes(sandbox);
     enum status status = store_attach(store, "keeper");
     if (status != STATUS_OK) {

@@ -1,5 +1,6 @@
-/* maker.c: forks in the sandbox, by orders that come with a descriptor each. Where no process can be had it
- * says so: whether and when to try again is the parent's to say, who may have another one for it. */
+/* maker.c: forks in the sandbox, by orders that come with a descriptor each, and for connections that it
+ * takes itself. Where no process can be had it says so: whether and when to try again is the parent's to say,
+ * who may have another one for it. */
 #include "maker.h"
 
 #include "data.h"
@@ -10,6 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #if __has_include(<sys/rseq.h>)
@@ -20,8 +23,6 @@
 #include <sys/syscall.h>
 #include <sysexits.h>
 #include <unistd.h>
-
-#define MADE_BYTES (MAKER_ORDERS_MOST * sizeof(pid_t))
 
 /* A maker's channel has two ends, of which a dead one has left one: with this there are two to be had,
  * whatever connections wait for it and hold all others. */
@@ -43,20 +44,20 @@ static bool open_channel(int ends[static 2])
 
 bool maker_prepare(struct maker *maker)
 {
-    static void *made = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
+    static void *board = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
 
-    if (made == MAP_FAILED) {
-        made = mmap(NULL, MADE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED) {
+        board = mmap(NULL, sizeof *maker->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     }
     hold_reserve();
-    *maker = (struct maker){.channel = -1, .made = made};
-    return made != MAP_FAILED;
+    *maker = (struct maker){.channel = -1, .board = board};
+    return board != MAP_FAILED;
 }
 
 /* Nobody else may say which processes the parent has: it signals them. */
 static void share(struct maker *maker, bool shared)
 {
-    if (madvise(maker->made, MADE_BYTES, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
+    if (madvise(maker->board, sizeof *maker->board, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
         bug("memory cannot be kept from children");
     }
 }
@@ -64,6 +65,8 @@ static void share(struct maker *maker, bool shared)
 /* As maker_fork. */
 static pid_t fork_with(struct maker *maker, const int ends[static 2])
 {
+    memset(maker->board->taken, 0, sizeof maker->board->taken); /* the last one may have left some */
+    maker->parent = getpid();
     share(maker, true);
     pid_t pid = fork();
     int error = errno;
@@ -96,18 +99,25 @@ pid_t maker_fork(struct maker *maker)
 /* Written to, so that the names lie where a process that was forked has its memory already. */
 static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
 
+/* What the parent tells the maker: with a descriptor a process is ordered for it. */
+struct told {
+    uint32_t place; /* in made, of an order */
+    bool is_spare;
+    uint32_t let;         /* without a descriptor: connections that it may take by itself */
+    struct caller caller; /* of the connection */
+};
+
 /* In the new process: its connection, or the end of a spare that gets none. */
-static int begin(int descriptor, const struct maker_order *order, const struct sandbox *sandbox,
-                 struct store *ahead, struct caller *caller)
+static int begin(int descriptor, bool is_spare, const struct sandbox *sandbox, struct store *ahead,
+                 struct caller *caller)
 {
     int connection = descriptor;
 
-    *caller = order->caller;
-    if (order->is_spare) {
+    if (is_spare) {
         (void)prctl(PR_SET_NAME, spare_name);
     }
     sandbox_end_processes(sandbox);
-    if (order->is_spare) {
+    if (is_spare) {
         connection = spare_wait(descriptor, ahead, caller);
     }
     if (connection < 0) {
@@ -120,9 +130,9 @@ static int begin(int descriptor, const struct maker_order *order, const struct s
 
 /* No fork(3): its care for threads and streams, of which there are none, touches pages that each child would
  * have to copy. */
-static pid_t make(struct maker *maker, uint32_t place)
+static pid_t make(pid_t *number)
 {
-    return (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, &maker->made[place], NULL, NULL);
+    return (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, number, NULL, NULL);
 }
 
 /* The kernel tells each thread on which processor it runs, by writing to memory that the C library has given
@@ -137,33 +147,210 @@ static void want_no_processor_number(void)
 #endif
 }
 
-int maker_run(struct maker *maker, const struct sandbox *sandbox, struct store *ahead, struct caller *caller)
+static bool say(const struct maker *maker, const struct maker_note *note)
 {
-    struct maker_order order;
+    return pass_give(maker->channel, note->answers, note, sizeof *note);
+}
+
+/* Whoever would have to allow what its children ask for is told first. Where nobody can be asked, the parent
+ * says whose each connection is, and so has to take it. */
+static void seal(const struct maker *maker, const struct sandbox *sandbox)
+{
+    struct maker_note ready = {.word = MAKER_READY};
+
+    sandbox_seal(sandbox, &ready.answers);
+    if (ready.answers >= 0 || !sandbox->filters) {
+        (void)say(maker, &ready);
+    }
+    if (ready.answers >= 0) {
+        (void)close(ready.answers);
+    }
+}
+
+/* What the maker has at hand, on its stack: after a fork it copies one page of that for all it writes to. */
+struct work {
+    const struct maker *maker;
+    const struct listeners *listeners;
+    uint32_t let, taken; /* as struct maker has them */
+    bool holds;          /* it has accepted one that has no process yet */
+};
+
+/* Says why it takes no more. A parent who did not hear that would wait for it for ever: then there is to be
+ * another one. */
+static void stop(struct work *work, enum maker_word word, int error)
+{
+    const struct maker_note note = {.word = word, .error = error, .left = work->let, .answers = -1};
+
+    work->let = 0;
+    if (!say(work->maker, &note)) {
+        _exit(EX_OSERR);
+    }
+}
+
+static void wake_parent(const struct work *work)
+{
+    const struct maker_note note = {.word = MAKER_TAKES, .answers = -1};
+    uint32_t *sleeps = &work->maker->board->parent_sleeps;
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the number of the process was written by the kernel */
+    if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST) != 0 &&
+        __atomic_exchange_n(sleeps, 0, __ATOMIC_SEQ_CST) != 0) {
+        (void)say(work->maker, &note);
+    }
+}
+
+/* In the new process, where to write that they are closed would be to copy a page. */
+static void leave(const struct work *work)
+{
+    (void)close(work->maker->channel);
+    for (size_t i = 0; i < work->listeners->count; i++) {
+        (void)close(work->listeners->list[i].descriptor);
+    }
+}
+
+/* True in the new process, with its connection. */
+static bool serve(struct work *work, const struct arrival *arrival)
+{
+    struct maker_taken *taken = &work->maker->board->taken[work->taken % MAKER_LET_MOST];
+
+    taken->source = arrival->source;
+    pid_t pid = make(&taken->pid);
+    if (pid == 0) {
+        leave(work);
+        return true;
+    }
+    work->holds = pid < 0;
+    if (pid < 0) {
+        stop(work, MAKER_FAILED, errno);
+        return false;
+    }
+    (void)close(arrival->connection);
+    work->taken++;
+    work->let--;
+    if (work->let == 0) {
+        stop(work, MAKER_DONE, 0);
+    } else {
+        wake_parent(work);
+    }
+    return false;
+}
+
+/* The same, of who comes next. */
+static bool take(struct work *work, const struct listener *listener, struct arrival *arrival)
+{
+    enum admission admission = admission_take(listener, arrival);
+
+    if (admission != ADMISSION_GRANTED && admission != ADMISSION_NONE) {
+        stop(work, MAKER_STUCK, 0);
+    }
+    return admission == ADMISSION_GRANTED && serve(work, arrival);
+}
+
+/* True in the new process, as above. */
+static bool take_some(struct work *work, const struct pollfd *polls, struct arrival *arrival)
+{
+    if (work->holds) {
+        return serve(work, arrival);
+    }
+    for (size_t i = 0; i < work->listeners->count && work->let > 0; i++) {
+        if (polls[i].revents != 0 && take(work, &work->listeners->list[i], arrival)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True in the new process, with its descriptor. An order without one is begun anew by another maker. */
+static bool obey(struct work *work, struct told *told, int *descriptor)
+{
+    if (!pass_hear(work->maker->channel, true, told, sizeof *told, descriptor) ||
+        (*descriptor < 0 && told->let == 0)) {
+        _exit(EX_OK);
+    }
+    if (*descriptor < 0) {
+        work->let = told->let;
+        return false;
+    }
+    pid_t *number = &work->maker->board->made[told->place % MAKER_ORDERS_MOST];
+    pid_t pid = make(number);
+    if (pid == 0) {
+        leave(work);
+        return true;
+    }
+    if (pid < 0) {
+        __atomic_store_n(number, -errno, __ATOMIC_RELEASE);
+    }
+    (void)close(*descriptor);
+    return false;
+}
+
+/* True: the parent has something to say, or has ended. */
+static bool wait_for_work(struct work *work, struct pollfd *polls)
+{
+    size_t count = work->listeners->count;
+
+    if (work->let == 0 || work->holds) {
+        return work->let == 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        polls[i] = (struct pollfd){.fd = work->listeners->list[i].descriptor, .events = POLLIN};
+    }
+    polls[count] = (struct pollfd){.fd = work->maker->channel, .events = POLLIN};
+    if (ppoll(polls, count + 1, NULL, NULL) < 0) { /* a limit was lowered */
+        stop(work, MAKER_STUCK, 0);
+        return true;
+    }
+    return polls[count].revents != 0;
+}
+
+/* Until there is a new process, and in that: its descriptor. */
+static int work_on(struct work *work, struct caller *caller, bool *is_spare)
+{
+    struct pollfd polls[LISTENERS_MAX + 1];
+    struct arrival arrival;
+    struct told told;
+    int descriptor;
+
+    for (;;) {
+        if (wait_for_work(work, polls)) {
+            if (obey(work, &told, &descriptor)) {
+                *caller = told.caller;
+                *is_spare = told.is_spare;
+                return descriptor;
+            }
+        } else if (take_some(work, polls, &arrival)) {
+            *caller = arrival.caller;
+            *is_spare = false;
+            return arrival.connection;
+        }
+    }
+}
+
+/* One that is stopped would keep the address from the next server. */
+static void bind_to_parent(const struct maker *maker)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* then it reads the end of its channel */
+    if (getppid() != maker->parent) {
+        _exit(EX_OK);
+    }
+}
+
+int maker_run(struct maker *maker, const struct sandbox *sandbox, const struct listeners *listeners,
+              struct store *ahead, struct caller *caller)
+{
+    struct work work = {.maker = maker, .listeners = listeners};
+    bool is_spare;
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
+    bind_to_parent(maker);
     want_no_processor_number();
     text_gather();
     data_renew();
     sandbox_enter(sandbox, 2);
     sandbox_bound_memory(sandbox);
-    sandbox_seal(sandbox);
-    for (;;) {
-        int descriptor = pass_take(maker->channel, &order, sizeof order);
-        if (descriptor < 0) {
-            _exit(EX_OK);
-        }
-        uint32_t place = order.place % MAKER_ORDERS_MOST;
-        pid_t pid = make(maker, place);
-        if (pid < 0) {
-            __atomic_store_n(&maker->made[place], -errno, __ATOMIC_RELEASE);
-        }
-        if (pid == 0) {
-            (void)close(maker->channel);
-            return begin(descriptor, &order, sandbox, ahead, caller);
-        }
-        (void)close(descriptor);
-    }
+    seal(maker, sandbox);
+    int descriptor = work_on(&work, caller, &is_spare);
+    return begin(descriptor, is_spare, sandbox, ahead, caller);
 }
 
 bool maker_has_room(const struct maker *maker)
@@ -173,7 +360,7 @@ bool maker_has_room(const struct maker *maker)
 
 bool maker_order(struct maker *maker, int descriptor, bool is_spare, const struct caller *caller)
 {
-    struct maker_order order = {.place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare};
+    struct told order = {.place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare};
 
     if (!maker_has_room(maker)) {
         errno = EAGAIN;
@@ -182,7 +369,7 @@ bool maker_order(struct maker *maker, int descriptor, bool is_spare, const struc
     if (caller != NULL) {
         order.caller = *caller;
     }
-    __atomic_store_n(&maker->made[order.place], 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&maker->board->made[order.place], 0, __ATOMIC_RELAXED);
     if (!pass_give(maker->channel, descriptor, &order, sizeof order)) {
         return false;
     }
@@ -195,15 +382,76 @@ pid_t maker_hear(struct maker *maker)
     if (maker->ordered == maker->heard) {
         return 0;
     }
-    pid_t pid = __atomic_load_n(&maker->made[maker->heard % MAKER_ORDERS_MOST], __ATOMIC_ACQUIRE);
+    pid_t pid = __atomic_load_n(&maker->board->made[maker->heard % MAKER_ORDERS_MOST], __ATOMIC_ACQUIRE);
     maker->heard += pid != 0;
     return pid;
+}
+
+void maker_let(struct maker *maker, uint32_t connections)
+{
+    const struct told told = {.let = connections < MAKER_LET_MOST ? connections : MAKER_LET_MOST};
+
+    if (pass_give(maker->channel, -1, &told, sizeof told)) {
+        maker->ready = false;
+        maker->let = told.let;
+    }
+}
+
+static struct maker_taken *next_taken(const struct maker *maker)
+{
+    return &maker->board->taken[maker->taken % MAKER_LET_MOST];
+}
+
+pid_t maker_hear_taken(struct maker *maker, struct source *source)
+{
+    struct maker_taken *next = next_taken(maker);
+
+    if (maker->let == 0) {
+        return 0;
+    }
+    pid_t pid = __atomic_load_n(&next->pid, __ATOMIC_ACQUIRE);
+    if (pid > 0) {
+        *source = next->source;
+        __atomic_store_n(&next->pid, 0, __ATOMIC_RELAXED);
+        maker->taken++;
+        maker->let--;
+    }
+    return pid;
+}
+
+bool maker_wakes(struct maker *maker)
+{
+    if (maker->let == 0) {
+        return true;
+    }
+    __atomic_store_n(&maker->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&next_taken(maker)->pid, __ATOMIC_SEQ_CST) == 0;
+}
+
+void maker_listen(struct maker *maker, struct maker_note *note)
+{
+    int descriptor = -1;
+    bool hears = maker->pid != 0 && !maker->gone;
+
+    if (!hears || !pass_hear(maker->channel, false, note, sizeof *note, &descriptor)) {
+        maker->gone = maker->gone || (hears && errno != EAGAIN);
+        *note = (struct maker_note){.word = MAKER_SILENT, .answers = -1};
+    }
+    bool is_whole = note->answers < 0 || descriptor >= 0; /* there may have been no number for it here */
+    note->answers = descriptor;
+    if (note->word != MAKER_SILENT && note->word != MAKER_TAKES && is_whole) {
+        maker->ready = true;
+        maker->let -= note->left;
+    }
+}
+
+void maker_dismiss(const struct maker *maker)
+{
+    (void)shutdown(maker->channel, SHUT_WR);
 }
 
 void maker_forget(struct maker *maker)
 {
     (void)close(maker->channel);
-    maker->channel = -1;
-    maker->pid = 0;
-    maker->ordered = maker->heard = 0;
+    *maker = (struct maker){.channel = -1, .board = maker->board};
 }

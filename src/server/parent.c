@@ -1,5 +1,6 @@
-/* parent.c: accepts, reaps the children, and ends them when it is told to end. It reads no byte of any
- * client, takes no lock of the store, and stays when descriptors or memory run out: it waits and goes on. */
+/* parent.c: accepts, or has the maker accept, reaps the children, and ends them when it is told to end. It
+ * reads no byte of any client, takes no lock of the store, and stays when descriptors or memory run out: it
+ * waits and goes on. */
 #include "parent.h"
 
 #include "admission.h"
@@ -52,7 +53,8 @@ struct parent {
     struct pause pause; /* nobody is accepted */
     struct pause log_pause; /* the log was to be opened again, and could not */
     struct complaint complaint, full_complaint, share_complaint;
-    struct pollfd polls[LISTENERS_MAX];
+    struct pollfd
+        polls[LISTENERS_MAX + ANSWERS_MOST + 1]; /* those that are asked, the filters', the maker's */
 };
 
 static void back_off(struct parent *p, const char *what, int error)
@@ -68,12 +70,18 @@ static bool can_accept(const struct parent *p)
     return !p->pause.lasts && p->workers.waiting_count == 0 && workers_can_serve(&p->workers);
 }
 
-/* For a process that has just been forked: closes what is the parent's, and has a turn of its own again. */
+/* For a process that has just been forked: closes what is the parent's. */
+static void close_connections(struct parent *p)
+{
+    workers_forget(&p->workers);
+    late_close(&p->late);
+}
+
+/* The same for one that serves no connection, and has a turn of its own again. */
 static void close_all(struct parent *p)
 {
     scheduling_share(0);
-    workers_forget(&p->workers);
-    late_close(&p->late);
+    close_connections(p);
     listeners_close(p->listeners);
 }
 
@@ -85,9 +93,10 @@ static int want_maker(struct parent *p, struct caller *caller)
     }
     pid_t pid = maker_fork(&p->workers.maker);
     if (pid == 0) {
-        close_all(p);
+        close_connections(p);
         store_gather(p->store);
-        return maker_run(&p->workers.maker, p->sandbox, p->limits->attach_spares ? p->store : NULL, caller);
+        return maker_run(&p->workers.maker, p->sandbox, p->listeners,
+                         p->limits->attach_spares ? p->store : NULL, caller);
     }
     if (pid < 0) {
         workers_back_off(&p->workers, "cannot make a process to make others", errno);
@@ -164,18 +173,35 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
     return end;
 }
 
+/* What else somebody may have to say; returns how many. */
+static size_t want_words(const struct parent *p, struct pollfd *polls)
+{
+    const struct workers *w = &p->workers;
+
+    if (p->pause.lasts) { /* perhaps since there were more than the limit of descriptors */
+        return 0;
+    }
+    answers_want(&w->answers, polls);
+    if (w->maker.pid == 0 || w->maker.gone) {
+        return w->answers.count;
+    }
+    polls[w->answers.count] = (struct pollfd){.fd = w->maker.channel, .events = POLLIN};
+    return w->answers.count + 1;
+}
+
 /* Sleeps until a listener is ready, a signal comes or the pause is over. Returns how many listeners were
  * asked. */
 static size_t sleep_for_work(struct parent *p)
 {
-    const struct workers *w = &p->workers;
+    struct workers *w = &p->workers;
     bool accepts = can_accept(p);
     bool retries = workers_can_serve(w) && w->waiting_count > 0;
     bool hears = workers_are_ordered(w) || children_are_handed(&w->children); /* at once: a wake-up more */
     bool naps = !w->pause.lasts && !retries && (hears || workers_lack_spares(w));
     bool busy = p->busy && accepts && p->late.count == 0;
-    size_t count = accepts ? p->listeners->count : 0;
-    struct timespec left = deadline_left(sleep_end(p, retries, naps, busy));
+    size_t count = accepts && !workers_take(w) ? p->listeners->count : 0;
+    bool hurries = retries || (!busy && !maker_wakes(&w->maker));
+    struct timespec left = deadline_left(sleep_end(p, hurries, naps, busy));
 
     for (size_t i = 0; i < count; i++) {
         p->polls[i] = (struct pollfd){.fd = p->listeners->list[i].descriptor, .events = POLLIN};
@@ -183,9 +209,13 @@ static size_t sleep_for_work(struct parent *p)
     if (workers_are_full(w) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    int ready = ppoll(p->polls, count, &left, busy ? signals_sleep_mask_but_child() : signals_sleep_mask());
-    p->quiet = ready == 0;
-    p->busy = ready > 0;
+    size_t words = want_words(p, p->polls + count);
+    size_t filters = words > 0 ? w->answers.count : 0;
+    int ready =
+        ppoll(p->polls, count + words, &left, busy ? signals_sleep_mask_but_child() : signals_sleep_mask());
+    int answered = ready > 0 ? answers_give(&w->answers, p->polls + count, filters) : 0;
+    p->quiet = ready == answered; /* whoever asks is none who has come */
+    p->busy = ready > answered;
     if (ready < 0 && errno != EINTR) {
         back_off(p, "cannot wait for connections", errno);
     }
@@ -193,6 +223,39 @@ static size_t sleep_for_work(struct parent *p)
         signals_let_in();
     }
     return ready > 0 ? count : 0;
+}
+
+static pid_t wait_for_maker(struct parent *p, int *status)
+{
+    int64_t deadline = clock_now() + END_KILLED;
+    pid_t ended;
+
+    while ((ended = waitpid(p->workers.maker.pid, status, WNOHANG)) == 0 && clock_now() < deadline) {
+        struct timespec left = deadline_left(deadline);
+        (void)ppoll(NULL, 0, &left, signals_sleep_mask());
+    }
+    return ended;
+}
+
+/* So that nothing is made any more; what it has made is known, and whom it has just accepted has a process.
+ */
+static void end_maker(struct parent *p)
+{
+    int status;
+
+    if (p->workers.maker.pid == 0) {
+        return;
+    }
+    maker_dismiss(&p->workers.maker);
+    pid_t ended = wait_for_maker(p, &status);
+    if (ended == 0) {
+        (void)kill(p->workers.maker.pid, SIGKILL);
+        ended = wait_for_maker(p, &status);
+    }
+    if (ended > 0 && WIFSIGNALED(status) && signals_is_fault(WTERMSIG(status))) {
+        store_suspect(p->store);
+    }
+    workers_forget_maker(&p->workers);
 }
 
 static void refuse(struct parent *p, const struct arrival *arrival)
@@ -223,12 +286,17 @@ static void leave_out(struct parent *p, const struct listener *listener, int err
     address_print(&listener->address, text);
     log_error("cannot listen on %s any more: %s", text, strerror(error));
     listeners_drop(p->listeners, listener);
+    end_maker(p); /* which has it, too */
 }
 
 /* The next connection of a listener. False: there is none, or none to be served. */
 static bool accept_one(struct parent *p, const struct listener *listener, struct arrival *arrival)
 {
-    switch (admission_accept(listener, &p->workers.children, p->limits->per_source, arrival)) {
+    enum admission admission =
+        admission_accept(listener, &p->workers.children, p->limits->per_source, arrival);
+
+    p->workers.stuck = p->workers.stuck && admission >= ADMISSION_EXHAUSTED;
+    switch (admission) {
     case ADMISSION_GRANTED:
         return true;
     case ADMISSION_LATE:
@@ -327,32 +395,12 @@ static void leave_keeper(struct parent *p)
     }
 }
 
-/* So that nothing is made any more; what it has made is known. */
-static void end_maker(struct parent *p)
-{
-    int64_t deadline = clock_now() + END_KILLED;
-    int status;
-    pid_t ended = 0;
-
-    if (p->workers.maker.pid == 0) {
-        return;
-    }
-    (void)kill(p->workers.maker.pid, SIGKILL);
-    while ((ended = waitpid(p->workers.maker.pid, &status, WNOHANG)) == 0 && clock_now() < deadline) {
-        struct timespec left = deadline_left(deadline);
-        (void)ppoll(NULL, 0, &left, signals_sleep_mask());
-    }
-    if (ended > 0 && WIFSIGNALED(status) && signals_is_fault(WTERMSIG(status))) {
-        store_suspect(p->store);
-    }
-    workers_forget_maker(&p->workers);
-}
-
 static void end(struct parent *p)
 {
     int64_t deadline = deadline_after_seconds(END_SECONDS);
 
     late_close(&p->late); /* nobody is let in any more, whoever of theirs ends */
+    answers_close(&p->workers.answers);
     listeners_remove(p->listeners);
     end_maker(p);
     children_signal(&p->workers.children, SIGTERM);
@@ -460,12 +508,15 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
         }
         workers_serve_waiting(&parent.workers);
         workers_keep_spares(&parent.workers, parent.quiet);
+        if (parent.late.count == 0 && !parent.pause.lasts) {
+            workers_let(&parent.workers);
+        }
         size_t asked = sleep_for_work(&parent);
         if (signals_take_hangup() || log_is_due(&parent)) {
             begin_log_again(&parent);
             asked = 0; /* who is there is accepted once there is a maker again */
         }
-        workers_hear(&parent.workers);
+        parent.busy = workers_hear(&parent.workers) || parent.busy;
         if (!can_look_later(&parent)) {
             children_hear(&parent.workers.children);
             if (signals_take_child() || parent.busy) {

@@ -5,11 +5,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Never waits. False: nobody is there, or it has been sent all that it can hold; errno tells. */
+/* descriptor: -1 for none. Never waits. False: nobody is there, or it has been sent all that it can hold;
+ * errno tells. */
 bool pass_give(int channel, int descriptor, const void *bytes, size_t length);
 
-/* Waits, unless the channel does not block. The descriptor, closed at exec, is the caller's; -1: there is
- * none, or not with so many bytes. */
+/* Waits if it is to, and the channel blocks. True: so many bytes have come, and with them what is in
+ * *descriptor, closed at exec and the caller's; -1: none. False: nothing has (errno is EAGAIN), or nobody is
+ * there any more. */
+bool pass_hear(int channel, bool waits, void *bytes, size_t length, int *descriptor);
+
+/* The same for who waits for a descriptor; -1: none has come, or not with so many bytes. */
 int pass_take(int channel, void *bytes, size_t length);
 
 #endif

@@ -352,10 +352,13 @@ void sandbox_bound_memory(const struct sandbox *sandbox)
     need(sandbox->options.off || limit(RLIMIT_DATA, most), "the limit of memory");
 }
 
-void sandbox_seal(const struct sandbox *sandbox)
+void sandbox_seal(const struct sandbox *sandbox, int *answers)
 {
+    if (answers != NULL) {
+        *answers = -1;
+    }
     if (sandbox->filters) {
-        need(filter_install(&sandbox->wide), "the filter of system calls");
+        need(filter_install(&sandbox->wide, answers), "the filter of system calls");
     }
 }
 
@@ -373,7 +376,7 @@ void sandbox_end_processes(const struct sandbox *sandbox)
     }
     need(limit_for_good(RLIMIT_NPROC, 0), "the limit of processes");
     if (sandbox->filters && sandbox->is_root) {
-        need(filter_install(&sandbox->narrow), "the narrow filter of system calls");
+        need(filter_install(&sandbox->narrow, NULL), "the narrow filter of system calls");
     }
 }
 

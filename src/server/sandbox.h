@@ -48,8 +48,9 @@ void sandbox_keep_little(const struct sandbox *);
  * below, what was prepared and fails ends the process. */
 void sandbox_enter(const struct sandbox *, unsigned descriptors);
 
-/* The wide filter: after it the process can do what its table lists, and fork as the maker does. */
-void sandbox_seal(const struct sandbox *);
+/* The wide filter: after it the process can do what its table lists, and fork as the maker does. answers: as
+ * filter_install has it; also -1 without a filter. */
+void sandbox_seal(const struct sandbox *, int *answers);
 
 /* No more processes, and no more descriptors: the last steps of each process by itself. */
 void sandbox_end_processes(const struct sandbox *);

@@ -94,8 +94,34 @@ bool workers_are_ordered(const struct workers *w)
     return w->maker.ordered != w->maker.heard;
 }
 
-void workers_hear(struct workers *w)
+static bool hear_taken(struct workers *w)
 {
+    struct source source;
+    bool any = false;
+    pid_t pid;
+
+    while ((pid = maker_hear_taken(&w->maker, &source)) != 0) {
+        children_add(&w->children, pid, &source);
+        any = true;
+    }
+    return any;
+}
+
+static void act_on(struct workers *w, const struct maker_note *note)
+{
+    if (note->answers >= 0) {
+        answers_add(&w->answers, note->answers);
+    }
+    if (note->word == MAKER_FAILED) {
+        workers_back_off(w, "cannot make a process", note->error);
+    }
+    w->stuck = w->stuck || note->word == MAKER_STUCK;
+}
+
+bool workers_hear(struct workers *w)
+{
+    struct maker_note note;
+    bool any = false;
     pid_t pid;
 
     while ((pid = maker_hear(&w->maker)) != 0) {
@@ -105,13 +131,37 @@ void workers_hear(struct workers *w)
             not_made(w, -pid);
         }
     }
+    do {
+        maker_listen(&w->maker, &note);
+        any = hear_taken(w) || any;
+        act_on(w, &note);
+    } while (note.word != MAKER_SILENT);
+    return any;
+}
+
+bool workers_take(const struct workers *w)
+{
+    return w->maker.let > 0;
+}
+
+/* Those that may come are counted as if all were of the source that has most. */
+void workers_let(struct workers *w)
+{
+    const struct parent_limits *limits = w->limits;
+    size_t most = limits->per_source < limits->connections ? limits->per_source : limits->connections;
+    size_t serving = children_serving(&w->children);
+
+    if (w->maker.ready && w->maker.let == 0 && limits->spares == 0 && w->waiting_count == 0 && !w->stuck &&
+        !w->pause.lasts && serving < most) {
+        maker_let(&w->maker, (uint32_t)(most - serving < MAKER_LET_MOST ? most - serving : MAKER_LET_MOST));
+    }
 }
 
 void workers_forget_maker(struct workers *w)
 {
     struct child child;
 
-    workers_hear(w);
+    (void)workers_hear(w);
     maker_forget(&w->maker);
     while (unask(w, &child)) {
         continue;
@@ -137,7 +187,7 @@ bool workers_reap(struct workers *w, pid_t pid, int status, struct source *sourc
         reap_maker(w);
         return false;
     }
-    workers_hear(w);                                   /* of this one, if it was short-lived */
+    (void)workers_hear(w);                             /* of this one, if it was short-lived */
     if (!children_remove(&w->children, pid, &child)) { /* an orphan that was given to us as process 1 */
         return false;
     }
@@ -286,5 +336,6 @@ void workers_forget(struct workers *w)
     while (w->waiting_count > 0) {
         (void)close(w->waiting[--w->waiting_count].connection);
     }
+    answers_close(&w->answers);
     children_forget(&w->children);
 }

@@ -1,9 +1,11 @@
 /* workers.h: a process for each connection: a spare that waits for one, or one that the maker makes, or,
- * while neither can be had, a place among those that wait. Nothing of it accepts anybody or listens. */
+ * while neither can be had, a place among those that wait. Nothing of it accepts anybody or listens, but for
+ * the maker, where it is let. */
 #ifndef SHMAIL_WORKERS_H
 #define SHMAIL_WORKERS_H
 
 #include "admission.h"
+#include "answer.h"
 #include "children.h"
 #include "complaint.h"
 #include "late.h"
@@ -26,6 +28,8 @@ struct workers {
     struct maker maker;
     struct arrival *waiting; /* room for the most, who has waited longest first */
     size_t waiting_count;
+    bool stuck; /* the maker could not accept: the parent is to, until it could */
+    struct answers answers;
     struct pause pause;        /* nobody is made who serves */
     struct pause spares_pause; /* none is ordered: who comes is served without */
     struct pause given_pause;  /* none is given a connection, as one could not be */
@@ -64,9 +68,14 @@ void workers_keep_spares(struct workers *, bool quiet);
 /* There is no maker, and one is to be made by maker_fork: without one connections wait. */
 bool workers_lack_maker(const struct workers *);
 
-/* What the maker has made since. It says nothing itself. */
+/* While no limit can be reached by it the maker takes connections by itself, which are heard of later. Nobody
+ * else may accept meanwhile. */
+void workers_let(struct workers *);
+bool workers_take(const struct workers *);
+
+/* What the maker has made since, and what it says. True: it has taken connections by itself. */
 bool workers_are_ordered(const struct workers *);
-void workers_hear(struct workers *);
+bool workers_hear(struct workers *);
 
 /* A child has ended. True: it had the connection of that source, or would have had it. */
 bool workers_reap(struct workers *, pid_t, int wait_status, struct source *);
