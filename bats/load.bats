@@ -100,6 +100,15 @@ policy_of() {
     exec {connection}>&-
 }
 
+@test "nor does a spare, whose client is about to wait for it" {
+    local spare
+    start_server --spare 1
+    eventually has_children 1
+    spare=$(children)
+    is_ready() { [ "$(policy_of "${spare% }")" = SCHED_OTHER ]; }
+    eventually is_ready
+}
+
 @test "a server that was given a policy keeps it" {
     chrt -i 0 shmaild -e -1 -l inet:127.0.0.1:0 >address 2>log &
     SHMAIL_PID=$!

@@ -170,7 +170,7 @@ allow_processes() { # how many: to the server, and to the process that it has ot
 
 # Nothing that says so may need a descriptor.
 @test "out of processes and of descriptors who has come waits, too" {
-    local cookie one two n=0 held=() as
+    local cookie one two held=() as
     serve_as_another
     dial one
     allow_processes 1
@@ -185,7 +185,8 @@ allow_processes() { # how many: to the server, and to the process that it has ot
     "${as[@]}" prlimit --pid "$SHMAIL_PID" --nofile=1024:1024
     allow_processes 10000
     for two in "${held[@]}"; do
-        told "$two" "OK $((++n))"
+        read -r -t 10 -u "$two"
+        [[ $REPLY == "OK "[123] ]]
         exec {two}>&-
     done
     exec {one}>&-

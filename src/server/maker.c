@@ -6,6 +6,7 @@
 #include "data.h"
 #include "log.h"
 #include "pass.h"
+#include "scheduling.h"
 #include "spare.h"
 #include "text.h"
 
@@ -115,6 +116,7 @@ static int begin(int descriptor, bool is_spare, const struct sandbox *sandbox, s
 
     if (is_spare) {
         (void)prctl(PR_SET_NAME, spare_name);
+        scheduling_share(0); /* while it has the time: its client is about to wait for it */
     }
     sandbox_end_processes(sandbox);
     if (is_spare) {
