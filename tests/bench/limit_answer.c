@@ -1,5 +1,5 @@
 /* limit_answer.c: what a process for each request can reach at most: limit_answer same, or any of ahead
- * segment stay confined reap.
+ * segment stay confined reap apart.
  *
  * A child sends the one line that it has read back, and exits. Linked statically, as a fork costs by the
  * pages that are mapped. "same" answers in the process that accepted, for what the fork alone costs. Each
@@ -14,21 +14,25 @@
  *           an end to waiting.
  * reap      The parent learns of each child's end, as it must if it is to count them, and to clean up after
  *           one that was killed.
- * ahead     The children are forked before the connection comes, which is passed to them.
- * accepting They are, and accept it themselves: the fastest, where no limit must be kept by who knows all. */
+ * apart     Who accepts and forks is another process than their parent, who looks after them 50 times a
+ * second; it waits its turn, as they do, lest it push out a client that is about to ask. ahead     The
+ * children are forked before the connection comes, which is passed to them. accepting They are, and accept it
+ * themselves: the fastest, where no limit must be kept by who knows all. */
 #include "limit_memory.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PLACES = 6, AHEAD = 8 };
+enum { PLACES = 6, AHEAD = 8, LOOKS = 50 };
 
 struct duties {
-    bool same, segment, stay, confined, reap, ahead, accepting;
+    bool same, segment, stay, confined, reap, apart, ahead, accepting;
 };
 
 /* As large as a post office may become, and as empty as one is. */
@@ -177,6 +181,40 @@ static void serve_accepting(const struct duties *duties, int listener, char *seg
     } while (eventfd_read(bell, &rung) == 0);
 }
 
+/* As the server under test does it while no limit can be reached: CLONE_PARENT. */
+static void serve_apart(const struct duties *duties, int listener, char *segment)
+{
+    const struct timespec nap = {.tv_nsec = 1000000000 / LOOKS};
+    const struct sched_param none = {0};
+    pid_t *made = mmap(NULL, sizeof(*made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (made == MAP_FAILED)
+        fail("mmap");
+    (void)sched_setscheduler(0, SCHED_BATCH, &none);
+    pid_t other = fork();
+    if (other < 0)
+        fail("fork");
+    while (other > 0) {
+        nanosleep(&nap, NULL);
+        while (waitpid(-1, NULL, WNOHANG) > 0)
+            continue;
+    }
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        int connection = accept_connection(listener);
+        pid_t child =
+            (pid_t)syscall(SYS_clone, CLONE_PARENT | CLONE_PARENT_SETTID | SIGCHLD, NULL, made, NULL, NULL);
+        if (child < 0)
+            fail("clone");
+        if (child == 0) {
+            if (duties->segment)
+                touch(segment);
+            serve(duties, connection);
+            _exit(0);
+        }
+        close(connection);
+    }
+}
+
 static void serve_then(const struct duties *duties, int listener, char *segment)
 {
     for (;;) {
@@ -200,17 +238,18 @@ int main(int argc, char **argv)
     const struct {
         const char *word;
         bool *duty;
-    } words[] = {{"same", &duties.same},          {"segment", &duties.segment},   {"stay", &duties.stay},
-                 {"reap", &duties.reap},          {"confined", &duties.confined}, {"ahead", &duties.ahead},
-                 {"accepting", &duties.accepting}};
+    } words[] = {{"same", &duties.same},           {"segment", &duties.segment},   {"stay", &duties.stay},
+                 {"reap", &duties.reap},           {"confined", &duties.confined}, {"ahead", &duties.ahead},
+                 {"accepting", &duties.accepting}, {"apart", &duties.apart}};
     const size_t count = sizeof(words) / sizeof(words[0]);
     for (int i = 1; i < argc; i++) {
         size_t at = 0;
         while (at < count && strcmp(argv[i], words[at].word) != 0)
             at++;
         if (at == count || (argc > 2 && words[at].duty == &duties.same)) {
-            fputs("usage: limit_answer [same | [segment] [stay] [confined] [reap] [ahead | accepting]]\n",
-                  stderr);
+            fputs(
+                "usage: limit_answer [same | [segment] [stay] [confined] [reap] [ahead | accepting | apart]]\n",
+                stderr);
             return 64;
         }
         *words[at].duty = true;
@@ -220,6 +259,8 @@ int main(int argc, char **argv)
     signal(SIGCHLD, duties.reap ? SIG_DFL : SIG_IGN);
     if (duties.confined)
         confine();
+    if (duties.apart)
+        serve_apart(&duties, listener, segment);
     if (duties.accepting)
         serve_accepting(&duties, listener, segment);
     if (duties.ahead)

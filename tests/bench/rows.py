@@ -49,7 +49,7 @@ class Work:
         self.sides = [side for side in self.sides if side.name in needed]
 
 
-AHEAD, ACCEPTING = "as a store must, ahead", "as a store must, accepting ahead"
+APART, AHEAD, ACCEPTING = (f"as a store must, {how}" for how in ("apart", "ahead", "accepting ahead"))
 
 
 def connecting(connections):
@@ -60,6 +60,8 @@ def connecting(connections):
          sides.answer("with a segment", ("segment",)),
          sides.answer("as a store must, not confined", ("segment", "stay", "reap")),
          sides.answer("as a store must", ("segment", "stay", "reap", "confined")),
+         sides.answer(APART, ("segment", "stay", "reap", "confined", "apart")),
+         sides.answer(f"{APART}, not confined", ("segment", "stay", "reap", "apart")),
          sides.answer(AHEAD, ("segment", "stay", "reap", "confined", "ahead")),
          sides.answer(ACCEPTING, ("segment", "stay", "reap", "confined", "accepting")),
          sides.connecting(),
@@ -73,10 +75,12 @@ def connecting(connections):
          Target(None, "fork, answer, exit", "with a segment"),
          Target(None, "fork, answer, exit", "as a store must, not confined"),
          Target(None, "fork, answer, exit", "as a store must"),
+         Target(None, "fork, answer, exit", f"{APART}, not confined"),
+         Target(None, "fork, answer, exit", APART),
          *(Target(None, "fork, answer, exit", name, figure) for name in (AHEAD, ACCEPTING)
            for figure in (("rate", "p50") if connections == 1 else ("rate",))),
-         Target(None, "as a store must, not confined", "--no-sandbox"),
-         Target(None, "as a store must"),
+         Target(None, f"{APART}, not confined", "--no-sandbox"),
+         Target(None, APART),
          Target(None, AHEAD, "--spare 8"),
          Target(None, "fork, answer, exit", "not static"),
          Target(None, "--no-sandbox"),
