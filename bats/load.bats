@@ -103,6 +103,7 @@ policy_of() {
 @test "nor does a spare, whose client is about to wait for it" {
     local spare
     start_server --spare 1
+    eventually has_maker # until it has its name it would count as a child
     eventually has_children 1
     spare=$(children)
     is_ready() { [ "$(policy_of "${spare% }")" = SCHED_OTHER ]; }
