@@ -1,4 +1,5 @@
-# maker.bats: the process that forks those which serve, and what its death costs: nothing.
+# maker.bats: the process that accepts and forks those which serve, and what its death costs: nothing to whom it
+# has made, and to who waits.
 # shellcheck shell=bash
 # shellcheck disable=SC2030,SC2031 # each test is a process of its own
 # shellcheck disable=SC2154 # output is run's

@@ -1,8 +1,9 @@
 /* children.h: the processes that a parent has for connections: those that serve one, spares that wait for
  * one, and those of either kind that the maker was asked for and has not made yet.
  *
- * A connection is a child's once the child is made, and a spare's once the spare says so; until then the
- * parent keeps it, so that the death of a maker or a spare loses none. */
+ * A connection that the parent has accepted is a child's once the child is made, and a spare's once the spare
+ * says so; until then the parent keeps it, so that the death of a maker or a spare loses none. One that the
+ * maker has accepted by itself is the maker's until then. */
 #ifndef SHMAIL_CHILDREN_H
 #define SHMAIL_CHILDREN_H
 
