@@ -22,6 +22,7 @@ enum admission {
     ADMISSION_GRANTED,
     ADMISSION_LATE,      /* its source has its share: admission_refuse, unless somebody is about to end */
     ADMISSION_NONE,      /* nobody is there any more */
+    /* From here on nobody could be accepted. */
     ADMISSION_EXHAUSTED, /* no descriptor or memory for it; errno tells */
     ADMISSION_BROKEN,    /* the listener is none; errno tells */
     ADMISSION_FAILED,    /* for another reason, which may last; errno tells */
