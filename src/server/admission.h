@@ -20,8 +20,8 @@ struct arrival {
 
 enum admission {
     ADMISSION_GRANTED,
-    ADMISSION_LATE,      /* its source has its share: admission_refuse, unless somebody is about to end */
-    ADMISSION_NONE,      /* nobody is there any more */
+    ADMISSION_LATE, /* its source has its share: admission_refuse, unless somebody is about to end */
+    ADMISSION_NONE, /* nobody is there any more */
     /* From here on nobody could be accepted. */
     ADMISSION_EXHAUSTED, /* no descriptor or memory for it; errno tells */
     ADMISSION_BROKEN,    /* the listener is none; errno tells */
