@@ -64,6 +64,18 @@ children() {
     done
 }
 
+# Those of that name.
+named() { # comm
+    local child
+    for child in $(children); do
+        ! is_named "$child" "$1" || echo "$child"
+    done
+}
+
+has_named() { # comm, how many
+    [ "$(named "$1" | wc -l)" -eq "$2" ]
+}
+
 # The process that forks those which serve, once it is there.
 maker() {
     eventually has_maker && echo "$found"

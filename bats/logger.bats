@@ -189,8 +189,8 @@ for _ in range(150):
 PYTHON
 }
 
-@test "HUP: nobody is cut off who comes without a pause meanwhile" {
-    with_logger <<'PYTHON'
+ask_without_a_pause() { # option...
+    with_logger "$@" <<'PYTHON'
 import threading
 
 done = threading.Event()
@@ -219,6 +219,14 @@ finally:
     for each in others:
         each.join()
 PYTHON
+}
+
+@test "HUP: nobody is cut off who comes without a pause meanwhile" {
+    ask_without_a_pause
+}
+
+@test "HUP: nor are those who come to spares" {
+    ask_without_a_pause --spare 4
 }
 
 @test "HUP: a connection that came before is served at once, and not complained about" {

@@ -16,6 +16,15 @@ teardown() {
     return "$result"
 }
 
+# Starts a server whose maker nobody can answer, so that it is the parent who accepts: function, argument...
+where_the_parent_accepts() {
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so without a sandbox"
+    mkdir bin
+    printf '#!/bin/sh\nexec "%s/tests/tool_unanswered" "%s/shmaild" "$@"\n' "$SHMAIL_BUILD" "$SHMAIL_BUILD" >bin/shmaild
+    chmod +x bin/shmaild
+    SHMAIL_BUILD=$PWD/bin "$@"
+}
+
 # Opens a connection for lines and waits until it is served; its descriptor is in the variable that is named.
 dial() {
     eval "exec {$1}<>/dev/tcp/$HOST/$PORT"

@@ -50,12 +50,11 @@ expect_deserted_but_keeper() {
     expect_sound
 }
 
-# With spares it is the parent who accepts.
 @test "out of descriptors" {
     local cookie one two
-    serve --slots 16 --spare 1
+    where_the_parent_accepts serve --slots 16
     dial one
-    eventually has_children 3 # with the next spare and the keeper
+    eventually has_children 2 # with the keeper
     prlimit --pid "$SHMAIL_PID" --nofile=3:1024
     exec {two}<>"/dev/tcp/$HOST/$PORT"
     tell "$two" "SEND alice waits $cookie"
@@ -106,7 +105,7 @@ limit_maker() { # descriptors
 # Those that wait for the maker hold all descriptors, and another maker needs two.
 @test "out of descriptors when the maker has died" {
     local cookie client waiting=()
-    serve --slots 64 --spare 1
+    where_the_parent_accepts serve --slots 64
     eventually has_maker
     prlimit --pid "$SHMAIL_PID" --nofile=24:1024
     kill -STOP "$found"

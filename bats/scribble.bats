@@ -89,18 +89,15 @@ begin_inetd() {
 }
 
 @test "a crash while all slots are taken is looked after when one is free" {
-    local first inetd requests child spare
+    local first inetd requests
     start_server --crypt-cost 1 --slots 2 -c 2 --spare 1
     ask "REGISTER alice secret"
     exec {first}<>"/dev/tcp/$HOST/$PORT"
     echo NOOP >&"$first"
     read -r -t 10 -u "$first"
-    child=$(child_of_server)
     begin_inetd
-    eventually has_children 2 # with a spare, which has no slot
-    for spare in $(children); do
-        [ "$spare" = "$child" ] || kill -SEGV "$spare"
-    done
+    eventually has_named "shmaild: spare" 1 # which has no slot
+    kill -SEGV "$(named "shmaild: spare")"
     wait_for_log "the post office cannot be checked"
     exec {first}>&- {requests}>&-
     wait_for_log "the post office is sound"
@@ -230,7 +227,7 @@ is_asleep() { # for longer than who has just accepted
 }
 
 @test "a damaged post office with a journal is set aside and rebuilt" {
-    start_server --crypt-cost 1 -d "$BATS_FILE_TMPDIR/journal"
+    start_server --crypt-cost 1 --spare 2 -d "$BATS_FILE_TMPDIR/journal"
     cookie=$(ask "REGISTER alice secret" | cut -d' ' -f2)
     ask "SEND alice first $cookie" "SEND alice second $cookie"
     tool_scribble "$SHMAIL_NAME" mailbox
@@ -244,6 +241,8 @@ is_asleep() { # for longer than who has just accepted
     assert_output clean
     run ls "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
     assert_success
+    # The server has what its new spares wait at, and no more what the old ones did.
+    [ "$(find "/proc/$SHMAIL_PID/fd" -lname '*eventpoll*' | wc -l)" -eq 1 ]
 }
 
 # The connection of a server that was killed serves on, and so does one of inetd, which is stopped: none of them is a

@@ -64,7 +64,9 @@ has_ipv6() {
 
 @test "an inherited listener that is shut down is left out, and the last one ends the server" {
     command -v python3 >/dev/null || skip "no python3 here"
-    run -0 timeout 30 python3 - "$SHMAIL_BUILD/shmaild" "$log" 3>&- <<'PYTHON'
+    local spares
+    for spares in 0 3; do # which are then who finds out
+        run -0 timeout 30 python3 - "$SHMAIL_BUILD/shmaild" "$log" "$spares" 3>&- <<'PYTHON'
 import os, signal, socket, subprocess, sys, time
 
 kept, broken = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
@@ -75,7 +77,7 @@ def hand_over():
         os.dup2(descriptor, 3 + i)
         os.close(descriptor)
 
-server = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", sys.argv[1], "-e", "-1"],
+server = subprocess.Popen(["sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh", sys.argv[1], "-e", "-1", "--spare", sys.argv[3]],
                           stdout=subprocess.PIPE, stderr=open(sys.argv[2], "w"), close_fds=False,
                           preexec_fn=hand_over, env=dict(os.environ, LISTEN_FDS="2"))
 
@@ -108,6 +110,7 @@ try:
 finally:
     server.kill()
 PYTHON
+    done
 }
 
 @test "a wrong option or value ends with 64 and one line that names it" {

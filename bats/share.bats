@@ -97,9 +97,8 @@ load office
 }
 
 @test "out of descriptors the server waits, and goes on when there are some" {
-    start_server --spare 1 # with which it is the parent who accepts
+    where_the_parent_accepts start_server
     eventually has_maker
-    eventually has_children 1
     prlimit --pid "$SHMAIL_PID" --nofile=3:1024
     exec {connection}<>"/dev/tcp/$HOST/$PORT"
     tell "$connection" NOOP

@@ -7,17 +7,6 @@ bats_require_minimum_version 1.5.0
 load helper
 load office
 
-named() { # comm
-    local child
-    for child in $(children); do
-        [ "$(cat "/proc/$child/comm" 2>/dev/null)" != "$1" ] || echo "$child"
-    done
-}
-
-has_named() { # comm, how many
-    [ "$(named "$1" | wc -l)" -eq "$2" ]
-}
-
 is_gone() { # pid
     ! kill -0 "$1" 2>/dev/null
 }
@@ -33,7 +22,6 @@ is_gone() { # pid
     eventually has_named "shmaild: child" 0
 }
 
-# The parent's descriptors: two are the channels of the two spares that wait.
 has_descriptors() { # how many
     local held=("/proc/$SHMAIL_PID/fd/"*)
     [ "${#held[@]}" -eq "$1" ]
@@ -67,7 +55,7 @@ has_attached() { # peer, how many
 
 # For a moment there may be as many connections as there may be, and the spares still.
 @test "spares hold no slots where connections could lack them" {
-    start_server --slots 7 -c 4 --spare 4
+    start_server --slots 7 -c 4 --per-source 4 --spare 4
     eventually has_named "shmaild: spare" 4
     has_attached spare 0
     dial one
@@ -88,7 +76,7 @@ has_serving() { # how many
 @test "nobody is refused for connections that are over" {
     local each tries=0
     start_server --spare 16 --per-source 3
-    eventually has_named "shmaild: spare" 16
+    eventually has_named "shmaild: spare" 3 # no more than a source may have
     dial one
     dial two
     for _ in {1..40}; do
@@ -167,6 +155,7 @@ has_serving() { # how many
     dial serving
     eventually has_named "shmaild: spare" 2
     spare=$(named "shmaild: spare")
+    kill -STOP "${spare%%[[:space:]]*}" # that one, too
     kill_server
     for spare in $spare; do
         eventually is_gone "$spare"
@@ -176,30 +165,128 @@ has_serving() { # how many
     exec {serving}>&-
 }
 
-@test "more spares than there can be descriptors keep nobody from being served" {
+@test "nor is anybody cut who comes when the server is killed" {
+    command -v python3 >/dev/null || skip "no python3 here"
+    run -0 timeout 60 python3 - "$SHMAIL_BUILD/shmaild" "$log" 3>&- <<'PYTHON'
+import socket, subprocess, sys, threading
+
+served = []
+
+def come(address):
+    try:
+        while True:
+            connection = socket.create_connection(address, 5)
+            connection.sendall(b"NOOP\n")
+            if connection.recv(3) != b"OK\n":
+                return
+            served.append(connection)
+    except OSError:
+        pass  # nobody listens any more
+
+for delay in range(20):
+    server = subprocess.Popen([sys.argv[1], "-e", "-1", "--spare", "8", "-l", "inet:127.0.0.1:0"],
+                              stdout=subprocess.PIPE, stderr=open(sys.argv[2], "w"))
+    try:
+        _, host, port = server.stdout.readline().decode().strip().split(":")
+        clients = [threading.Thread(target=come, args=((host, int(port)),)) for _ in range(4)]
+        for client in clients:
+            client.start()
+        while len(served) < 20 + delay:
+            pass
+    finally:
+        server.kill()
+    for client in clients:
+        client.join()
+    for connection in served:
+        connection.sendall(b"NOOP\nNOOP\n")
+        assert connection.makefile("rb").read(6) == b"OK\nOK\n", (delay, len(served))
+        connection.close()
+    served.clear()
+PYTHON
+}
+
+@test "spares take no descriptors of the parent" {
     local limit
     limit=$(ulimit -Sn)
     ulimit -Sn 32
-    start_server --spare 32
+    start_server --spare 64
     ulimit -Sn "$limit"
-    eventually grep -q "cannot make a channel to a spare process" "$log"
-    dial one
+    eventually has_named "shmaild: spare" 64
     run ask NOOP
     assert_output OK
+}
+
+@test "more at once than there are spares are all served" {
+    local each held=()
+    start_server -c 100 --per-source 100 --spare 2
+    eventually has_named "shmaild: spare" 2
+    for spare in $(named "shmaild: spare"); do
+        kill -STOP "$spare" # so that nobody is taken until all are there
+    done
+    for _ in {1..60}; do
+        exec {each}<>"/dev/tcp/$HOST/$PORT"
+        held+=("$each")
+    done
+    for spare in $(named "shmaild: spare"); do
+        kill -CONT "$spare"
+    done
+    for each in "${held[@]}"; do
+        tell "$each" NOOP
+        told "$each" OK
+    done
+    has_named "shmaild: child" 60
+    hang_up "${held[@]}"
+    eventually has_named "shmaild: child" 0
+    eventually has_named "shmaild: spare" 2
+}
+
+is_stopped() { # pid
+    [[ $(<"/proc/$1/stat") == *") T "* ]]
+}
+
+@test "a spare that is stopped is passed over" {
+    local which stopped first second
+    start_server --spare 2
+    for which in head tail; do # whichever of the two is woken first
+        eventually has_attached spare 2
+        stopped=$(named "shmaild: spare" | "$which" -n 1)
+        kill -STOP "$stopped"
+        eventually is_stopped "$stopped"
+        exec {first}<>"/dev/tcp/$HOST/$PORT" {second}<>"/dev/tcp/$HOST/$PORT"
+        tell "$first" NOOP
+        tell "$second" NOOP
+        told "$first" OK
+        told "$second" OK
+        exec {first}>&- {second}>&-
+        kill -CONT "$stopped"
+    done
+}
+
+@test "no other process has what a spare has: what listens, what wakes for it, and its memory" {
+    local pid descriptor
+    start_server --spare 1 -d journal -l "unix:$PWD/socket"
+    dial one
+    eventually has_named "shmaild: child" 1
+    for pid in $(named "shmaild: child") $(named "shmaild: keeper"); do
+        for descriptor in "/proc/$pid/fd/"*; do
+            run readlink "$descriptor"
+            refute_output --partial anon_inode
+        done
+        run grep ' rw-s .*/dev/zero' "/proc/$pid/maps"
+        assert_output ""
+    done
+    [ "$(readlink "/proc/$(named "shmaild: child")/fd/"* | grep -c '^socket:')" -eq 1 ]
     exec {one}>&-
 }
 
-@test "where descriptors lack for a connection a spare makes room" {
-    local held=() descriptors n
-    start_server --spare 8
-    eventually has_named "shmaild: spare" 8
-    descriptors=("/proc/$SHMAIL_PID/fd/"*)
-    prlimit --pid "$SHMAIL_PID" --nofile="$((${#descriptors[@]})):1024"
-    for n in {1..4}; do
-        dial "held[$n]"
+@test "spares take what comes to any listener" {
+    start_server --spare 3 -l "unix:$PWD/socket"
+    for _ in {1..10}; do
+        eventually has_named "shmaild: spare" 3
+        run -0 ask NOOP
+        assert_output OK
+        SHMAIL_SERVER=unix:$PWD/socket shmail noop
     done
-    eventually grep -q "cannot accept a connection" "$log"
-    hang_up "${held[@]}"
 }
 
 @test "TERM ends spares with the rest" {
@@ -212,7 +299,7 @@ has_serving() { # how many
     done
 }
 
-@test "-c counts connections, and no spares" {
+@test "spares are no more than the connections that may still come" {
     local first second third
     start_server --spare 4 --slots 2 -c 2 --per-source 2
     eventually has_named "shmaild: spare" 2 # no more than there may be connections

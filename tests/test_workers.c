@@ -1,85 +1,150 @@
-/* Tests of workers.h: where nobody can be given a process, nobody is tried to be given one without end. */
+/* Tests of workers.h: what has run out, and spares that die, are not tried again without end. */
 #include "clock.h"
 #include "harness.h"
+#include "pass.h"
 #include "workers.h"
 
-#include <fcntl.h>
+#include <errno.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static const struct parent_limits limits = {.connections = 4, .per_source = 4, .spares = 1};
+enum { SPARE = 1, OTHER_SPARE = 2, CHILD = 3 }; /* pids that nobody signals */
+
+static const struct parent_limits limits = {.connections = 4, .per_source = 4, .spares = 2};
+static const struct listeners none;
 static struct arrival waiting[WORKERS_WAITING_MOST];
 
-/* With one spare, whose channel holds no more, and without a maker. The spare's end of the channel. */
-static int begin_with_spare(struct workers *workers, pid_t spare)
+/* With a maker that hears nothing. The maker's end of the channel. */
+static int begin(struct workers *workers)
 {
     int ends[2];
-    char byte = 0;
 
     *workers = (struct workers){.limits = &limits, .waiting = waiting};
-    EXPECT(workers_prepare(workers));
+    EXPECT(workers_prepare(workers, &none));
     EXPECT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
-    while (send(ends[0], &byte, 1, 0) == 1) {
-        continue;
-    }
-    children_ask(&workers->children, &(struct child){.channel = ends[0], .connection = -1});
-    children_made(&workers->children, spare);
+    workers->maker.pid = getpid();
+    workers->maker.channel = ends[0];
     return ends[1];
 }
 
-static void serve_one(struct workers *workers)
+static void wait_for_pause(const struct workers *workers)
 {
-    const struct arrival arrival = {.connection = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0),
-                                    .source = source_of_user(1)};
+    struct timespec left = deadline_left(workers_pause_end(workers));
 
-    EXPECT(workers_can_serve(workers));
-    workers_serve(workers, &arrival);
-}
-
-static void who_can_be_given_to_no_spare_waits_for_a_pause(void)
-{
-    static struct workers workers; /* a leak checker finds it here */
-    char byte;
-    int64_t begin = clock_now();
-    int channel = begin_with_spare(&workers, getpid());
-
-    serve_one(&workers);
-    EXPECT_EQ(workers.waiting_count, 1);
-    EXPECT(!workers_can_serve(&workers) || clock_now() - begin >= NANOSECONDS_PER_SECOND / 5);
-    EXPECT(workers_pause_end(&workers) <= clock_now() + NANOSECONDS_PER_SECOND / 5);
-    while (recv(channel, &byte, 1, 0) == 1) {
-        continue;
-    }
-    struct timespec left = deadline_left(workers_pause_end(&workers));
     while (nanosleep(&left, &left) != 0) {
         continue;
     }
-    workers_look(&workers);
-    EXPECT(workers_can_serve(&workers)); /* without a maker */
-    workers_serve_waiting(&workers);
-    EXPECT_EQ(workers.waiting_count, 0);
-    EXPECT(children_are_handed(&workers.children));
 }
 
 static void the_end_of_a_process_ends_the_pause(void)
 {
     static struct workers workers; /* a leak checker finds it here */
-    struct source source;
+    struct source source = source_of_user(1), of;
 
-    (void)begin_with_spare(&workers, 1);
-    children_ask(&workers.children, &(struct child){.channel = -1, .connection = -1});
-    children_made(&workers.children, 2);
-    serve_one(&workers);
-    EXPECT_EQ(workers.waiting_count, 1);
+    (void)begin(&workers);
+    EXPECT(workers_can_serve(&workers));
+    children_add(&workers.children, CHILD, &source);
+    workers_back_off(&workers, "cannot make a process", EAGAIN);
     EXPECT(!workers_can_serve(&workers));
-    EXPECT(workers_reap(&workers, 2, 0, &source));
+    EXPECT(workers_pause_end(&workers) <= clock_now() + NANOSECONDS_PER_SECOND / 5);
+    EXPECT(workers_reap(&workers, &none, CHILD, 0, &of));
+    EXPECT_EQ(of.kind, SOURCE_USER);
     EXPECT(workers_can_serve(&workers));
 }
 
+static bool is_told(int channel)
+{
+    char order[256];
+
+    return recv(channel, order, sizeof order, 0) > 0;
+}
+
+static void spare_waits(struct workers *workers, pid_t pid)
+{
+    spares_place(&workers->spares)->pid = pid;
+}
+
+static void who_follows_a_dead_spare_is_made_at_once_and_the_next_after_a_pause(void)
+{
+    static struct workers workers;
+    struct source source;
+    int channel = begin(&workers);
+
+    workers.maker.let = 1;
+    spare_waits(&workers, SPARE);
+    spare_waits(&workers, OTHER_SPARE);
+    workers_keep_spares(&workers, true);
+    EXPECT(!is_told(channel)); /* none lacks */
+    EXPECT(!workers_reap(&workers, &none, SPARE, 0, &source));
+    workers_keep_spares(&workers, false);
+    EXPECT(is_told(channel));
+    EXPECT(!workers_reap(&workers, &none, OTHER_SPARE, 0, &source));
+    workers_keep_spares(&workers, true);
+    EXPECT(!is_told(channel));
+    wait_for_pause(&workers);
+    workers_look(&workers);
+    workers_keep_spares(&workers, false);
+    EXPECT(is_told(channel));
+    EXPECT_EQ(workers_pause_end(&workers), DEADLINE_NEVER); /* nothing more is owed */
+}
+
+static void spares_count_as_connections_that_may_come(void)
+{
+    static struct workers workers;
+    struct source source = source_of_user(1);
+
+    (void)begin(&workers);
+    workers.maker.ready = true;
+    spare_waits(&workers, SPARE);
+    children_add(&workers.children, CHILD, &source);
+    workers_let(&workers);
+    EXPECT_EQ(workers.maker.let, 2);
+    workers.maker.ready = true;
+    workers.maker.let = 0;
+    spare_waits(&workers, OTHER_SPARE);
+    children_add(&workers.children, CHILD + 1, &source);
+    workers.spares.board->places[0].state = SPARE_SERVES; /* since it was last heard */
+    workers_let(&workers);
+    EXPECT_EQ(workers.maker.let, 0);
+    EXPECT(workers_take(&workers));
+    EXPECT_EQ(workers_count(&workers), 4);
+}
+
+/* It may say so while more is let, which is not taken back by that. */
+static void where_a_spare_could_not_accept_the_others_end_and_the_parent_does(void)
+{
+    static struct workers workers;
+    const struct maker_note note = {.word = MAKER_STUCK, .answers = -1};
+    int status, channel = begin(&workers);
+
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (;;) {
+            (void)pause();
+        }
+    }
+    spare_waits(&workers, pid);
+    workers.maker.let = 3;
+    EXPECT(pass_give(channel, -1, &note, sizeof note));
+    (void)workers_hear(&workers);
+    EXPECT(workers.stuck);
+    EXPECT_EQ(workers.maker.let, 3);
+    EXPECT(!workers.maker.ready);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(WIFSIGNALED(status));
+    workers.maker.let = 0;
+    EXPECT(!workers_take(&workers));
+}
+
 static const struct harness_test tests[] = {
-    {"who can be given to no spare waits for a pause", who_can_be_given_to_no_spare_waits_for_a_pause},
     {"the end of a process ends the pause", the_end_of_a_process_ends_the_pause},
+    {"who follows a dead spare is made at once, and the next after a pause",
+     who_follows_a_dead_spare_is_made_at_once_and_the_next_after_a_pause},
+    {"spares count as connections that may come", spares_count_as_connections_that_may_come},
+    {"where a spare could not accept, the others end, and the parent does",
+     where_a_spare_could_not_accept_the_others_end_and_the_parent_does},
 };
 
 HARNESS_MAIN(tests)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -47,8 +48,8 @@ static const struct filter_rule wide[] = {
     {SYS_getpeername, {{0}}},
     {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED, SO_INCOMING_CPU)}},
     {SYS_setsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_RCVTIMEO)}},
-    {SYS_recvmsg, {{0}}},                  /* a connection, from the parent: the limit allows no more */
-    {SYS_prctl, {ONE_OF(0, PR_SET_NAME)}}, /* which then has its process */
+    {SYS_recvmsg, {{0}}}, /* a connection, from the parent: the limit allows no more */
+    {SYS_prctl, {ONE_OF(0, PR_SET_NAME, PR_SET_PDEATHSIG)}}, /* of its process; no orphan shall accept */
 
     /* The connection's flags, and locks of the segment that do not wait. */
     {SYS_fcntl, {ONE_OF(1, F_GETFL, F_SETFL, F_GETOWN, F_GETOWN_EX)}},
@@ -106,8 +107,10 @@ static const struct filter_rule wide[] = {
     {SYS_exit, {{0}}},
     {SYS_exit_group, {{0}}},
 
-    /* The maker accepts: what it has forked has no listener. */
+    /* The maker accepts, or spares do: who serves has no listener, and nothing that wakes for one. */
     {SYS_accept4, {{0}}},
+    {SYS_epoll_pwait, {{0}}},
+    {SYS_epoll_ctl, {ONE_OF(1, EPOLL_CTL_MOD)}},
 
     /* The maker forks. What it has forked may have no process and no descriptor more, before it reads
      * anything; as root, whom the first does not bind, it loses the call. */

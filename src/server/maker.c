@@ -6,8 +6,6 @@
 #include "data.h"
 #include "log.h"
 #include "pass.h"
-#include "scheduling.h"
-#include "spare.h"
 #include "text.h"
 
 #include <errno.h>
@@ -43,7 +41,16 @@ static bool open_channel(int ends[static 2])
     return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0;
 }
 
-bool maker_prepare(struct maker *maker)
+/* Nobody else may say which processes the parent has: it signals them. */
+static void share(struct maker *maker, bool shared)
+{
+    if (madvise(maker->board, sizeof *maker->board, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
+        bug("memory cannot be kept from children");
+    }
+    spares_share(maker->spares, shared);
+}
+
+bool maker_prepare(struct maker *maker, struct spares *spares)
 {
     static void *board = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
 
@@ -51,16 +58,12 @@ bool maker_prepare(struct maker *maker)
         board = mmap(NULL, sizeof *maker->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     }
     hold_reserve();
-    *maker = (struct maker){.channel = -1, .board = board};
-    return board != MAP_FAILED;
-}
-
-/* Nobody else may say which processes the parent has: it signals them. */
-static void share(struct maker *maker, bool shared)
-{
-    if (madvise(maker->board, sizeof *maker->board, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
-        bug("memory cannot be kept from children");
+    *maker = (struct maker){.channel = -1, .board = board, .spares = spares};
+    if (board == MAP_FAILED) {
+        return false;
     }
+    share(maker, false);
+    return true;
 }
 
 /* As maker_fork. */
@@ -102,33 +105,11 @@ static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
 
 /* What the parent tells the maker: with a descriptor a process is ordered for it. */
 struct told {
-    uint32_t place; /* in made, of an order */
-    bool is_spare;
-    uint32_t let;         /* without a descriptor: connections that it may take by itself */
-    struct caller caller; /* of the connection */
+    uint32_t place;       /* in made, of an order */
+    struct caller caller; /* of its connection */
+    uint32_t let;         /* without a descriptor: connections that it may take, or spares that it may make */
+    bool completes;       /* the same: no spare shall lack, as far as it is let */
 };
-
-/* In the new process: its connection, or the end of a spare that gets none. */
-static int begin(int descriptor, bool is_spare, const struct sandbox *sandbox, struct store *ahead,
-                 struct caller *caller)
-{
-    int connection = descriptor;
-
-    if (is_spare) {
-        (void)prctl(PR_SET_NAME, spare_name);
-        scheduling_share(0); /* while it has the time: its client is about to wait for it */
-    }
-    sandbox_end_processes(sandbox);
-    if (is_spare) {
-        connection = spare_wait(descriptor, ahead, caller);
-    }
-    if (connection < 0) {
-        _exit(EX_OK);
-    }
-    sandbox_end_descriptors(sandbox);
-    (void)prctl(PR_SET_NAME, child_name);
-    return connection;
-}
 
 /* No fork(3): its care for threads and streams, of which there are none, touches pages that each child would
  * have to copy. */
@@ -163,6 +144,8 @@ static void seal(const struct maker *maker, const struct sandbox *sandbox)
     sandbox_seal(sandbox, &ready.answers);
     if (ready.answers >= 0 || !sandbox->filters) {
         (void)say(maker, &ready);
+    } else if (maker->spares->wanted > 0) {
+        log_warning("no spares are kept: this system lets nobody answer for a filter of system calls");
     }
     if (ready.answers >= 0) {
         (void)close(ready.answers);
@@ -173,8 +156,10 @@ static void seal(const struct maker *maker, const struct sandbox *sandbox)
 struct work {
     const struct maker *maker;
     const struct listeners *listeners;
-    uint32_t let, taken; /* as struct maker has them */
-    bool holds;          /* it has accepted one that has no process yet */
+    uint32_t let, taken;       /* as struct maker has them */
+    bool holds;                /* it has accepted one that has no process yet */
+    bool completes;            /* spares are to be made, though more than half of them are there */
+    struct spare_place *place; /* of the one that is made */
 };
 
 /* Says why it takes no more. A parent who did not hear that would wait for it for ever: then there is to be
@@ -189,10 +174,15 @@ static void stop(struct work *work, enum maker_word word, int error)
     }
 }
 
+static uint32_t *parent_sleeps(const struct maker *maker)
+{
+    return maker->spares->wanted > 0 ? &maker->spares->board->parent_sleeps : &maker->board->parent_sleeps;
+}
+
 static void wake_parent(const struct work *work)
 {
     const struct maker_note note = {.word = MAKER_TAKES, .answers = -1};
-    uint32_t *sleeps = &work->maker->board->parent_sleeps;
+    uint32_t *sleeps = parent_sleeps(work->maker);
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the number of the process was written by the kernel */
     if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST) != 0 &&
@@ -202,12 +192,18 @@ static void wake_parent(const struct work *work)
 }
 
 /* In the new process, where to write that they are closed would be to copy a page. */
-static void leave(const struct work *work)
+static void close_listeners(const struct work *work)
 {
-    (void)close(work->maker->channel);
     for (size_t i = 0; i < work->listeners->count; i++) {
         (void)close(work->listeners->list[i].descriptor);
     }
+}
+
+static void leave(const struct work *work)
+{
+    (void)close(work->maker->channel);
+    close_listeners(work);
+    spares_leave(work->maker->spares);
 }
 
 /* True in the new process, with its connection. */
@@ -262,15 +258,24 @@ static bool take_some(struct work *work, const struct pollfd *polls, struct arri
     return false;
 }
 
-/* True in the new process, with its descriptor. An order without one is begun anew by another maker. */
+static void may(struct work *work, const struct told *told)
+{
+    if (told->let == 0 &&
+        !told->completes) { /* an order without its connection is begun anew by another maker */
+        _exit(EX_OK);
+    }
+    work->let = told->let > 0 ? told->let : work->let;
+    work->completes = true;
+}
+
+/* True in the new process, with its connection. */
 static bool obey(struct work *work, struct told *told, int *descriptor)
 {
-    if (!pass_hear(work->maker->channel, true, told, sizeof *told, descriptor) ||
-        (*descriptor < 0 && told->let == 0)) {
+    if (!pass_hear(work->maker->channel, true, told, sizeof *told, descriptor)) {
         _exit(EX_OK);
     }
     if (*descriptor < 0) {
-        work->let = told->let;
+        may(work, told);
         return false;
     }
     pid_t *number = &work->maker->board->made[told->place % MAKER_ORDERS_MOST];
@@ -286,16 +291,66 @@ static bool obey(struct work *work, struct told *told, int *descriptor)
     return false;
 }
 
+/* True in the new process: a spare. */
+static bool make_spares(struct work *work)
+{
+    const struct spares *spares = work->maker->spares;
+
+    while (work->let > 0 && spares_waiting(spares) < spares->wanted) {
+        work->place = spares_place(spares);
+        if (work->place == NULL) { /* so many are stopped: the parent is to accept */
+            stop(work, MAKER_STUCK, 0);
+            return false;
+        }
+        pid_t pid = make(&work->place->pid);
+        if (pid == 0) {
+            return true;
+        }
+        if (pid < 0) {
+            stop(work, MAKER_FAILED, errno);
+            return false;
+        }
+        work->let--;
+        if (work->let == 0) {
+            stop(work, MAKER_DONE, 0);
+        }
+    }
+    return false;
+}
+
+/* The same, when enough of them lack. */
+static bool keep_spares(struct work *work)
+{
+    const struct spares *spares = work->maker->spares;
+
+    spares_arm(spares); /* before they are counted: who comes after that tells */
+    bool lacks = work->completes || spares_are_few(spares);
+    work->completes = false;
+    return lacks && make_spares(work);
+}
+
+static void hear_spares(struct work *work)
+{
+    if (spares_hear_bell(work->maker->spares)) {
+        stop(work, MAKER_STUCK, 0);
+    }
+    wake_parent(work);
+}
+
 /* True: the parent has something to say, or has ended. */
 static bool wait_for_work(struct work *work, struct pollfd *polls)
 {
-    size_t count = work->listeners->count;
+    const struct spares *spares = work->maker->spares;
+    size_t count = 0;
 
-    if (work->let == 0 || work->holds) {
+    if (spares->wanted == 0 && (work->let == 0 || work->holds)) {
         return work->let == 0;
     }
-    for (size_t i = 0; i < count; i++) {
-        polls[i] = (struct pollfd){.fd = work->listeners->list[i].descriptor, .events = POLLIN};
+    if (spares->wanted > 0) {
+        polls[count++] = (struct pollfd){.fd = spares->bell, .events = POLLIN};
+    }
+    for (size_t i = 0; spares->wanted == 0 && i < work->listeners->count; i++) {
+        polls[count++] = (struct pollfd){.fd = work->listeners->list[i].descriptor, .events = POLLIN};
     }
     polls[count] = (struct pollfd){.fd = work->maker->channel, .events = POLLIN};
     if (ppoll(polls, count + 1, NULL, NULL) < 0) { /* a limit was lowered */
@@ -305,24 +360,28 @@ static bool wait_for_work(struct work *work, struct pollfd *polls)
     return polls[count].revents != 0;
 }
 
-/* Until there is a new process, and in that: its descriptor. */
-static int work_on(struct work *work, struct caller *caller, bool *is_spare)
+/* Until there is a new process. It has its connection, or is a spare: -1. */
+static int work_on(struct work *work, struct caller *caller)
 {
     struct pollfd polls[LISTENERS_MAX + 1];
+    bool keeps_spares = work->maker->spares->wanted > 0;
     struct arrival arrival;
     struct told told;
-    int descriptor;
+    int connection;
 
     for (;;) {
+        if (keeps_spares && keep_spares(work)) {
+            return -1;
+        }
         if (wait_for_work(work, polls)) {
-            if (obey(work, &told, &descriptor)) {
+            if (obey(work, &told, &connection)) {
                 *caller = told.caller;
-                *is_spare = told.is_spare;
-                return descriptor;
+                return connection;
             }
+        } else if (keeps_spares) {
+            hear_spares(work);
         } else if (take_some(work, polls, &arrival)) {
             *caller = arrival.caller;
-            *is_spare = false;
             return arrival.connection;
         }
     }
@@ -337,22 +396,45 @@ static void bind_to_parent(const struct maker *maker)
     }
 }
 
+/* In a new process: what it has from the maker and does not need. Of a spare it is open until it serves. */
+static void begin_spare(const struct work *work, const struct sandbox *sandbox, struct store *ahead,
+                        struct arrival *arrival)
+{
+    (void)prctl(PR_SET_NAME, spare_name);
+    (void)close(work->maker->channel);
+    sandbox_end_processes(sandbox);
+    if (!spare_wait(work->maker->spares, work->place, work->listeners, ahead, arrival)) {
+        _exit(EX_OK);
+    }
+    close_listeners(work);
+}
+
 int maker_run(struct maker *maker, const struct sandbox *sandbox, const struct listeners *listeners,
               struct store *ahead, struct caller *caller)
 {
     struct work work = {.maker = maker, .listeners = listeners};
-    bool is_spare;
+    struct arrival arrival;
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
     bind_to_parent(maker);
+    spares_share(maker->spares, true);
     want_no_processor_number();
     text_gather();
     data_renew();
-    sandbox_enter(sandbox, 2);
+    sandbox_enter(sandbox, 1);
     sandbox_bound_memory(sandbox);
     seal(maker, sandbox);
-    int descriptor = work_on(&work, caller, &is_spare);
-    return begin(descriptor, is_spare, sandbox, ahead, caller);
+    int connection = work_on(&work, caller);
+    if (connection < 0) {
+        begin_spare(&work, sandbox, ahead, &arrival);
+        connection = arrival.connection;
+        *caller = arrival.caller;
+    } else {
+        sandbox_end_processes(sandbox);
+    }
+    sandbox_end_descriptors(sandbox);
+    (void)prctl(PR_SET_NAME, child_name);
+    return connection;
 }
 
 bool maker_has_room(const struct maker *maker)
@@ -360,19 +442,16 @@ bool maker_has_room(const struct maker *maker)
     return maker->pid != 0 && maker->ordered - maker->heard < MAKER_ORDERS_MOST;
 }
 
-bool maker_order(struct maker *maker, int descriptor, bool is_spare, const struct caller *caller)
+bool maker_order(struct maker *maker, int connection, const struct caller *caller)
 {
-    struct told order = {.place = maker->ordered % MAKER_ORDERS_MOST, .is_spare = is_spare};
+    const struct told order = {.place = maker->ordered % MAKER_ORDERS_MOST, .caller = *caller};
 
     if (!maker_has_room(maker)) {
         errno = EAGAIN;
         return false;
     }
-    if (caller != NULL) {
-        order.caller = *caller;
-    }
     __atomic_store_n(&maker->board->made[order.place], 0, __ATOMIC_RELAXED);
-    if (!pass_give(maker->channel, descriptor, &order, sizeof order)) {
+    if (!pass_give(maker->channel, connection, &order, sizeof order)) {
         return false;
     }
     maker->ordered++;
@@ -399,6 +478,13 @@ void maker_let(struct maker *maker, uint32_t connections)
     }
 }
 
+void maker_complete_spares(const struct maker *maker)
+{
+    const struct told told = {.completes = true};
+
+    (void)pass_give(maker->channel, -1, &told, sizeof told);
+}
+
 static struct maker_taken *next_taken(const struct maker *maker)
 {
     return &maker->board->taken[maker->taken % MAKER_LET_MOST];
@@ -408,6 +494,9 @@ pid_t maker_hear_taken(struct maker *maker, struct source *source)
 {
     struct maker_taken *next = next_taken(maker);
 
+    if (maker->spares->wanted > 0) {
+        return spares_hear(maker->spares, source);
+    }
     if (maker->let == 0) {
         return 0;
     }
@@ -423,6 +512,9 @@ pid_t maker_hear_taken(struct maker *maker, struct source *source)
 
 bool maker_wakes(struct maker *maker)
 {
+    if (maker->spares->wanted > 0) {
+        return spares_wake(maker->spares);
+    }
     if (maker->let == 0) {
         return true;
     }
@@ -441,9 +533,12 @@ void maker_listen(struct maker *maker, struct maker_note *note)
     }
     bool is_whole = note->answers < 0 || descriptor >= 0; /* there may have been no number for it here */
     note->answers = descriptor;
+    if (note->word == MAKER_STUCK && note->left == 0) { /* a spare was, and more may have been let since */
+        return;
+    }
     if (note->word != MAKER_SILENT && note->word != MAKER_TAKES && is_whole) {
         maker->ready = true;
-        maker->let -= note->left;
+        maker->let = maker->spares->wanted > 0 ? 0 : maker->let - note->left; /* those are heard of as made */
     }
 }
 
@@ -455,5 +550,5 @@ void maker_dismiss(const struct maker *maker)
 void maker_forget(struct maker *maker)
 {
     (void)close(maker->channel);
-    *maker = (struct maker){.channel = -1, .board = maker->board};
+    *maker = (struct maker){.channel = -1, .board = maker->board, .spares = maker->spares};
 }

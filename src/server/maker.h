@@ -5,10 +5,11 @@
  * children of the parent (CLONE_PARENT), which learns their numbers from memory that the two share: the
  * kernel writes there before the new process runs, so none can end unknown.
  *
- * It makes a process where the parent orders one for a connection that it has accepted, or a spare. And while
- * no limit can be reached, however many come from wherever, the parent lets it take a number of connections
- * by itself: those need no message, and the parent sees to them once for many. When it has taken them, or
- * cannot go on, it says so and takes none until it is let again. */
+ * It makes a process where the parent orders one for a connection that it has accepted. And while no limit
+ * can be reached, however many come from wherever, the parent lets it take a number of connections by itself,
+ * or make as many spares, which take theirs (spare.h): those need no message, and the parent sees to them
+ * once for many. When it has taken or made them, or cannot go on, it says so and does nothing by itself until
+ * it is let again. */
 #ifndef SHMAIL_MAKER_H
 #define SHMAIL_MAKER_H
 
@@ -17,6 +18,7 @@
 #include "peer.h"
 #include "sandbox.h"
 #include "source.h"
+#include "spare.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -48,6 +50,7 @@ struct maker {
     pid_t parent;
     int channel; /* the parent's end */
     struct maker_board *board;
+    struct spares *spares;   /* of its owner */
     uint32_t ordered, heard; /* orders given, and those whose number was heard, since the start */
     bool gone;               /* it has ended, as its signal will tell */
     bool ready;              /* it takes no connection by itself, and can be let take some */
@@ -58,10 +61,11 @@ struct maker {
 enum maker_word {
     MAKER_SILENT, /* nothing: to whoever listens */
     MAKER_READY,  /* it can take connections by itself, and answers is where it is asked (answer.h), or -1 */
-    MAKER_TAKES,  /* it has taken one while the parent slept */
-    MAKER_DONE,   /* it has taken all that it was let */
-    MAKER_STUCK,  /* it could not accept: whoever does will see why */
-    MAKER_FAILED, /* it could not make a process for a connection, which is the first when it is let again */
+    MAKER_TAKES,  /* one was taken while the parent slept */
+    MAKER_DONE,   /* it has taken or made all that it was let */
+    MAKER_STUCK,  /* it or a spare could not accept: whoever does will see why */
+    MAKER_FAILED, /* it could not make a process: if for a connection, that is the first when it is let again
+                   */
 };
 
 struct maker_note {
@@ -72,7 +76,7 @@ struct maker_note {
 };
 
 /* Memory for the numbers, once. False: errno tells. */
-bool maker_prepare(struct maker *);
+bool maker_prepare(struct maker *, struct spares *);
 
 /* Forks the maker, which the caller then has to make one by maker_run. As fork(2) returns. */
 pid_t maker_fork(struct maker *);
@@ -86,9 +90,9 @@ int maker_run(struct maker *, const struct sandbox *, const struct listeners *, 
 /* False: there is no maker, or it has as many orders as it can hold, which it soon has not. */
 bool maker_has_room(const struct maker *);
 
-/* Orders a process for the descriptor, of which one's own is kept; caller: NULL for a spare. False: there is
- * no room, or errno tells. */
-bool maker_order(struct maker *, int descriptor, bool is_spare, const struct caller *);
+/* Orders a process for the connection, of which one's own descriptor is kept. False: there is no room, or
+ * errno tells. */
+bool maker_order(struct maker *, int connection, const struct caller *);
 
 /* The process of the oldest order that was not heard of; 0: it is not made yet; -error: it could not be, and
  * the order is over. */
@@ -97,7 +101,11 @@ pid_t maker_hear(struct maker *);
 /* Lets it take so many connections, at most as above. Only while it is ready, and all is heard. */
 void maker_let(struct maker *, uint32_t connections);
 
-/* The next process that it has made by itself, and whose; 0: there is none yet. */
+/* Has it make the spares that lack, though there are more than half, as far as it is let. */
+void maker_complete_spares(const struct maker *);
+
+/* The next process that has a connection which the parent has not accepted, and whose; 0: there is none yet.
+ */
 pid_t maker_hear_taken(struct maker *, struct source *);
 
 /* Before a sleep that nothing else ends soon. False: there is one to be heard of. */

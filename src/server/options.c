@@ -2,10 +2,10 @@
  * fits the others, or one line says what does not. It opens, prints and looks up nothing. */
 #include "options.h"
 
-#include "children.h"
 #include "listener.h"
 #include "name.h"
 #include "number.h"
+#include "parent_limits.h"
 #include "throttle.h"
 
 #include <getopt.h>
@@ -280,7 +280,7 @@ static void parse_long(struct options *options, struct complaint *complaint, int
         store->journal_bytes = parse_bytes(complaint, "--journal-size", value, JOURNAL_LEAST, JOURNAL_MOST);
         break;
     case LONG_SPARE:
-        options->spares = (uint32_t)parse_number(complaint, "--spare", value, 0, CHILDREN_HANDED_MAX);
+        options->spares = (uint32_t)parse_number(complaint, "--spare", value, 0, SPARES_MOST);
         break;
     case LONG_PER_SOURCE:
         options->per_source = (uint32_t)parse_number(complaint, "--per-source", value, 1, SLOTS_MAX);

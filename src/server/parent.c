@@ -82,6 +82,7 @@ static void close_all(struct parent *p)
 {
     scheduling_share(0);
     close_connections(p);
+    spares_leave(&p->workers.spares);
     listeners_close(p->listeners);
 }
 
@@ -128,7 +129,7 @@ static void reap(struct parent *p)
             store_suspect(p->store);
         }
         helpers_reap(&p->helpers, pid, status);
-        if (workers_reap(&p->workers, pid, status, &source)) {
+        if (workers_reap(&p->workers, p->listeners, pid, status, &source)) {
             p->pause.lasts = false; /* what had run out may be there again */
             let_in_late(p, &source);
         }
@@ -141,16 +142,6 @@ static void reap(struct parent *p)
 static int64_t earlier(int64_t end, int64_t other)
 {
     return other < end ? other : end;
-}
-
-/* Who has ended, and which spares have their connection: while somebody waits for a spare that is there, this
- * has time until the next ones are made, unless somebody could be refused for one who is gone. */
-static bool can_look_later(const struct parent *p)
-{
-    size_t known = p->workers.children.count + p->workers.children.asked_count;
-
-    return p->busy && workers_have_enough_spares(&p->workers) && known < p->limits->per_source &&
-           p->late.count == 0;
 }
 
 /* When the sleep ends by itself. That the post office has become suspect is no signal where it was none of
@@ -196,8 +187,7 @@ static size_t sleep_for_work(struct parent *p)
     struct workers *w = &p->workers;
     bool accepts = can_accept(p);
     bool retries = workers_can_serve(w) && w->waiting_count > 0;
-    bool hears = workers_are_ordered(w) || children_are_handed(&w->children); /* at once: a wake-up more */
-    bool naps = !w->pause.lasts && !retries && (hears || workers_lack_spares(w));
+    bool naps = !w->pause.lasts && !retries && workers_are_ordered(w); /* at once: a wake-up more */
     bool busy = p->busy && accepts && p->late.count == 0;
     size_t count = accepts && !workers_take(w) ? p->listeners->count : 0;
     bool hurries = retries || (!busy && !maker_wakes(&w->maker));
@@ -263,14 +253,12 @@ static void refuse(struct parent *p, const struct arrival *arrival)
     admission_refuse(arrival, p->limits->per_source, &p->share_complaint);
 }
 
-/* Nothing is left for a connection: who is late gives way to who may be served, and so does a spare, whose
- * end is waited for. */
+/* Nothing is left for a connection: who is late gives way to who may be served. */
 static void make_room(struct parent *p, int error)
 {
     const struct late_connection *late = late_oldest(&p->late);
 
     if (late == NULL) {
-        children_end_one_idle(&p->workers.children);
         back_off(p, "cannot accept a connection", error);
         return;
     }
@@ -285,6 +273,7 @@ static void leave_out(struct parent *p, const struct listener *listener, int err
 
     address_print(&listener->address, text);
     log_error("cannot listen on %s any more: %s", text, strerror(error));
+    spares_leave_out(&p->workers.spares, listener->descriptor);
     listeners_drop(p->listeners, listener);
     end_maker(p); /* which has it, too */
 }
@@ -342,7 +331,7 @@ static void serve_ready(struct parent *p, size_t asked)
 
 static void wait_for_children(struct parent *p, int64_t deadline)
 {
-    while (p->workers.children.count > 0 && clock_now() < deadline) {
+    while (workers_count(&p->workers) > 0 && clock_now() < deadline) {
         struct timespec left = deadline_left(deadline);
         (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         reap(p);
@@ -403,13 +392,13 @@ static void end(struct parent *p)
     answers_close(&p->workers.answers);
     listeners_remove(p->listeners);
     end_maker(p);
-    children_signal(&p->workers.children, SIGTERM);
+    workers_signal(&p->workers, SIGTERM);
     reap(p);
     wait_for_children(p, deadline);
-    if (p->workers.children.count > 0) {
-        log_warning("%zu connections did not end in %d s and are cut", p->workers.children.count,
+    if (workers_count(&p->workers) > 0) {
+        log_warning("%zu connections did not end in %d s and are cut", workers_count(&p->workers),
                     END_SECONDS);
-        children_signal(&p->workers.children, SIGKILL);
+        workers_signal(&p->workers, SIGKILL);
         wait_for_children(p, clock_now() + END_KILLED);
     }
     end_keeper(p, deadline);
@@ -422,15 +411,16 @@ static void end_everybody(struct parent *p)
 {
     late_close(&p->late);
     end_maker(p);
-    children_signal(&p->workers.children, SIGKILL);
+    workers_signal(&p->workers, SIGKILL);
     helpers_signal(&p->helpers, SIGKILL);
     int64_t deadline = deadline_after_seconds(END_SECONDS);
-    while ((p->workers.children.count > 0 || p->helpers.keeper > 0) && clock_now() < deadline) {
+    while ((workers_count(&p->workers) > 0 || p->helpers.keeper > 0) && clock_now() < deadline) {
         struct timespec left = deadline_left(clock_now() + END_KILLED / 10);
         (void)ppoll(NULL, 0, &left, signals_sleep_mask());
         reap(p);
     }
     workers_forget(&p->workers);
+    spares_leave(&p->workers.spares);
 }
 
 /* Whoever has sent the signal reads why where the old logger is still there; where none is, it is looked for
@@ -465,7 +455,7 @@ static void begin_log_again(struct parent *p)
     }
     p->log_pause.lasts = false;
     end_maker(p);
-    children_end_idle(&p->workers.children);
+    workers_end_spares(&p->workers);
     helpers_replace_keeper(&p->helpers);
     log_info("HUP: the log was opened again");
 }
@@ -485,9 +475,10 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
                              .workers = {.limits = limits, .waiting = waiting},
                              .late = {.list = late}};
     parent.helpers = (struct helpers){.store = store, .sandbox = sandbox};
-    if (!workers_prepare(&parent.workers)) {
+    if (!workers_prepare(&parent.workers, listeners)) {
         listeners_remove(listeners);
-        die(EX_OSERR, "no memory to remember %zu children", limits->connections);
+        die(EX_OSERR, "cannot remember %zu children and keep spares: %s", limits->connections,
+            strerror(errno));
     }
     signals_interrupt(store); /* as its children want it */
     /* Else it would mostly push out the client that has just connected and is about to ask: the child would
@@ -517,11 +508,8 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             asked = 0; /* who is there is accepted once there is a maker again */
         }
         parent.busy = workers_hear(&parent.workers) || parent.busy;
-        if (!can_look_later(&parent)) {
-            children_hear(&parent.workers.children);
-            if (signals_take_child() || parent.busy) {
-                reap(&parent);
-            }
+        if (signals_take_child() || parent.busy) {
+            reap(&parent);
         }
         if (*signals_closing() != 0) {
             end(&parent);

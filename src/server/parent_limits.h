@@ -6,12 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { SPARES_MOST = 256 };
+
 /* Further connections wait in the backlog; those of a source that has its share are accepted and closed, so
  * that it cannot fill the backlog too. */
 struct parent_limits {
     size_t connections; /* at once */
     size_t per_source;  /* of these, of one source */
-    size_t spares;      /* processes that wait for their connection */
+    size_t spares;      /* processes that wait for their connection, at most as above */
     bool attach_spares; /* before it comes */
 };
 

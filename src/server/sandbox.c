@@ -30,7 +30,7 @@
 enum {
     MESSAGE_COPIES = 24,  /* a text that comes in escapes, in a buffer that doubles, and its reply */
     CAPABILITY_SETS = 2,  /* of 32 each */
-    DESCRIPTORS_MORE = 2, /* for a spare its channel, and its connection */
+    DESCRIPTORS_MORE = 1, /* the next connection */
 };
 
 static const bool sanitized = SANITIZED; /* its run-time reads files, starts processes and maps terabytes */

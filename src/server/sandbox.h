@@ -44,7 +44,7 @@ void sandbox_admit(struct sandbox *, const struct store_descriptors *);
 /* For the parent, which goes on as root but with no more rights than its children's sandbox takes. */
 void sandbox_keep_little(const struct sandbox *);
 
-/* Enters, all but the filters. descriptors: how many more may be received at a time, 2 at most. Here and
+/* Enters, all but the filters. descriptors: how many more it may get at a time, 1 at most. Here and
  * below, what was prepared and fails ends the process. */
 void sandbox_enter(const struct sandbox *, unsigned descriptors);
 

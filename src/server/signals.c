@@ -123,7 +123,7 @@ bool signals_is_fault(int number)
 
 void signals_prepare(void)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO};
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO, SIGCONT};
     static const int ignored[] = {SIGPIPE, SIGXFSZ};
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigset_t blocked;

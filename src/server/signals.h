@@ -2,7 +2,7 @@
  *
  * From signals_prepare on every signal is blocked but those of a fault; they come in only where the process
  * sleeps with signals_sleep_mask, until signals_open or signals_end_by. TERM and INT ask it to end, HUP is
- * noted, PIPE and XFSZ are answered by the call that fails. */
+ * noted, CONT only wakes it, PIPE and XFSZ are answered by the call that fails. */
 #ifndef SHMAIL_SIGNALS_H
 #define SHMAIL_SIGNALS_H
 
