@@ -23,7 +23,6 @@
 #include "limit_memory.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -138,11 +137,10 @@ static void serve_accepting(const struct duties *duties, int listener, const str
 static void serve_apart(const struct duties *duties, int listener, const struct segment *segment)
 {
     const struct timespec nap = {.tv_nsec = 1000000000 / LOOKS};
-    const struct sched_param none = {0};
     pid_t *made = mmap(NULL, sizeof(*made), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (made == MAP_FAILED)
         fail("mmap");
-    (void)sched_setscheduler(0, SCHED_BATCH, &none);
+    wait_its_turn();
     pid_t other = fork();
     if (other < 0)
         fail("fork");

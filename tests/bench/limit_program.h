@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,6 +86,14 @@ static inline void end_waiting(int connection)
     const struct timeval end = {.tv_sec = 600};
     if (setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &end, sizeof(end)) != 0)
         fail("SO_RCVTIMEO");
+}
+
+/* From here on this process and those that it forks push nobody out. */
+static inline void wait_its_turn(void)
+{
+    const struct sched_param none = {0};
+    if (sched_setscheduler(0, SCHED_BATCH, &none) != 0)
+        fail("sched_setscheduler");
 }
 
 /* Forks a process for each connection, for ever. */

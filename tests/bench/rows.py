@@ -49,6 +49,7 @@ class Work:
         self.sides = [side for side in self.sides if side.name in needed]
 
 
+SAYING = "a short reply to any line"
 APART, ACCEPTING = (f"as a store must, {how}" for how in ("apart", "accepting ahead"))
 DUTIES = ("segment", "held", "stay", "bounded", "reap")
 
@@ -133,8 +134,10 @@ def works():
              [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN")],
              [Target(0.95, "echo"), Target(None, "redis")], connections=64),
         Work("count-16-64", "COUNT, 16 connections, depth 64",
-             [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN"), sides.beanstalkd("USED")],
-             [Target(0.85, "echo"), Target(2.8, "redis"), Target(None, "beanstalkd")], depth=64),
+             [sides.smsp("COUNT"), sides.echo(), sides.echo(name=SAYING, how=("say",)), sides.redis("LLEN"),
+              sides.beanstalkd("USED")],
+             [Target(0.85, "echo"), Target(2.8, "redis"), Target(None, "beanstalkd"), Target(None, SAYING),
+              Target(None, "redis", SAYING)], depth=64),
         Work("count-spread", "COUNT of 256 mailboxes, 16 connections, depth 64",
              [sides.smsp("COUNT"), sides.redis("LLEN")],
              [Target(None, "redis")], depth=64, accounts=256),
