@@ -2,7 +2,6 @@
 rows as compare.py does."""
 
 import dataclasses
-import mmap
 import pathlib
 import re
 import socket
@@ -154,7 +153,7 @@ class Recovery:
         for _ in range(ROUNDS + 1):
             for words, arguments in manners.items():
                 limits[words].append(sides.run_json([*limit, *arguments])["seconds"])
-                touch_memory(2 * used)
+                compare.touch_memory(2 * used)
             recovery.append(start_seconds(place, "-e", "-d", str(directory)))
 
         def against(words, times, bound):
@@ -164,15 +163,6 @@ class Recovery:
 
         return [against(f"{words} of {used / 1e6:.0f} MB, MB/s" if words == "read and CRC" else f"the same, {words}",
                         times, None if manners[words] else self.bound) for words, times in limits.items()]
-
-
-def touch_memory(size):
-    """Has the machine give that much and takes it back: a virtual one is slow to give what its host has taken."""
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    memory.madvise(mmap.MADV_HUGEPAGE)
-    for offset in range(0, size, mmap.PAGESIZE):
-        memory[offset] = 1
-    memory.close()
 
 
 def used_bytes(path):

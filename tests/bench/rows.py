@@ -28,6 +28,7 @@ class Work:
     depth: int = 1
     accounts: int = 0  # mailboxes that each connection asks by turns; 0: one of its own
     warm_up: int = 0  # a sample as long as so many, before all others, that does not count
+    fresh: int = 0  # bytes of fresh memory that any of them takes in a second at most
 
     @property
     def pinned(self):
@@ -144,7 +145,7 @@ def works():
         Work("send-16-64", "SEND 100 B, 16 connections, depth 64",
              [sides.smsp("SEND"), sides.redis("LPUSH"), sides.beanstalkd("PUT"), sides.keeping(160)],
              [Target(2.5, "redis"), Target(None, "beanstalkd"), Target(None, "echo that keeps"),
-              Target(None, "redis", "echo that keeps")], depth=64),
+              Target(None, "redis", "echo that keeps")], depth=64, fresh=1 << 30),
         Work("getmsg-16-64", "GETMSG 1 KB, 16 connections, depth 64",
              [sides.smsp("GETMSG", 1024), sides.redis("LRANGE", 1024), sides.beanstalkd("PEEK", 1024)],
              [Target(2.5, "redis"), Target(None, "beanstalkd")], depth=64),
