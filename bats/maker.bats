@@ -218,7 +218,7 @@ PYTHON
 
 @test "where nobody can be asked for what the sandbox forbids, too: then the parent accepts" {
     where_the_parent_accepts start_server --crypt-cost 1 --spare 2
-    grep -q "no spares are kept" "$log"
+    eventually grep -q "no spares are kept" "$log"
     expect_ends_seen
     dial connection
     kill -STOP "$SHMAIL_PID"
