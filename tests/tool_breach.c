@@ -36,14 +36,17 @@ static enum status call(struct stream *stream)
     for (char *word = strtok(NULL, " \n"); word != NULL && count < ARGUMENTS; word = strtok(NULL, " \n")) {
         arguments[count++] = parse(word);
     }
-    long result = syscall(number != NULL ? parse(number) : -1, arguments[0], arguments[1], arguments[2],
-                          arguments[3], arguments[4], arguments[5]);
+    long what = number != NULL ? parse(number) : -1;
+    long result =
+        syscall(what, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
     const char *reply = result < 0 ? "FAILED\n" : "DONE\n";
     stream_put(stream, reply, strlen(reply));
     enum status status = stream_flush(stream);
-    while (is_endless) {
-        (void)syscall(parse(number), arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
-                      arguments[5]);
+    if (is_endless) {
+        for (;;) {
+            (void)syscall(what, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4],
+                          arguments[5]);
+        }
     }
     return status;
 }

@@ -365,7 +365,7 @@ static int work_on(struct work *work, struct caller *caller)
 {
     struct pollfd polls[LISTENERS_MAX + 1];
     bool keeps_spares = work->maker->spares->wanted > 0;
-    struct arrival arrival;
+    struct arrival arrival = {.connection = -1};
     struct told told;
     int connection;
 

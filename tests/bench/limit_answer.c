@@ -144,11 +144,12 @@ static void serve_apart(const struct duties *duties, int listener, const struct 
     pid_t other = fork();
     if (other < 0)
         fail("fork");
-    while (other > 0) {
-        nanosleep(&nap, NULL);
-        while (waitpid(-1, NULL, WNOHANG) > 0)
-            continue;
-    }
+    if (other > 0)
+        for (;;) {
+            nanosleep(&nap, NULL);
+            while (waitpid(-1, NULL, WNOHANG) > 0)
+                continue;
+        }
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
         int connection = accept_connection(listener);
