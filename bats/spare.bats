@@ -262,21 +262,39 @@ is_stopped() { # pid
     done
 }
 
+expect_nothing_of_spares() { # pid
+    local descriptor
+    for descriptor in "/proc/$1/fd/"*; do
+        run readlink "$descriptor"
+        refute_output --partial anon_inode
+    done
+    run grep ' rw-s .*/dev/zero' "/proc/$1/maps"
+    assert_output ""
+}
+
+has_one_socket() { # pid
+    [ "$(readlink "/proc/$1/fd/"* | grep -c '^socket:')" -eq 1 ]
+}
+
+# The second one is of another source, where the first has its share: the parent accepts it, and has its process made.
 @test "no other process has what a spare has: what listens, what wakes for it, and its memory" {
-    local pid descriptor
-    start_server --spare 1 -d journal -l "unix:$PWD/socket"
+    local pid other
+    start_server --spare 1 -c 2 --per-source 1 -d journal -l "unix:$PWD/socket"
+    eventually has_named "shmaild: spare" 1
     dial one
     eventually has_named "shmaild: child" 1
-    for pid in $(named "shmaild: child") $(named "shmaild: keeper"); do
-        for descriptor in "/proc/$pid/fd/"*; do
-            run readlink "$descriptor"
-            refute_output --partial anon_inode
-        done
-        run grep ' rw-s .*/dev/zero' "/proc/$pid/maps"
-        assert_output ""
+    mkfifo requests
+    SHMAIL_SERVER=unix:$PWD/socket shmail <requests >replies 2>/dev/null 3>&- &
+    exec {other}>requests
+    echo noop >&"$other"
+    eventually has_named "shmaild: child" 2
+    for pid in $(named "shmaild: child"); do
+        expect_nothing_of_spares "$pid"
+        has_one_socket "$pid"
     done
-    [ "$(readlink "/proc/$(named "shmaild: child")/fd/"* | grep -c '^socket:')" -eq 1 ]
-    exec {one}>&-
+    expect_nothing_of_spares "$(named "shmaild: keeper")"
+    exec {one}>&- {other}>&-
+    wait "$!"
 }
 
 @test "spares take what comes to any listener" {
