@@ -180,7 +180,18 @@ static bool is_of_blocks(const struct iovec *runs, int count, off_t offset)
     return whole;
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
+/* False: it cannot be written so. */
+static bool suits(int fd, const struct iovec *runs, int count, off_t offset)
+{
+    if (fd < 0 || fd >= 1024 || !disk_is_direct[fd])
+        return true;
+    EXPECT(is_of_blocks(runs, count, offset));
+    disk_directs++;
+    errno = EINVAL;
+    return !disk_has_no_direct;
+}
+
+static ssize_t write_suiting(int fd, const void *bytes, size_t length, off_t offset)
 {
     int file = journal_file(fd);
     if (file < 0 && strikes(CALL_POKE))
@@ -197,6 +208,12 @@ ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
     if (some < (ssize_t)length && fault.error == DISK_DIES_HALF_WAY)
         raise(SIGKILL);
     return written;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t length, off_t offset)
+{
+    struct iovec run = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = length};
+    return suits(fd, &run, 1, offset) ? write_suiting(fd, bytes, length, offset) : -1;
 }
 
 /* The C library has a name of its own for calls whose buffer the compiler knows. */
@@ -234,20 +251,14 @@ ssize_t pwritev(int fd, const struct iovec *runs, int count, off_t offset)
     static unsigned char bytes[24 << 20];
     size_t length = 0;
     EXPECT(count <= IOV_MAX);
-    if (fd >= 0 && fd < 1024 && disk_is_direct[fd]) {
-        EXPECT(is_of_blocks(runs, count, offset));
-        disk_directs++;
-        if (disk_has_no_direct) {
-            errno = EINVAL;
-            return -1;
-        }
-    }
+    if (!suits(fd, runs, count, offset))
+        return -1;
     for (int i = 0; i < count; i++) {
         EXPECT(length + runs[i].iov_len <= sizeof(bytes));
         memcpy(bytes + length, runs[i].iov_base, runs[i].iov_len);
         length += runs[i].iov_len;
     }
-    return pwrite(fd, bytes, length, offset);
+    return write_suiting(fd, bytes, length, offset);
 }
 
 static int sync_journal(int fd)

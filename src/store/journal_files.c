@@ -7,6 +7,7 @@
 #include "journal.h"
 
 #include "journal_directory.h"
+#include "journal_stage.h"
 #include "log.h"
 #include "standing.h"
 
@@ -26,7 +27,8 @@ enum {
     RESERVE_LEAST = 4 << 10,
 };
 
-static const char zeros[FILL_STEP];
+/* Never written to; not const, as it would then take its room in the program's file. */
+static _Alignas(STAGE_BLOCK) char zeros[FILL_STEP];
 
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
@@ -352,6 +354,17 @@ enum status journal_retire(struct store *store)
     return status;
 }
 
+/* Past the page cache where records will go so, too: they would have to throw out of it what is there. */
+static ssize_t write_zeros(const struct store *store, uint32_t file, size_t length, uint64_t offset)
+{
+    if (store->direct[file] >= 0 && offset % STAGE_BLOCK == 0 && length % STAGE_BLOCK == 0) {
+        ssize_t written = pwrite(store->direct[file], zeros, length, (off_t)offset);
+        if (written >= 0 || errno != EINVAL)
+            return written;
+    }
+    return pwrite(store->files[file], zeros, length, (off_t)offset);
+}
+
 /* Zeros are really written: space that is only promised (fallocate) costs a sync its metadata later. The
  * system shows such space as a hole, as what a sparse copy has left out. */
 enum status journal_fill(const struct store *store, uint32_t file, uint64_t from, uint64_t size,
@@ -372,7 +385,7 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
             continue;
         }
         size_t length = size - *reached < FILL_STEP ? (size_t)(size - *reached) : FILL_STEP;
-        ssize_t written = pwrite(store->files[file], zeros, length, (off_t)*reached);
+        ssize_t written = write_zeros(store, file, length, *reached);
         if (written > 0) {
             *reached += (uint64_t)written;
             unsynced += (uint64_t)written;
