@@ -22,13 +22,13 @@
 #include <unistd.h>
 
 enum {
-    FILL_STEP = 1 << 20,
+    FILL_STEP = 256 << 10,
+    WIPE_STEP = 64 << 10,
     RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
     RESERVE_LEAST = 4 << 10,
 };
 
-/* Never written to; not const, as it would then take its room in the program's file. */
-static _Alignas(STAGE_BLOCK) char zeros[FILL_STEP];
+static _Alignas(STAGE_BLOCK) const char zeros[FILL_STEP];
 
 static enum status refuse(const struct store_options *options, const char *what, char *why, size_t why_size)
 {
@@ -401,7 +401,7 @@ enum status journal_fill(const struct store *store, uint32_t file, uint64_t from
 
 enum status journal_wipe(const struct store *store, uint32_t file, uint64_t from)
 {
-    static char buffer[FILL_STEP];
+    static char buffer[WIPE_STEP];
     enum status status = STATUS_OK;
     uint64_t at = from;
     ssize_t got = 1;
