@@ -68,6 +68,15 @@ copy_tree() { # to
     done <objects
 }
 
+# Each fork copies what stands there, and each end walks over all of it.
+@test "the server's variables are few" {
+    local size
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers"
+    [[ $SHMAIL_BUILD != *coverage ]] || skip "built to count, and not to be used"
+    size=$(readelf -W -l "$SHMAIL_BUILD/shmaild" | sed -n 's/^ *LOAD .* 0x[0-9a-f]* \(0x[0-9a-f]*\) RW .*/\1/p')
+    [ "$((size))" -lt $((512 << 10)) ]
+}
+
 @test "a static build needs no library, knows localhost, and serves in the sandbox" {
     local copy=$BATS_TEST_TMPDIR/tree tests=$SHMAIL_BUILD/tests cookie maker
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers"
@@ -84,6 +93,7 @@ copy_tree() { # to
     maker=$(maker)
     if ! "$tests/test_huge" "pages become one" | grep SKIP; then
         grep 'r-xp .*memfd:shmaild' "/proc/$maker/maps"
+        run ! grep 'r--p .*memfd:shmaild' "/proc/$maker/maps" # one mapping has the constants, too
     fi
     run -1 grep -i 'error\|no filter' "$BATS_FILE_TMPDIR/shmaild.log"
     stop_server
