@@ -33,6 +33,14 @@ static void a_mapping_lies_beside_the_heap(void)
     EXPECT(memory > (char *)sbrk(0) && (size_t)(memory - (char *)sbrk(0)) < near);
 }
 
+/* Where there is room for it, as there is in a new process. */
+static void most_of_a_mapping_lies_in_tables_of_its_own(void)
+{
+    const uintptr_t table = (uintptr_t)1 << 30, first = 32 << 20;
+    char *memory = huge_map(LENGTH, PROT_READ, 0, memory_file(LENGTH));
+    EXPECT_EQ(((uintptr_t)memory + first) % table, 0);
+}
+
 static void what_cannot_be_mapped_leaves_nothing_behind(void)
 {
     size_t before = mapped_bytes();
@@ -136,6 +144,7 @@ static void what_is_smaller_than_a_huge_page_stays_in_small_ones(void)
 static const struct harness_test tests[] = {
     {"a mapping begins where a huge page may", a_mapping_begins_where_a_huge_page_may},
     {"a mapping lies beside the heap", a_mapping_lies_beside_the_heap},
+    {"most of a mapping lies in tables of its own", most_of_a_mapping_lies_in_tables_of_its_own},
     {"what cannot be mapped leaves nothing behind", what_cannot_be_mapped_leaves_nothing_behind},
     {"pages become one, and keep what is in them", pages_become_one_and_keep_what_is_in_them},
     {"what is refused stays as it was", what_is_refused_stays_as_it_was},
