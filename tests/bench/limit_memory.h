@@ -12,15 +12,19 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-enum { HUGE = 2 << 20 }; /* bytes */
+enum { HUGE = 2 << 20, ROOM_FOR_HEAP = 64 << 20, IN_ITS_TABLE = 32 << 20, TABLE = 1 << 30 }; /* bytes */
 
-/* An address for so many bytes, where huge pages may be mapped; there is no memory behind it yet. */
+/* An address for so many bytes, where huge pages may be mapped; there is no memory behind it yet. It begins
+ * at the end of the heap's page table, as an end of a process looks at each entry of that which is behind it.
+ */
 static inline char *share_memory(size_t bytes, int *file)
 {
     *file = memfd_create("limit", MFD_CLOEXEC);
     if (*file < 0 || ftruncate(*file, (off_t)bytes) != 0)
         fail("memfd_create");
-    char *room = mmap(NULL, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uintptr_t least = (uintptr_t)sbrk(0) + ROOM_FOR_HEAP + IN_ITS_TABLE;
+    void *place = (void *)((least + TABLE - 1) / TABLE * TABLE - IN_ITS_TABLE);
+    char *room = mmap(place, bytes + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room == MAP_FAILED)
         fail("mmap");
     char *memory = mmap(room + (-(uintptr_t)room % HUGE), bytes, PROT_READ | PROT_WRITE,

@@ -96,6 +96,21 @@ static inline void wait_its_turn(void)
         fail("sched_setscheduler");
 }
 
+/* To the processor that its client sends from, and free to leave it. */
+static inline void follow(int connection)
+{
+    int processor = -1;
+    socklen_t size = sizeof(processor);
+    cpu_set_t usable, one;
+    if (getsockopt(connection, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) != 0 || processor < 0 ||
+        sched_getaffinity(0, sizeof(usable), &usable) != 0 || !CPU_ISSET((size_t)processor, &usable))
+        return;
+    CPU_ZERO(&one);
+    CPU_SET((size_t)processor, &one);
+    if (sched_setaffinity(0, sizeof(one), &one) != 0 || sched_setaffinity(0, sizeof(usable), &usable) != 0)
+        fail("sched_setaffinity");
+}
+
 /* Forks a process for each connection, for ever. */
 static inline void serve_connections(void (*serve)(int connection, const void *context), const void *context)
 {

@@ -3,12 +3,14 @@
  *
  * A child adds the lines that it has read to a log in shared memory, waits until they are on disk, by its own
  * write or another child's, and answers each by a short line. It looks at nothing, and keeps nothing but the
- * log. It waits its turn, which is faster where there are fewer processors than connections. */
+ * log. It waits its turn and soon goes to where its client is, which is faster where there are fewer
+ * processors than connections. */
 #include "limit_group.h"
 
 enum {
     LOG_BYTES = 32 << 20, /* more than all connections together may have under way */
     STEP = 1 << 16,
+    SETTLED = 64, /* replies, until a client is where it stays */
 };
 
 struct log {
@@ -50,10 +52,13 @@ static void serve(int connection, const void *context)
 {
     const struct log *log = context;
     static char bytes[STEP], replies[2 * STEP];
+    int times = 0;
     wait_its_turn();
     for (ssize_t got; (got = recv(connection, bytes, sizeof(bytes), 0)) > 0;) {
         size_t length = 0;
         const char *end = bytes + got;
+        if (++times == SETTLED)
+            follow(connection);
         for (const char *at = bytes; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++) {
             memcpy(replies + length, "k\n", 2);
             length += 2;

@@ -92,8 +92,9 @@ def connecting(connections):
 
 def settling(connections, bound, depth=1):
     return Work(f"durable-{connections}-{depth}", f"durable SEND 1 KB, {connections} connections, depth {depth}",
-                [sides.durable("SEND", 1024), sides.redis("LPUSH", 1024, safe=True)],
-                [Target(bound, "redis, AOF always")], connections, depth)
+                [sides.durable("SEND", 1024, (5 if depth > 1 else 1) << 30), sides.redis("LPUSH", 1024, safe=True)],
+                [Target(bound, "redis, AOF always")], connections, depth,
+                fresh=1 << 29 if depth > 1 else 1 << 27)
 
 
 def with_limit(work):
@@ -135,7 +136,7 @@ def works():
              [sides.smsp("COUNT"), sides.echo(), sides.redis("LLEN")],
              [Target(0.95, "echo"), Target(None, "redis")], connections=64),
         Work("count-16-64", "COUNT, 16 connections, depth 64",
-             [sides.smsp("COUNT"), sides.echo(), sides.echo(name=SAYING, how=("say",)), sides.redis("LLEN"),
+             [sides.smsp("COUNT"), sides.echo(), sides.saying(SAYING), sides.redis("LLEN"),
               sides.beanstalkd("USED")],
              [Target(0.85, "echo"), Target(2.8, "redis"), Target(None, "beanstalkd"), Target(None, SAYING),
               Target(None, "redis", SAYING)], depth=64),
@@ -165,8 +166,8 @@ def works():
         with_limit(settling(64, 0.75)),
         durable_deep(),
         with_limit(Work("deliver", "durable delivery of 1 KB, 16 connections",
-                        [sides.durable("SEND", 1024), sides.dovecot("lmtp", "DELIVER", 1024)],
-                        [Target(25, "dovecot")])),
+                        [sides.durable("SEND", 1024, 1 << 30), sides.dovecot("lmtp", "DELIVER", 1024)],
+                        [Target(25, "dovecot")], fresh=1 << 27)),
         Work("long-texts", "SEND 1 MB, 4 connections",
              [sides.smsp("SEND", 1 << 20), sides.Limit("memcpy", "limit_copy", (1 << 20,))],
              [Target(None, "memcpy")], connections=4),

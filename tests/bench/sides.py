@@ -97,9 +97,10 @@ def connecting(name="shmaild", options=(), program="static/shmaild"):
                 "COUNT", once=True)
 
 
-def durable(verb, size):
-    """With a journal that holds all of a row's rounds: it is not rewritten meanwhile, as the peers' are not."""
-    return smsp(verb, size, options=("-d", "JOURNAL", "--sync", "always", "--journal-size", "ROOM"))
+def durable(verb, size, journal):
+    """With a journal of which all of a row's rounds fill less than half: neither is it rewritten meanwhile, as the
+    peers' are not, nor made larger, as the limits' files are not."""
+    return Load("shmaild", lambda place, pinned: servers.shmaild(place, pinned, journal=journal), "smsp", verb, size)
 
 
 def message(verb, size, afresh=False):
@@ -108,6 +109,10 @@ def message(verb, size, afresh=False):
 
 def echo(size=LINE, name="echo", how=()):
     return Load(name, lambda place, pinned: servers.limit(place, pinned, "limit_echo", *how), "echo", "LINE", size)
+
+
+def saying(name):
+    return echo(name=name, how=("say", str(LINE + 1)))
 
 
 def keeping(size):
