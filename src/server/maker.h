@@ -1,4 +1,5 @@
-/* maker.h: the process that makes those which serve connections.
+/* maker.h: the process that makes those which serve connections: as its parent calls it (maker.c), and what
+ * it does itself (maker_work.c).
  *
  * It enters the sandbox once, so that what it forks is in it at no cost but two limits, and it holds little
  * memory, so that it is quickly forked. It reads nothing but what the parent tells it. What it forks are
