@@ -105,7 +105,7 @@ def filled(server, log, size):
         with open(log, "rb") as file:
             while os.fstat(file.fileno()).st_size < size or os.lseek(file.fileno(), 0, os.SEEK_HOLE) < size:
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"{log} is not written up to {size} bytes")
+                    raise Unavailable(f"a journal of {size} bytes is not written within {FILLED_SECONDS} s")
                 time.sleep(0.1)
         yield address, process
 
