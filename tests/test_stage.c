@@ -181,7 +181,7 @@ static void make_room(uint64_t bytes)
 
 static void make_room_of_blocks(void)
 {
-    make_room(3 * (256 << 10));
+    make_room(768 << 10);
 }
 
 static void make_room_of_no_block(void)
