@@ -181,7 +181,7 @@ static void make_room(uint64_t bytes)
 
 static void make_room_of_blocks(void)
 {
-    make_room(768 << 10);
+    make_room(9 << 20);
 }
 
 static void make_room_of_no_block(void)
