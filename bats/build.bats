@@ -74,6 +74,7 @@ copy_tree() { # to
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers"
     [[ $SHMAIL_BUILD != *coverage ]] || skip "built to count, and not to be used"
     size=$(readelf -W -l "$SHMAIL_BUILD/shmaild" | sed -n 's/^ *LOAD .* 0x[0-9a-f]* \(0x[0-9a-f]*\) RW .*/\1/p')
+    [ "$((size))" -gt 0 ] # it was found
     [ "$((size))" -lt $((512 << 10)) ]
 }
 
