@@ -11,11 +11,14 @@
 __asm__(".pushsection .text\n.skip 300000, 0x90\n.popsection");
 
 static const char constants[300000] = {[0] = 1, [70000] = 2, [299999] = 3};
+static const char *const ends[] = {constants, constants + sizeof(constants) - 1}; /* the loader writes them */
+
+TEXT_ENDS_HERE;
 
 __attribute__((noinline)) static int add_constants(volatile int *to)
 {
-    for (size_t i = 0; i < sizeof(constants); i++)
-        *to += constants[i];
+    for (const char *at = ends[0]; at <= ends[1]; at++)
+        *to += *at;
     return *to;
 }
 
@@ -68,15 +71,19 @@ static void code_and_constants_move_and_do_what_they_did(void)
     want_to_move();
     EXPECT(is_of(code(), "r-xp", "/test_text"));
     EXPECT_EQ(mapping_at(constants).start, mapping_at(code()).start);
+    EXPECT(is_of(ends, "r--p", "/test_text"));
     EXPECT_EQ(add_constants(&sum), 6);
     text_gather();
     EXPECT_EQ(add_constants(&sum), 12);
     EXPECT(is_of(code(), "r-xp", "memfd:shmaild"));
     EXPECT_EQ(mapping_at(constants).start, mapping_at(code()).start);
+    EXPECT_EQ(mapping_at(ends).start, mapping_at(code()).start);
+    EXPECT_EQ(mapping_at(&text_ends_here).start, mapping_at(code()).end);
     EXPECT(mapping_at(code()).huge >= HUGE_BYTES);
     expect_none_written_and_executed();
     EXPECT_EQ(end_of_a_write(code()), SIGSEGV);
     EXPECT_EQ(end_of_a_write(constants), SIGSEGV);
+    EXPECT_EQ(end_of_a_write(ends), SIGSEGV);
 }
 
 static const char *behind(const void *part)

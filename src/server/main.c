@@ -12,6 +12,9 @@
 #include "sanitized.h"
 #include "scheduling.h"
 #include "signals.h"
+#ifdef SHMAIL_STATIC
+#include "text.h"
+#endif
 
 #include <alloca.h>
 #include <assert.h>
@@ -27,6 +30,10 @@
 #include <unistd.h>
 
 enum { LINE = 1024 }; /* room for a reason, or for a list of addresses */
+
+#ifdef SHMAIL_STATIC
+TEXT_ENDS_HERE;
+#endif
 
 #define REBUILT_AGO (10 * NANOSECONDS_PER_SECOND) /* what is damaged again sooner, stays so */
 

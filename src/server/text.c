@@ -1,7 +1,6 @@
 /* text.c: puts copies of the parts of the program that are only read where they were. */
 #include "text.h"
 
-#include "huge.h"
 #include "sanitized.h"
 
 #include <fcntl.h>
@@ -65,6 +64,21 @@ static void gather_part(char *part, size_t length, int protection)
     }
 }
 
+/* Of a part that is only read and ends there: with what was written to only while the program was loaded, if
+ * that lies behind it. */
+static size_t settled_end(const struct dl_phdr_info *program, size_t end)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+    for (size_t i = 0; i < program->dlpi_phnum; i++) {
+        const ElfW(Phdr) *settled = &program->dlpi_phdr[i];
+        if (settled->p_type == PT_GNU_RELRO && settled->p_vaddr / page == (end + page - 1) / page) {
+            return (settled->p_vaddr + settled->p_memsz) / page * page;
+        }
+    }
+    return end;
+}
+
 static int gather_program(struct dl_phdr_info *program, size_t size, void *context)
 {
     (void)size;
@@ -74,7 +88,7 @@ static int gather_program(struct dl_phdr_info *program, size_t size, void *conte
         uintptr_t start = program->dlpi_addr + part->p_vaddr;
         if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && start % HUGE_BYTES == 0 &&
             part->p_memsz >= PART_LEAST) {
-            gather_part((char *)start, part->p_memsz,
+            gather_part((char *)start, settled_end(program, part->p_vaddr + part->p_memsz) - part->p_vaddr,
                         PROT_READ | ((part->p_flags & PF_X) != 0 ? PROT_EXEC : 0));
         }
     }
