@@ -110,11 +110,12 @@ static enum status reserve_page(struct store *store, uint64_t offset)
     return status;
 }
 
-/* The page behind the one that was taken; and, halfway through each huge page, the next huge one, which is
- * there when the first of its pages is wanted. Whoever serves has then one fault where it would have many. */
+/* The page behind the one that was taken; and, halfway through each huge page, the huge one behind the next,
+ * which is there before any of its pages is wanted, however late this process gets a processor: what was
+ * reserved of it would have to be copied. Whoever serves has then one fault where it would have many. */
 static void reserve_ahead(struct store *store, uint64_t next_page)
 {
-    const uint64_t next_huge = next_page + HUGE_BYTES / 2;
+    const uint64_t next_huge = next_page + HUGE_BYTES * 3 / 2;
     const uint64_t end = store->arena + (uint64_t)store->pages_most * PAGE;
     if (reserve_page(store, next_page) == STATUS_OK && next_page - store->arena >= HUGE_WORTH &&
         next_huge % HUGE_BYTES == 0 && next_huge + HUGE_BYTES <= end)
