@@ -377,10 +377,11 @@ static void the_next_page_has_memory_before_it_is_wanted(void)
     expect_sound(held, PER_PAGE + 1);
 }
 
-/* Halfway through a huge page, once there is mail for one; the last one may lie beyond the end. */
+/* The one behind the next, halfway through a huge page, once there is mail for one; the last one may lie
+ * beyond the end. */
 static void huge_pages_have_memory_before_they_are_wanted(void)
 {
-    enum { PAGES = 170, PER_PAGE = PAGE / BLOCK_MAX, PER_HUGE = HUGE_BYTES / PAGE };
+    enum { PAGES = 234, PER_PAGE = PAGE / BLOCK_MAX, PER_HUGE = HUGE_BYTES / PAGE, AHEAD = PER_HUGE * 3 / 2 };
     static struct held held[PAGES * PER_PAGE];
     uint32_t count = 0, first = PAGES, end = 0; /* of the pages that lie in huge ones */
     want_huge_pages();
@@ -390,10 +391,9 @@ static void huge_pages_have_memory_before_they_are_wanted(void)
             EXPECT_EQ(hold(&held[count], BLOCK_MAX, count), STATUS_OK);
             count++;
         }
-        uint64_t next = store->arena + (uint64_t)used * PAGE, huge = next + HUGE_BYTES / 2;
-        if (next >= store->arena + HUGE_BYTES && huge % HUGE_BYTES == 0 &&
-            used + PER_HUGE / 2 + PER_HUGE <= PAGES) {
-            end = used + PER_HUGE / 2 + PER_HUGE;
+        uint64_t next = store->arena + (uint64_t)used * PAGE, huge = next + (uint64_t)AHEAD * PAGE;
+        if (next >= store->arena + HUGE_BYTES && huge % HUGE_BYTES == 0 && used + AHEAD + PER_HUGE <= PAGES) {
+            end = used + AHEAD + PER_HUGE;
             first = first < PAGES ? first : end - PER_HUGE;
         }
         for (uint32_t page = used; page < PAGES; page++)
