@@ -20,7 +20,7 @@ static uintptr_t later(uintptr_t moment, uintptr_t other)
 }
 
 /* The last part that is written to, without what is written to only while the program is loaded, which lies
- * at its beginning or, as another linker has it, in a part of its own. */
+ * at its beginning or in a part of its own. */
 static int find_variables(struct dl_phdr_info *program, size_t size, void *context)
 {
     struct range *range = context;

@@ -25,10 +25,24 @@ static int make_file(void)
     return file >= 0 ? file : memfd_create("shmaild", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 }
 
-/* A copy in huge pages. */
-static bool fill(int file, const void *part, size_t length, size_t whole)
+/* A part of the program that is only read, and behind it what was written to only while the program was
+ * loaded; of whole pages. */
+struct part {
+    char *start, *end;
+    char *settled, *settled_end; /* both are end where nothing of that lies there */
+    int protection;
+};
+
+static bool copy_to(int file, const struct part *part, const char *from, const char *to)
 {
-    if (ftruncate(file, (off_t)whole) != 0 || write(file, part, length) != (ssize_t)length) {
+    return pwrite(file, from, (size_t)(to - from), from - part->start) == to - from;
+}
+
+/* A copy in huge pages. */
+static bool fill(int file, const struct part *part, size_t whole)
+{
+    if (ftruncate(file, (off_t)whole) != 0 || !copy_to(file, part, part->start, part->end) ||
+        !copy_to(file, part, part->settled, part->settled_end)) {
         return false;
     }
     void *copy = huge_map(whole, PROT_READ, 0, file);
@@ -40,56 +54,87 @@ static bool fill(int file, const void *part, size_t length, size_t whole)
     return gathered && fcntl(file, F_ADD_SEALS, seals) == 0;
 }
 
-/* A huge page is mapped as a whole: nothing else may lie between the part's end and that of its last one. */
-static void gather_part(char *part, size_t length, int protection)
+static bool put_copy(const struct part *part, size_t whole)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t used = (length + page - 1) / page * page;
-    size_t whole = (length + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
-    char *rest = part + used;
-
-    if (whole > used && mmap(rest, whole - used, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE,
-                             -1, 0) != rest) {
-        return;
-    }
     int file = make_file();
-    if (file < 0 || !fill(file, part, length, whole) ||
-        mmap(part, whole, protection, MAP_PRIVATE | MAP_FIXED, file, 0) != part) {
-        if (whole > used) {
-            (void)munmap(rest, whole - used);
-        }
-    }
+    bool is_put = file >= 0 && fill(file, part, whole) &&
+                  mmap(part->start, whole, part->protection, MAP_PRIVATE | MAP_FIXED, file, 0) == part->start;
+
     if (file >= 0) {
         (void)close(file);
     }
+    return is_put;
 }
 
-/* Of a part that is only read and ends there: with what was written to only while the program was loaded, if
- * that lies behind it. */
-static size_t settled_end(const struct dl_phdr_info *program, size_t end)
+static bool take_hole(char *from, const char *to)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return from == to || mmap(from, (size_t)(to - from), PROT_NONE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) == from;
+}
 
+static void leave_hole(char *from, const char *to)
+{
+    if (from != to) {
+        (void)munmap(from, (size_t)(to - from));
+    }
+}
+
+/* A huge page is mapped as a whole: nothing else may lie before its end. */
+static void gather_part(const struct part *part)
+{
+    size_t length = (size_t)(part->settled_end - part->start);
+    size_t whole = (length + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+    const char *last = part->start + whole;
+
+    if (!take_hole(part->end, part->settled)) {
+        return;
+    }
+    if (take_hole(part->settled_end, last)) {
+        if (put_copy(part, whole)) {
+            return;
+        }
+        leave_hole(part->settled_end, last);
+    }
+    leave_hole(part->end, part->settled);
+}
+
+/* What was settled, if it begins in the huge page in which the part ends. */
+static void find_settled(const struct dl_phdr_info *program, struct part *part)
+{
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t room = HUGE_BYTES - (uintptr_t)part->end % HUGE_BYTES;
+
+    part->settled = part->settled_end = part->end;
     for (size_t i = 0; i < program->dlpi_phnum; i++) {
         const ElfW(Phdr) *settled = &program->dlpi_phdr[i];
-        if (settled->p_type == PT_GNU_RELRO && settled->p_vaddr / page == (end + page - 1) / page) {
-            return (settled->p_vaddr + settled->p_memsz) / page * page;
+        char *start = (char *)(program->dlpi_addr + settled->p_vaddr / page * page);
+        if (settled->p_type == PT_GNU_RELRO && start >= part->end && start < part->end + room) {
+            part->settled = start;
+            part->settled_end =
+                (char *)(program->dlpi_addr + (settled->p_vaddr + settled->p_memsz) / page * page);
         }
     }
-    return end;
 }
 
 static int gather_program(struct dl_phdr_info *program, size_t size, void *context)
 {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
     (void)size;
     (void)context;
     for (size_t i = 0; i < program->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &program->dlpi_phdr[i];
-        uintptr_t start = program->dlpi_addr + part->p_vaddr;
-        if (part->p_type == PT_LOAD && (part->p_flags & PF_W) == 0 && start % HUGE_BYTES == 0 &&
-            part->p_memsz >= PART_LEAST) {
-            gather_part((char *)start, settled_end(program, part->p_vaddr + part->p_memsz) - part->p_vaddr,
-                        PROT_READ | ((part->p_flags & PF_X) != 0 ? PROT_EXEC : 0));
+        const ElfW(Phdr) *header = &program->dlpi_phdr[i];
+        uintptr_t start = program->dlpi_addr + header->p_vaddr;
+
+        if (header->p_type == PT_LOAD && (header->p_flags & PF_W) == 0 && start % HUGE_BYTES == 0 &&
+            header->p_memsz >= PART_LEAST) {
+            struct part part = {
+                .start = (char *)start,
+                .end = (char *)((start + header->p_memsz + page - 1) / page * page),
+                .protection = PROT_READ | ((header->p_flags & PF_X) != 0 ? PROT_EXEC : 0),
+            };
+            find_settled(program, &part);
+            gather_part(&part);
         }
     }
     return 1; /* what follows are libraries */

@@ -11,8 +11,9 @@
 #include "huge.h"
 
 /* As the first variable of a program that is linked for that: so all others begin a huge page, and what lies
- * in those before it is only read. */
-#define TEXT_ENDS_HERE __attribute__((used, aligned(HUGE_BYTES))) static char text_ends_here = 1
+ * before them is only read. Not the next huge page but the one behind: where the kernel puts its own mappings
+ * between, they lie at the end. */
+#define TEXT_ENDS_HERE __attribute__((used, aligned(2 * HUGE_BYTES))) static char text_ends_here = 1
 
 /* For this process, without threads, and what it forks. Where it cannot be had all stays as it was. */
 void text_gather(void);
