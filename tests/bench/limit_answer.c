@@ -105,14 +105,22 @@ static int next_connection(const struct duties *duties, int listener)
     return connection;
 }
 
+/* Those that wait for a connection would stay for ever. */
+static void end_all(int number)
+{
+    (void)number;
+    (void)kill(0, SIGKILL);
+}
+
 /* Whoever leaves only half of them idle has the parent fork the others. */
 static void serve_accepting(const struct duties *duties, int listener, const struct segment *segment)
 {
     int bell = eventfd(0, EFD_CLOEXEC);
     int *idle = mmap(NULL, sizeof(*idle), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     eventfd_t rung;
-    if (bell < 0 || idle == MAP_FAILED)
+    if (bell < 0 || idle == MAP_FAILED || setpgid(0, 0) != 0)
         fail("what the children share");
+    signal(SIGTERM, end_all);
     do {
         while (duties->reap && waitpid(-1, NULL, WNOHANG) > 0)
             continue;
