@@ -102,24 +102,41 @@ static void without_huge_pages_it_stays(void)
     EXPECT_EQ(mapped_bytes(), before);
 }
 
-static void what_lies_behind_it_is_not_mapped_over(void)
+static void expect_it_stays_beside(const char *place)
 {
     int sum = 0;
-    char *other = mmap((void *)(uintptr_t)behind(code()), 4096, PROT_READ | PROT_WRITE,
+    char *other = mmap((void *)(uintptr_t)place, 4096, PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    want_to_move();
-    EXPECT(other == behind(code()));
+    EXPECT(other == place);
     *other = 'x';
+    size_t before = mapped_bytes();
     text_gather();
     EXPECT_EQ(*other, 'x');
     EXPECT_EQ(add_constants(&sum), 6);
     EXPECT(is_of(code(), "r-xp", "/test_text"));
+    EXPECT_EQ(mapped_bytes(), before);
+}
+
+static void what_lies_behind_it_is_not_mapped_over(void)
+{
+    want_to_move();
+    expect_it_stays_beside(behind(code()));
+}
+
+/* Between the code and what the loader has written. */
+static void what_lies_within_it_is_not_mapped_over(void)
+{
+    want_to_move();
+    const char *hole = (const char *)mapping_at(code()).end;
+    EXPECT(hole < (const char *)mapping_at(ends).start);
+    expect_it_stays_beside(hole);
 }
 
 static const struct harness_test tests[] = {
     {"code and constants move, and do what they did", code_and_constants_move_and_do_what_they_did},
     {"without huge pages it stays where it was", without_huge_pages_it_stays},
     {"what lies behind it is not mapped over", what_lies_behind_it_is_not_mapped_over},
+    {"what lies within it is not mapped over", what_lies_within_it_is_not_mapped_over},
 };
 
 HARNESS_MAIN(tests)
