@@ -10,6 +10,7 @@
 #ifndef SHMAIL_SCHEDULING_H
 #define SHMAIL_SCHEDULING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Counts the processors, for this process and those that it forks. Where somebody has given it another policy
@@ -17,7 +18,7 @@
 void scheduling_prepare(void);
 
 /* This process is one of so many now: it waits its turn, or no longer. SIZE_MAX: in any case. Where the
- * system refuses that, all goes on as before. Costs a system call where something is to change. */
+ * system refuses that, all goes on as before. Costs a system call, or two where something is to change. */
 void scheduling_share(size_t processes);
 
 /* One of many goes to the processor on which the kernel takes in what comes for it on a connected socket:
@@ -26,8 +27,8 @@ void scheduling_share(size_t processes);
  * where it is elsewhere. */
 void scheduling_follow(int socket);
 
-/* In between, while others wait for this process, it does not. */
-void scheduling_press(void);
-void scheduling_ease(void);
+/* In between, while others wait for this process, it does not. To ease is told what to press has told. */
+bool scheduling_press(void);
+void scheduling_ease(bool pressed);
 
 #endif

@@ -205,6 +205,7 @@ static void every_other_argument(void)
         {"a limit of memory", {SYS_prlimit64, 0, RLIMIT_DATA, (long)place, 0}},
         {"a limit of another process", {SYS_prlimit64, 1, RLIMIT_NPROC, (long)place, 0}},
         {"the scheduling of another process", {SYS_sched_setscheduler, 1, SCHED_BATCH, (long)place}},
+        {"a look at that", {SYS_sched_getscheduler, 1}},
         {"the processors of another process", {SYS_sched_setaffinity, 1, sizeof(cpu_set_t), (long)place}},
         {"a look at those", {SYS_sched_getaffinity, 1, sizeof(cpu_set_t), (long)place}},
         {"a scheduling in real time", {SYS_sched_setscheduler, 0, SCHED_FIFO, (long)place}},
@@ -267,7 +268,7 @@ static void work(const struct scene *scene, const long *numbers)
                  fdatasync(scene->journal) == 0 && pwritev(scene->direct, &one, 1, 0) == 1 &&
                  fcntl(scene->channel, F_GETFL) >= 0 && fcntl(scene->channel, F_GETOWN) == 0 &&
                  clock_now() > 0 && sched_setscheduler(0, SCHED_BATCH, &usual) == 0 &&
-                 sched_setscheduler(0, SCHED_OTHER, &usual) == 0 &&
+                 sched_setscheduler(0, SCHED_OTHER, &usual) == 0 && sched_getscheduler(0) == SCHED_OTHER &&
                  getsockopt(scene->channel, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) == 0 &&
                  sched_getaffinity(0, sizeof usable, &usable) == 0 &&
                  sched_setaffinity(0, sizeof usable, &usable) == 0;

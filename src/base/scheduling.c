@@ -6,14 +6,19 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-static size_t processors = SIZE_MAX;
-static bool waits_its_turn;
+static size_t processors = SIZE_MAX; /* not counted, or the policy is not ours to change */
 
 static bool set(int policy)
 {
     const struct sched_param none = {0};
 
     return sched_setscheduler(0, policy, &none) == 0;
+}
+
+/* The kernel is asked: to write to a variable, a process that was forked would have to copy a page. */
+static bool waits_its_turn(void)
+{
+    return processors != SIZE_MAX && sched_getscheduler(0) == SCHED_BATCH;
 }
 
 void scheduling_prepare(void)
@@ -29,8 +34,8 @@ void scheduling_share(size_t processes)
 {
     bool should_wait = processes > processors;
 
-    if (should_wait != waits_its_turn && set(should_wait ? SCHED_BATCH : SCHED_OTHER)) {
-        waits_its_turn = should_wait;
+    if (should_wait != waits_its_turn()) {
+        (void)set(should_wait ? SCHED_BATCH : SCHED_OTHER);
     }
 }
 
@@ -45,7 +50,7 @@ void scheduling_follow(int socket)
     socklen_t size = sizeof processor;
     cpu_set_t usable, one;
 
-    if (!waits_its_turn || getsockopt(socket, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) != 0 ||
+    if (!waits_its_turn() || getsockopt(socket, SOL_SOCKET, SO_INCOMING_CPU, &processor, &size) != 0 ||
         sched_getaffinity(0, sizeof usable, &usable) != 0 || !may_use(&usable, processor)) {
         return;
     }
@@ -56,16 +61,14 @@ void scheduling_follow(int socket)
     }
 }
 
-void scheduling_press(void)
+bool scheduling_press(void)
 {
-    if (waits_its_turn) {
-        (void)set(SCHED_OTHER);
-    }
+    return waits_its_turn() && set(SCHED_OTHER);
 }
 
-void scheduling_ease(void)
+void scheduling_ease(bool pressed)
 {
-    if (waits_its_turn) {
+    if (pressed) {
         (void)set(SCHED_BATCH);
     }
 }

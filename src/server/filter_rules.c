@@ -86,6 +86,7 @@ static const struct filter_rule wide[] = {
        .count = 3,
        .ignored = FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME}}},
     {SYS_sched_yield, {{0}}},
+    {SYS_sched_getscheduler, {IS(FILTER_NULL, 0)}},
     {SYS_sched_setscheduler, {IS(FILTER_NULL, 0), ONE_OF(1, SCHED_OTHER, SCHED_BATCH)}},
     {SYS_sched_getaffinity, {IS(FILTER_NULL, 0)}},
     {SYS_sched_setaffinity, {IS(FILTER_NULL, 0)}},

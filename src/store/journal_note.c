@@ -241,11 +241,11 @@ enum status store_settle(struct store *store)
             break;
         }
         if (try_lead(store, slept)) {
-            scheduling_press(); /* all the others wait for this one */
+            bool pressed = scheduling_press(); /* all the others wait for this one */
             await_company(store);
             (void)journal_write_group(store, true, &more);
             journal_follow(store);
-            scheduling_ease();
+            scheduling_ease(pressed);
         } else {
             journal_stage_help(store);
             sleep_for_leader(store, wanted);
