@@ -146,12 +146,12 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(Q)$(COMPILE) $(rooms) -MMD -MP -c -o $@ $<
 
 # Tests stand in for calls of the C library, which checked ones would be another name for.
-$(BUILD)/obj/tests/%.o: HARDEN := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDEN))
+$(BUILD)/obj/tests/%.o: private HARDEN := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDEN))
 
-# What no figure depends on is compiled quickly.
+# What no figure depends on is compiled quickly. Private: $(BUILD)/flags, which it needs, is the same for all.
 quick = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/*.c tests/fuzz/*.c))
-$(quick): LTO =
-$(quick): CFLAGS := $(patsubst -O3,-O1,$(CFLAGS))
+$(quick): private LTO =
+$(quick): private CFLAGS := $(patsubst -O3,-O1,$(CFLAGS))
 
 # The names of all system calls, for a line in the log.
 $(BUILD)/obj/src/server/breach.o: rooms = -I$(BUILD)
