@@ -14,13 +14,22 @@ void json_key_start(struct json_key *key)
     key->whole = true;
 }
 
-/* The hash's own key are the 16 random bytes that the kernel gives each program, at no system call. */
+/* The hash's own key: the 16 random bytes that the kernel gives each program, at no system call. It puts them
+ * on the stack, which not every process of the program has (src/server/stack.h). */
+static uint8_t random_key[16];
+
+__attribute__((constructor)) static void take_random_key(void)
+{
+    const void *given = (const void *)getauxval(AT_RANDOM);
+
+    if (given != NULL) {
+        memcpy(random_key, given, sizeof random_key);
+    }
+}
+
 uint64_t json_key_hash(const struct json_key *key)
 {
-    static const uint8_t none[16];
-    const void *random = (const void *)getauxval(AT_RANDOM);
-
-    return siphash13(random != NULL ? random : none, &key->link, sizeof key->link.before + key->used);
+    return siphash13(random_key, &key->link, sizeof key->link.before + key->used);
 }
 
 void json_key_add(struct json_key *key, const char *bytes, size_t length)
