@@ -269,3 +269,48 @@ PYTHON
     told "$client" "COUNTED 0" KO
     exec {client}>&-
 }
+
+# Kilobytes that a process has of its own in whichever mapping it has most.
+own_memory() { # pid
+    awk '$1 == "Private_Dirty:" && $2 > most { most = $2 } END { print most + 0 }' "/proc/$1/smaps"
+}
+
+@test "all that a short connection writes to lies in one page" {
+    local cookie one two child page
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so on the stack of the maker"
+    [[ $SHMAIL_BUILD != *coverage ]] || skip "built to count, which is to write"
+    readelf --debug-dump=info "$SHMAIL_BUILD/shmaild" | grep -q 'DW_AT_producer.* -O3 .*-fltrans' ||
+        skip "built in another way, which may need a larger stack"
+    start_server --crypt-cost 1
+    cookie=$(enrol alice)
+    eventually has_children 0
+    kill -STOP "$(maker)" # a request that is there first is read at once, and errno not written to
+    exec {one}<>"/dev/tcp/$HOST/$PORT" {two}<>"/dev/tcp/$HOST/$PORT"
+    tell "$one" "COUNT alice $cookie"
+    tell "$two" "COUNT alice $cookie" # what the first has not copied is also this one's
+    kill -CONT "$(maker)"
+    told "$one" "COUNTED 0"
+    told "$two" "COUNTED 0"
+    page=$(($(getconf PAGESIZE) / 1024))
+    eventually has_children 2
+    for child in $(children); do
+        [ "$(own_memory "$child")" -eq "$page" ]
+    done
+    exec {one}>&- {two}>&-
+}
+
+@test "what the maker makes is shown with the server's arguments, and has no other stack than its own" {
+    local child
+    start_server
+    dial child
+    for child in $(children) $(maker); do
+        cmp "/proc/$SHMAIL_PID/cmdline" "/proc/$child/cmdline"
+        [ "$(id -u)" -ne 0 ] || cmp "/proc/$SHMAIL_PID/environ" "/proc/$child/environ"
+    done
+    [[ $SHMAIL_BUILD != *sanitize ]] || skip "built with sanitizers, and so on the stack of the maker"
+    run "$SHMAIL_BUILD/tests/test_stack" "what is forked has no stack, and shows its arguments"
+    [[ $output != *SKIP* ]] || skip "this system copies the stack: ${output#*SKIP }"
+    for child in $(children); do
+        run ! grep -F '[stack]' "/proc/$child/maps"
+    done
+}

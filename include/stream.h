@@ -31,14 +31,23 @@ struct stream_options {
     void (*let_in)(int socket);
 };
 
-/* For a process that waits until it may open one: touches what that would, which costs nobody's time now. */
-void stream_expect(void);
-
 enum { STREAM_BESIDE = 576 };
 
 /* As many bytes, zeros at first, in the page that every connection writes to anyhow: for what else it writes
  * to, as each page of that kind is one that a fork has to copy. */
 void *stream_beside(void);
+
+enum { STREAM_AHEAD = 208 };
+
+/* The same, until stream_open: as many bytes, aligned like what malloc(3) gives, for what is only needed
+ * before. */
+void *stream_ahead(void);
+
+enum { STREAM_STACK = 256 << 10 };
+
+/* The end of as many bytes, and some more in that page, for the stack of a process that serves a connection.
+ * Nothing is unmapped below it. */
+void *stream_stack(void);
 
 /* A process has one at a time. stream_close flushes nothing and closes no descriptor. */
 struct stream *stream_open(const struct stream_options *);

@@ -351,6 +351,13 @@ static void release_messages(void *store)
     message_release_all(store);
 }
 
+/* What not every connection writes to: on the stack it would push the rest of that out of the first page,
+ * which is to do for a short one (stream.c). */
+static struct {
+    char reply[REPLY_ROOM];
+    char recipient[NAME_MAX_BYTES];
+} aside;
+
 static enum status serve(struct connection *connection)
 {
     struct smsp smsp = {
@@ -361,11 +368,11 @@ static enum status serve(struct connection *connection)
         .frame = {.limit = connection->settings->message_limit + REQUEST_OVERHEAD, .terminator = '\n'},
         .lines = BUFFER_WITH_CAP(LIST_REPLY_MAX),
         .why = BUFFER_WITH_CAP(WHY_MAX),
+        .recipient_name = aside.recipient,
     };
     enum status status = STATUS_OK;
-    char room[REPLY_ROOM];
 
-    buffer_borrow(&smsp.reply, room, sizeof room);
+    buffer_borrow(&smsp.reply, aside.reply, sizeof aside.reply);
     stream_before_flush(smsp.stream, smsp_publish, &smsp);
     stream_on_flush(smsp.stream, release_messages, smsp.store);
     while (status == STATUS_OK && !smsp.ends) {

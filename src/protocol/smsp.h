@@ -54,7 +54,7 @@ struct smsp {
 
     /* The last recipient. He was there; whether he still is the store says when he is to get something. */
     account_t recipient;
-    char recipient_name[NAME_MAX_BYTES];
+    char *recipient_name; /* room for NAME_MAX_BYTES */
     size_t recipient_length;
 
     /* SENDs to him that are written and not published (smsp_publish), the last requests of all. */

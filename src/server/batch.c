@@ -10,22 +10,29 @@
 
 static struct iovec *runs_of(struct batch *batch)
 {
-    return batch->room == BATCH_FEW ? batch->few : batch->many;
+    return batch->room == BATCH_FEW ? batch->few : batch->memory->many;
 }
 
-void batch_open(struct batch *batch)
-{
-    batch_clear(batch);
-    batch->copied = BATCH_BYTES - BATCH_LITTLE;
-}
-
-void batch_clear(struct batch *batch)
+static void begin(struct batch *batch, char *bytes, size_t most)
 {
     batch->room = BATCH_FEW;
     batch->first = 0;
     batch->count = 0;
+    batch->bytes = bytes;
     batch->copied = 0;
+    batch->most = most;
     batch->last = NULL;
+}
+
+void batch_open(struct batch *batch, struct batch_memory *memory)
+{
+    batch->memory = memory;
+    begin(batch, batch->little, BATCH_LITTLE);
+}
+
+void batch_clear(struct batch *batch)
+{
+    begin(batch, batch->memory->bytes, BATCH_BYTES);
 }
 
 bool batch_is_empty(const struct batch *batch)
@@ -39,7 +46,7 @@ bool batch_refer(struct batch *batch, const void *bytes, size_t length)
         return false;
     }
     if (batch->count == batch->room) {
-        memcpy(batch->many, batch->few, sizeof batch->few);
+        memcpy(batch->memory->many, batch->few, sizeof batch->few);
         batch->room = BATCH_RUNS;
     }
     batch->last = NULL;
@@ -47,16 +54,28 @@ bool batch_refer(struct batch *batch, const void *bytes, size_t length)
     return true;
 }
 
+/* What was little goes on where there is more. */
+static bool has_room(struct batch *batch, size_t length)
+{
+    if (length > batch->most - batch->copied && batch->most == BATCH_LITTLE) {
+        batch->bytes = batch->memory->bytes;
+        batch->copied = 0;
+        batch->most = BATCH_BYTES;
+        batch->last = NULL;
+    }
+    return length <= batch->most - batch->copied;
+}
+
 char *batch_room(struct batch *batch, size_t length)
 {
-    return length <= BATCH_BYTES - batch->copied ? batch->bytes + batch->copied : NULL;
+    return has_room(batch, length) ? batch->bytes + batch->copied : NULL;
 }
 
 bool batch_copy(struct batch *batch, const void *bytes, size_t length)
 {
-    char *place = batch->bytes + batch->copied;
+    char *place = batch_room(batch, length);
 
-    if (length > BATCH_BYTES - batch->copied) {
+    if (place == NULL) {
         return false;
     }
     if (batch->last != NULL) {

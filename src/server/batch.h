@@ -15,22 +15,29 @@
 enum {
     BATCH_BYTES = 64 << 10, /* copied bytes in one batch */
     BATCH_RUNS = 256,       /* IOV_MAX is 1024 */
-    BATCH_FEW = 16,         /* runs, and */
-    BATCH_LITTLE = 1 << 10, /* copied bytes, that touch no other page than the fields between them */
+    BATCH_FEW = 8,          /* runs, and */
+    BATCH_LITTLE = 128,     /* copied bytes, that touch no other page than the fields beside them */
+};
+
+/* Where there is room for more. */
+struct batch_memory {
+    struct iovec many[BATCH_RUNS];
+    char bytes[BATCH_BYTES];
 };
 
 struct batch {
-    struct iovec many[BATCH_RUNS];
-    char bytes[BATCH_BYTES];
+    struct batch_memory *memory;
     size_t room;         /* for runs: BATCH_FEW, and as soon as those are full BATCH_RUNS, which are many */
     size_t first, count; /* of them, [first..count) are not sent */
-    size_t copied;       /* so far bytes is used up */
+    char *bytes;         /* copies: little, at first */
+    size_t copied, most; /* so far bytes is used up, and may be */
     struct iovec *last;  /* the last run, if it was copied: it ends there; else NULL */
     struct iovec few[BATCH_FEW];
+    char little[BATCH_LITTLE];
 };
 
-/* An empty batch, which takes BATCH_LITTLE copied bytes; after batch_clear it takes them all. */
-void batch_open(struct batch *);
+/* An empty batch, whose first copies go where little room is; after batch_clear none do. */
+void batch_open(struct batch *, struct batch_memory *);
 void batch_clear(struct batch *);
 bool batch_is_empty(const struct batch *);
 

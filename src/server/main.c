@@ -1,5 +1,5 @@
 /* main.c: shmaild from its command line to its end: options, log, post office, listeners, then either the one
- * connection of inetd or the loop that returns into a child for each. */
+ * connection of inetd or the loop that has a child serve each. */
 #include "clock.h"
 #include "connection.h"
 #include "descriptors.h"
@@ -12,11 +12,11 @@
 #include "sanitized.h"
 #include "scheduling.h"
 #include "signals.h"
+#include "stack.h"
 #ifdef SHMAIL_STATIC
 #include "text.h"
 #endif
 
-#include <alloca.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -263,8 +263,8 @@ static int serve_standard_input(struct store *store, struct options *options, bo
 
 /* From the journal, while connections wait in the backlog. The damaged segment stays for whoever wants to
  * know. */
-static __attribute__((noinline)) struct store *rebuild(struct store *store, const struct options *options,
-                                                       struct listeners *listeners, struct sandbox *sandbox)
+static struct store *rebuild(struct store *store, const struct options *options, struct listeners *listeners,
+                             struct sandbox *sandbox)
 {
     static int64_t rebuilt;
     char aside[LINE], why[LINE];
@@ -303,33 +303,38 @@ static __attribute__((noinline)) struct store *rebuild(struct store *store, cons
     return store;
 }
 
-/* A child has nothing that exit(3) would have to look after, whose handlers touch a dozen pages. */
-static _Noreturn void end_child(int code)
+/* What a child serves by. */
+struct office {
+    struct store *store;
+    const struct options *options;
+    struct parent_limits limits;
+};
+
+static int serve_connection(void *context, int connection, const struct caller *caller)
 {
-    if (SANITIZED) {
-        exit(code); /* leaks are looked for there */
-    }
-    _exit(code);
+    const struct office *office = context;
+
+    return connection_serve(office->store, &office->options->settings, &office->options->limits, connection,
+                            connection, caller->proxied ? office->limits.per_source : 0, caller, NULL);
 }
 
-/* The server, until it is told to end; and each of its children, which ends here. */
-static __attribute__((noinline)) int serve(struct store *store, struct options *options,
-                                           struct listeners *listeners, struct sandbox *sandbox,
-                                           const struct parent_limits *limits)
+/* Until it is told to end. */
+static int serve(struct office *office, struct listeners *listeners, struct sandbox *sandbox)
 {
-    struct caller caller = {0};
+    static struct service service = {.serve = serve_connection};
+    enum parent_end end;
 
-    int connected = parent_run(listeners, store, sandbox, limits, &caller);
-    while (connected == PARENT_DAMAGED) {
-        store = rebuild(store, options, listeners, sandbox);
-        connected = parent_run(listeners, store, sandbox, limits, &caller);
-    }
-    if (connected >= 0) {
-        end_child(connection_serve(store, &options->settings, &options->limits, connected, connected,
-                                   caller.proxied ? limits->per_source : 0, &caller, NULL));
+    service.context = office;
+    for (;;) {
+        service.ahead = office->limits.attach_spares ? office->store : NULL;
+        end = parent_run(listeners, office->store, sandbox, &office->limits, &service);
+        if (end != PARENT_DAMAGED) {
+            break;
+        }
+        office->store = rebuild(office->store, office->options, listeners, sandbox);
     }
     log_info("stopped");
-    return connected == PARENT_DEAF ? EX_UNAVAILABLE : EX_OK;
+    return end == PARENT_DEAF ? EX_UNAVAILABLE : EX_OK;
 }
 
 int main(int argc, char **argv)
@@ -337,11 +342,13 @@ int main(int argc, char **argv)
     static struct options options;
     static struct listeners listeners;
     static struct sandbox sandbox;
-    static struct store *store; /* until the process ends: there is no close */
+    static struct office office = {.options = &options};
+    struct store *store; /* until the process ends: there is no close */
     char why[LINE];
     bool output_was_open = fcntl(STDOUT_FILENO, F_GETFD) != -1;
     bool error_was_open = descriptors_fill();
 
+    argv = stack_move_arguments(argc, argv);
     (void)signal(SIGXFSZ, SIG_IGN); /* what is printed may go to a file, too */
     bool usable = options_parse(&options, argc, argv, why, sizeof why);
     descriptors_close_from(options.inetd ? STDERR_FILENO + 1 : listeners_handed_over_end());
@@ -367,18 +374,12 @@ int main(int argc, char **argv)
     store = open_post_office(&options, &listeners);
     become_server(store, &options, &listeners);
     signals_end_by(NULL, NULL);
-    const struct parent_limits limits = find_limits(store, &options, &listeners);
+    office.store = store;
+    office.limits = find_limits(store, &options, &listeners);
     prepare_sandbox(&sandbox, store, &options, &listeners);
     sandbox_keep_little(&sandbox);
     expect_to_reach_journal(&options, &listeners);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
     announce(&listeners, &options);
-
-    /* So that the frames of serve begin a page: what a child writes to of the stack is one page then, seldom
-     * two. */
-    const char *here = alloca(1); // cppcheck-suppress allocaCalled; no array lies so
-    // cppcheck-suppress allocaCalled
-    const char *volatile page = alloca((uintptr_t)here % (uintptr_t)sysconf(_SC_PAGESIZE) + 1);
-    (void)page;
-    return serve(store, &options, &listeners, &sandbox, &limits);
+    return serve(&office, &listeners, &sandbox);
 }

@@ -82,11 +82,18 @@ bool maker_prepare(struct maker *, struct spares *);
 /* Forks the maker, which the caller then has to make one by maker_run. As fork(2) returns. */
 pid_t maker_fork(struct maker *);
 
-/* The maker: does what it is told until the parent is gone. Returns in each process that it makes, with its
- * connection and no listener, in the sandbox, and what is known of that. ahead: what a spare attaches to
- * before it has one; NULL: nothing. */
-int maker_run(struct maker *, const struct sandbox *, const struct listeners *, struct store *ahead,
-              struct caller *);
+/* What a process does that the maker makes, with its connection and no listener, in the sandbox: its exit
+ * status. */
+struct service {
+    int (*serve)(void *context, int connection, const struct caller *);
+    void *context;
+    struct store *ahead; /* what a spare attaches to before it has one; NULL: nothing */
+};
+
+/* The maker: does what it is told until the parent is gone. All that it is given lies in static memory, as
+ * the processes that it makes have a stack of their own (stream.h) and no other. */
+_Noreturn void maker_run(struct maker *, const struct sandbox *, const struct listeners *,
+                         const struct service *);
 
 /* False: there is no maker, or it has as many orders as it can hold, which it soon has not. */
 bool maker_has_room(const struct maker *);

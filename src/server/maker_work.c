@@ -7,10 +7,16 @@
 #include "log.h"
 #include "maker_told.h"
 #include "pass.h"
+#include "sanitized.h"
+#include "stack.h"
+#include "stream.h"
 #include "text.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #if __has_include(<sys/rseq.h>)
 #include <sys/rseq.h>
@@ -22,13 +28,6 @@
 
 /* Written to, so that the names lie where a process that was forked has its memory already. */
 static char spare_name[] = "shmaild: spare", child_name[] = "shmaild: child";
-
-/* No fork(3): its care for threads and streams, of which there are none, touches pages that each child would
- * have to copy. */
-static pid_t make(pid_t *number)
-{
-    return (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, number, NULL, NULL);
-}
 
 /* The kernel tells each thread on which processor it runs, by writing to memory that the C library has given
  * it: after a fork two pages are copied for a word that nobody reads here. */
@@ -64,14 +63,22 @@ static void seal(const struct maker *maker, const struct sandbox *sandbox)
     }
 }
 
-/* What the maker has at hand, on its stack: after a fork it copies one page of that for all it writes to. */
-struct work {
+/* What a process is given that is made, until it serves. */
+struct given {
     const struct maker *maker;
+    const struct sandbox *sandbox;
     const struct listeners *listeners;
-    uint32_t let, taken;       /* as struct maker has them */
-    bool holds;                /* it has accepted one that has no process yet */
-    bool completes;            /* spares are to be made, though more than half of them are there */
-    struct spare_place *place; /* of the one that is made */
+    const struct service *service;
+    struct arrival arrival;    /* its connection; of a spare that is its own */
+    struct spare_place *place; /* of a spare; else NULL */
+};
+
+/* What the maker has at hand, on its stack, which nobody copies. */
+struct work {
+    struct given given;
+    uint32_t let, taken; /* as struct maker has them */
+    bool holds;          /* it has accepted one that has no process yet */
+    bool completes;      /* spares are to be made, though more than half of them are there */
 };
 
 /* Says why it takes no more. A parent who did not hear that would wait for it for ever: then there is to be
@@ -81,7 +88,7 @@ static void stop(struct work *work, enum maker_word word, int error)
     const struct maker_note note = {.word = word, .error = error, .left = work->let, .answers = -1};
 
     work->let = 0;
-    if (!say(work->maker, &note)) {
+    if (!say(work->given.maker, &note)) {
         _exit(EX_OSERR);
     }
 }
@@ -94,45 +101,91 @@ static uint32_t *parent_sleeps(const struct maker *maker)
 static void wake_parent(const struct work *work)
 {
     const struct maker_note note = {.word = MAKER_TAKES, .answers = -1};
-    uint32_t *sleeps = parent_sleeps(work->maker);
+    uint32_t *sleeps = parent_sleeps(work->given.maker);
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the number of the process was written by the kernel */
     if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST) != 0 &&
         __atomic_exchange_n(sleeps, 0, __ATOMIC_SEQ_CST) != 0) {
-        (void)say(work->maker, &note);
+        (void)say(work->given.maker, &note);
     }
 }
 
 /* In the new process, where to write that they are closed would be to copy a page. */
-static void close_listeners(const struct work *work)
+static void close_listeners(const struct listeners *listeners)
 {
-    for (size_t i = 0; i < work->listeners->count; i++) {
-        (void)close(work->listeners->list[i].descriptor);
+    for (size_t i = 0; i < listeners->count; i++) {
+        (void)close(listeners->list[i].descriptor);
     }
 }
 
-static void leave(const struct work *work)
+/* In the new process: what it has from the maker and does not need. */
+static void begin_child(const struct given *given)
 {
-    (void)close(work->maker->channel);
-    close_listeners(work);
-    spares_leave(work->maker->spares);
+    (void)close(given->maker->channel);
+    close_listeners(given->listeners);
+    spares_leave(given->maker->spares);
+    sandbox_end_processes(given->sandbox);
 }
 
-/* True in the new process, with its connection. */
-static bool serve(struct work *work, const struct arrival *arrival)
+/* The same; of a spare it is open until it serves. */
+static void begin_spare(struct given *given)
 {
-    struct maker_taken *taken = &work->maker->board->taken[work->taken % MAKER_LET_MOST];
+    (void)prctl(PR_SET_NAME, spare_name);
+    (void)close(given->maker->channel);
+    sandbox_end_processes(given->sandbox);
+    if (!spare_wait(given->maker->spares, given->place, given->listeners, given->service->ahead,
+                    &given->arrival)) {
+        _exit(EX_OK);
+    }
+    close_listeners(given->listeners);
+}
+
+/* The new process, from its first step to its last. */
+static int begin(void *memory)
+{
+    struct given *given = memory;
+
+    if (given->place != NULL) {
+        begin_spare(given);
+    } else {
+        begin_child(given);
+    }
+    sandbox_end_descriptors(given->sandbox);
+    (void)prctl(PR_SET_NAME, child_name);
+    int code =
+        given->service->serve(given->service->context, given->arrival.connection, &given->arrival.caller);
+    if (SANITIZED) {
+        exit(code); /* leaks are looked for there */
+    }
+    _exit(code); /* nothing is left for exit(3), whose handlers touch a dozen pages */
+}
+
+/* No fork(3): its care for threads and streams, of which there are none, touches pages that each process
+ * would have to copy. */
+static pid_t make(const struct work *work, pid_t *number)
+{
+    struct given *given = stream_ahead();
+
+    static_assert((int)sizeof *given <= (int)STREAM_AHEAD, "one lies in the other");
+    *given = work->given;
+    if (SANITIZED) { /* it watches over the stack that it knows */
+        pid_t pid = (pid_t)syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, number, NULL, NULL);
+        return pid == 0 ? begin(given) : pid;
+    }
+    return clone(begin, stream_stack(), MAKER_CLONE_FLAGS, given, number);
+}
+
+static void serve(struct work *work)
+{
+    const struct arrival *arrival = &work->given.arrival;
+    struct maker_taken *taken = &work->given.maker->board->taken[work->taken % MAKER_LET_MOST];
 
     taken->source = arrival->source;
-    pid_t pid = make(&taken->pid);
-    if (pid == 0) {
-        leave(work);
-        return true;
-    }
+    pid_t pid = make(work, &taken->pid);
     work->holds = pid < 0;
     if (pid < 0) {
         stop(work, MAKER_FAILED, errno);
-        return false;
+        return;
     }
     (void)close(arrival->connection);
     work->taken++;
@@ -142,32 +195,31 @@ static bool serve(struct work *work, const struct arrival *arrival)
     } else {
         wake_parent(work);
     }
-    return false;
 }
 
-/* The same, of who comes next. */
-static bool take(struct work *work, const struct listener *listener, struct arrival *arrival)
+/* Who comes next. */
+static void take(struct work *work, const struct listener *listener)
 {
-    enum admission admission = admission_take(listener, arrival);
+    enum admission admission = admission_take(listener, &work->given.arrival);
 
-    if (admission != ADMISSION_GRANTED && admission != ADMISSION_NONE) {
+    if (admission == ADMISSION_GRANTED) {
+        serve(work);
+    } else if (admission != ADMISSION_NONE) {
         stop(work, MAKER_STUCK, 0);
     }
-    return admission == ADMISSION_GRANTED && serve(work, arrival);
 }
 
-/* True in the new process, as above. */
-static bool take_some(struct work *work, const struct pollfd *polls, struct arrival *arrival)
+static void take_some(struct work *work, const struct pollfd *polls)
 {
     if (work->holds) {
-        return serve(work, arrival);
+        serve(work);
+        return;
     }
-    for (size_t i = 0; i < work->listeners->count && work->let > 0; i++) {
-        if (polls[i].revents != 0 && take(work, &work->listeners->list[i], arrival)) {
-            return true;
+    for (size_t i = 0; i < work->given.listeners->count && work->let > 0; i++) {
+        if (polls[i].revents != 0) {
+            take(work, &work->given.listeners->list[i]);
         }
     }
-    return false;
 }
 
 static void may(struct work *work, const struct maker_told *told)
@@ -180,70 +232,65 @@ static void may(struct work *work, const struct maker_told *told)
     work->completes = true;
 }
 
-/* True in the new process, with its connection. */
-static bool obey(struct work *work, struct maker_told *told, int *descriptor)
+static void obey(struct work *work)
 {
-    if (!pass_hear(work->maker->channel, true, told, sizeof *told, descriptor)) {
+    struct maker_told told;
+    int connection;
+
+    if (!pass_hear(work->given.maker->channel, true, &told, sizeof told, &connection)) {
         _exit(EX_OK);
     }
-    if (*descriptor < 0) {
-        may(work, told);
-        return false;
+    if (connection < 0) {
+        may(work, &told);
+        return;
     }
-    pid_t *number = &work->maker->board->made[told->place % MAKER_ORDERS_MOST];
-    pid_t pid = make(number);
-    if (pid == 0) {
-        leave(work);
-        return true;
-    }
-    if (pid < 0) {
+    pid_t *number = &work->given.maker->board->made[told.place % MAKER_ORDERS_MOST];
+    struct work order = *work;
+    order.given.arrival = (struct arrival){.connection = connection, .caller = told.caller};
+    order.given.place = NULL;
+    if (make(&order, number) < 0) {
         __atomic_store_n(number, -errno, __ATOMIC_RELEASE);
     }
-    (void)close(*descriptor);
-    return false;
+    (void)close(connection);
 }
 
-/* True in the new process: a spare. */
-static bool make_spares(struct work *work)
+static void make_spares(struct work *work)
 {
-    const struct spares *spares = work->maker->spares;
+    const struct spares *spares = work->given.maker->spares;
 
     while (work->let > 0 && spares_waiting(spares) < spares->wanted) {
-        work->place = spares_place(spares);
-        if (work->place == NULL) { /* so many are stopped: the parent is to accept */
+        work->given.place = spares_place(spares);
+        if (work->given.place == NULL) { /* so many are stopped: the parent is to accept */
             stop(work, MAKER_STUCK, 0);
-            return false;
+            return;
         }
-        pid_t pid = make(&work->place->pid);
-        if (pid == 0) {
-            return true;
-        }
-        if (pid < 0) {
+        if (make(work, &work->given.place->pid) < 0) {
             stop(work, MAKER_FAILED, errno);
-            return false;
+            return;
         }
         work->let--;
         if (work->let == 0) {
             stop(work, MAKER_DONE, 0);
         }
     }
-    return false;
 }
 
 /* The same, when enough of them lack. */
-static bool keep_spares(struct work *work)
+static void keep_spares(struct work *work)
 {
-    const struct spares *spares = work->maker->spares;
+    const struct spares *spares = work->given.maker->spares;
 
     spares_arm(spares); /* before they are counted: who comes after that tells */
     bool lacks = work->completes || spares_are_few(spares);
     work->completes = false;
-    return lacks && make_spares(work);
+    if (lacks) {
+        make_spares(work);
+    }
 }
 
 static void hear_spares(struct work *work)
 {
-    if (spares_hear_bell(work->maker->spares)) {
+    if (spares_hear_bell(work->given.maker->spares)) {
         stop(work, MAKER_STUCK, 0);
     }
     wake_parent(work);
@@ -252,7 +299,7 @@ static void hear_spares(struct work *work)
 /* True: the parent has something to say, or has ended. */
 static bool wait_for_work(struct work *work, struct pollfd *polls)
 {
-    const struct spares *spares = work->maker->spares;
+    const struct spares *spares = work->given.maker->spares;
     size_t count = 0;
 
     if (spares->wanted == 0 && (work->let == 0 || work->holds)) {
@@ -261,10 +308,10 @@ static bool wait_for_work(struct work *work, struct pollfd *polls)
     if (spares->wanted > 0) {
         polls[count++] = (struct pollfd){.fd = spares->bell, .events = POLLIN};
     }
-    for (size_t i = 0; spares->wanted == 0 && i < work->listeners->count; i++) {
-        polls[count++] = (struct pollfd){.fd = work->listeners->list[i].descriptor, .events = POLLIN};
+    for (size_t i = 0; spares->wanted == 0 && i < work->given.listeners->count; i++) {
+        polls[count++] = (struct pollfd){.fd = work->given.listeners->list[i].descriptor, .events = POLLIN};
     }
-    polls[count] = (struct pollfd){.fd = work->maker->channel, .events = POLLIN};
+    polls[count] = (struct pollfd){.fd = work->given.maker->channel, .events = POLLIN};
     if (ppoll(polls, count + 1, NULL, NULL) < 0) { /* a limit was lowered */
         stop(work, MAKER_STUCK, 0);
         return true;
@@ -272,29 +319,21 @@ static bool wait_for_work(struct work *work, struct pollfd *polls)
     return polls[count].revents != 0;
 }
 
-/* Until there is a new process. It has its connection, or is a spare: -1. */
-static int work_on(struct work *work, struct caller *caller)
+static _Noreturn void work_on(struct work *work)
 {
     struct pollfd polls[LISTENERS_MAX + 1];
-    bool keeps_spares = work->maker->spares->wanted > 0;
-    struct arrival arrival = {.connection = -1};
-    struct maker_told told;
-    int connection;
+    bool keeps_spares = work->given.maker->spares->wanted > 0;
 
     for (;;) {
-        if (keeps_spares && keep_spares(work)) {
-            return -1;
+        if (keeps_spares) {
+            keep_spares(work);
         }
         if (wait_for_work(work, polls)) {
-            if (obey(work, &told, &connection)) {
-                *caller = told.caller;
-                return connection;
-            }
+            obey(work);
         } else if (keeps_spares) {
             hear_spares(work);
-        } else if (take_some(work, polls, &arrival)) {
-            *caller = arrival.caller;
-            return arrival.connection;
+        } else {
+            take_some(work, polls);
         }
     }
 }
@@ -308,24 +347,12 @@ static void bind_to_parent(const struct maker *maker)
     }
 }
 
-/* In a new process: what it has from the maker and does not need. Of a spare it is open until it serves. */
-static void begin_spare(const struct work *work, const struct sandbox *sandbox, struct store *ahead,
-                        struct arrival *arrival)
+void maker_run(struct maker *maker, const struct sandbox *sandbox, const struct listeners *listeners,
+               const struct service *service)
 {
-    (void)prctl(PR_SET_NAME, spare_name);
-    (void)close(work->maker->channel);
-    sandbox_end_processes(sandbox);
-    if (!spare_wait(work->maker->spares, work->place, work->listeners, ahead, arrival)) {
-        _exit(EX_OK);
-    }
-    close_listeners(work);
-}
-
-int maker_run(struct maker *maker, const struct sandbox *sandbox, const struct listeners *listeners,
-              struct store *ahead, struct caller *caller)
-{
-    struct work work = {.maker = maker, .listeners = listeners};
-    struct arrival arrival;
+    struct work work = {
+        .given = {.maker = maker, .sandbox = sandbox, .listeners = listeners, .service = service},
+    };
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
     bind_to_parent(maker);
@@ -333,18 +360,9 @@ int maker_run(struct maker *maker, const struct sandbox *sandbox, const struct l
     want_no_processor_number();
     text_gather();
     data_renew();
+    stack_keep();
     sandbox_enter(sandbox, 1);
     sandbox_bound_memory(sandbox);
     seal(maker, sandbox);
-    int connection = work_on(&work, caller);
-    if (connection < 0) {
-        begin_spare(&work, sandbox, ahead, &arrival);
-        connection = arrival.connection;
-        *caller = arrival.caller;
-    } else {
-        sandbox_end_processes(sandbox);
-    }
-    sandbox_end_descriptors(sandbox);
-    (void)prctl(PR_SET_NAME, child_name);
-    return connection;
+    work_on(&work);
 }

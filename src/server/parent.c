@@ -44,6 +44,7 @@ struct parent {
     struct store *store;
     struct sandbox *sandbox;
     const struct parent_limits *limits;
+    const struct service *service;
     struct workers workers;
     struct helpers helpers;
     struct late late;
@@ -86,23 +87,20 @@ static void close_all(struct parent *p)
     listeners_close(p->listeners);
 }
 
-/* In what the maker makes: the connection. */
-static int want_maker(struct parent *p, struct caller *caller)
+static void want_maker(struct parent *p)
 {
     if (!workers_lack_maker(&p->workers)) {
-        return -1;
+        return;
     }
     pid_t pid = maker_fork(&p->workers.maker);
     if (pid == 0) {
         close_connections(p);
         store_gather(p->store);
-        return maker_run(&p->workers.maker, p->sandbox, p->listeners,
-                         p->limits->attach_spares ? p->store : NULL, caller);
+        maker_run(&p->workers.maker, p->sandbox, p->listeners, p->service);
     }
     if (pid < 0) {
         workers_back_off(&p->workers, "cannot make a process to make others", errno);
     }
-    return -1;
 }
 
 /* Of a source of which a process has ended, so that there may be room for one. */
@@ -460,10 +458,10 @@ static void begin_log_again(struct parent *p)
     log_info("HUP: the log was opened again");
 }
 
-int parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
-               const struct parent_limits *limits, struct caller *caller)
+enum parent_end parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
+                           const struct parent_limits *limits, const struct service *service)
 {
-    static struct parent parent; /* on the stack it would push what a child copies of that apart */
+    static struct parent parent; /* what the maker makes has it, and no stack of this process */
     static struct arrival
         waiting[WORKERS_WAITING_MOST]; /* never cleared: what is not touched costs no fork anything */
     static struct late_connection late[LATE_MOST];
@@ -472,6 +470,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
                              .store = store,
                              .sandbox = sandbox,
                              .limits = limits,
+                             .service = service,
                              .workers = {.limits = limits, .waiting = waiting},
                              .late = {.list = late}};
     parent.helpers = (struct helpers){.store = store, .sandbox = sandbox};
@@ -493,10 +492,7 @@ int parent_run(struct listeners *listeners, struct store *store, struct sandbox 
             close_all(&parent);
             helpers_main(&parent.helpers);
         }
-        int connection = want_maker(&parent, caller);
-        if (connection >= 0) {
-            return connection;
-        }
+        want_maker(&parent);
         workers_serve_waiting(&parent.workers);
         workers_keep_spares(&parent.workers, parent.quiet);
         if (parent.late.count == 0 && !parent.pause.lasts) {

@@ -39,19 +39,18 @@ enum {
 
 #define RETRY_NANOSECONDS 10000000
 
-enum { PAGE = 4096 };
+enum {
+    PAGE = 4096,
+    STACK_NEAR = 2704, /* bytes of the stack, where a short connection needs a little less */
+};
 
 struct stream {
-    /* What a short connection writes to lies in one page: the end of the batch, the fields, and the beginning
-     * of the room; and what a caller has there. */
-    _Alignas(PAGE) char unused[BATCH_LITTLE];
     struct batch batch;
     bool is_open;
     _Alignas(max_align_t) char beside[STREAM_BESIDE];
 
     struct stream_options options;
     enum descriptor_kind in_kind, out_kind;
-    sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
     bool watching, signalled;
     unsigned reads;     /* up to READS_FEW */
     bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
@@ -77,11 +76,21 @@ struct stream {
     int64_t closing_deadline; /* 0 until closing was seen */
     struct patience patience;
 
-    char room[INPUT_START];
+    _Alignas(max_align_t) char room[INPUT_START];
 };
 
-/* It lies where memory need not be asked for, which touches pages that each connection would pay for. */
-static struct stream only;
+/* They lie where memory need not be asked for, which touches pages that each connection would pay for. What a
+ * short connection writes to is in one page: the top of the stack, the fields, little room for replies, the
+ * beginning of the room for requests, and what a caller has there.
+ *
+ * As the first of the variables, by their alignment: who writes below the stack soon comes to what was
+ * settled when the program was loaded, or to nothing, which ends it. */
+static struct {
+    _Alignas(PAGE) char stack[STREAM_STACK + STACK_NEAR];
+    struct stream only;
+} own __attribute__((section(".data.stack")));
+static struct batch_memory more_room;
+static sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
 
 static void give_first_room(struct stream *s)
 {
@@ -96,20 +105,24 @@ static void drop_input(struct stream *s)
     }
 }
 
-void stream_expect(void)
-{
-    __atomic_store_n(&only.is_open, false, __ATOMIC_RELAXED);
-    (void)clock_now();
-}
-
 void *stream_beside(void)
 {
-    return only.beside;
+    return own.only.beside;
+}
+
+void *stream_ahead(void)
+{
+    return own.only.room;
+}
+
+void *stream_stack(void)
+{
+    return own.stack + sizeof own.stack;
 }
 
 struct stream *stream_open(const struct stream_options *options)
 {
-    struct stream *s = &only;
+    struct stream *s = &own.only;
 
     if (__atomic_exchange_n(&s->is_open, true, __ATOMIC_RELAXED)) { /* a look that writes is one fault less */
         bug("a process opens a second stream");
@@ -127,7 +140,7 @@ struct stream *stream_open(const struct stream_options *options)
         .session_deadline =
             options->session_seconds > 0 ? deadline_after_seconds(options->session_seconds) : DEADLINE_NEVER,
     };
-    batch_open(&s->batch);
+    batch_open(&s->batch, &more_room);
     return s;
 }
 
@@ -549,13 +562,13 @@ const sigset_t *stream_sleep_mask(struct stream *s)
     }
     if (!s->watching) {
         s->watching = true;
-        s->wait_mask = *s->options.sleep_mask;
+        wait_mask = *s->options.sleep_mask;
         s->signalled = s->out_kind == DESCRIPTOR_SOCKET && descriptor_watch(s->options.out);
         if (s->signalled) {
-            sigdelset(&s->wait_mask, SIGIO);
+            sigdelset(&wait_mask, SIGIO);
         }
     }
-    return &s->wait_mask;
+    return &wait_mask;
 }
 
 void stream_linger(struct stream *s)
