@@ -341,3 +341,72 @@ has_one_socket() { # pid
     run ask NOOP
     assert_output OK
 }
+
+# So many connections, each with a request, while the maker is stopped and there are spares for two.
+begin_rush() { # how many
+    local each
+    eventually has_named "shmaild: spare" 2
+    kill -STOP "$(maker)"
+    held=()
+    while [ "${#held[@]}" -lt "$1" ]; do
+        exec {each}<>"/dev/tcp/$HOST/$PORT"
+        tell "$each" NOOP
+        held+=("$each")
+    done
+    eventually has_named "shmaild: child" 2
+    has_named "shmaild: spare" 0
+}
+
+hang_up() {
+    local each
+    for each in "${held[@]}"; do
+        exec {each}>&-
+    done
+    held=()
+}
+
+@test "in a rush the maker takes connections itself, and then there are spares again" {
+    local each tracer
+    command -v strace >/dev/null || skip "strace is not installed"
+    strace -o /dev/null true 2>/dev/null || skip "strace may trace nobody here"
+    start_server -c 100 --per-source 100 --spare 2
+    begin_rush 20
+    strace -p "$(maker)" -o trace -e trace=accept4 2>said &
+    tracer=$!
+    eventually grep -q attached said
+    kill -CONT "$(maker)"
+    for each in "${held[@]}"; do
+        told "$each" OK
+    done
+    eventually has_named "shmaild: spare" 2
+    kill "$tracer"
+    wait "$tracer" || true
+    [ "$(grep -c '^accept4.* = [0-9]' trace)" -ge 10 ] # the others are those of its spares
+    hang_up
+    eventually has_children 2
+    kill -STOP "$(maker)" # and those serve who comes
+    run ask NOOP
+    assert_output OK
+    kill -CONT "$(maker)"
+}
+
+@test "nor are there more than there may be, or less, after a rush" {
+    local each answered=0
+    start_server -c 6 --per-source 6 --spare 2
+    for _ in 1 2 3; do
+        begin_rush 12
+        kill -CONT "$(maker)"
+        for each in "${held[@]:0:6}"; do
+            told "$each" OK
+        done
+        answered=6
+        sleep 0.2
+        for each in "${held[@]:6}"; do
+            ! read -r -t 0.01 -u "$each" || answered=$((answered + 1))
+        done
+        [ "$answered" -eq 6 ]
+        has_children 6
+        hang_up
+        eventually has_children 2
+    done
+}

@@ -74,8 +74,9 @@ static const struct filter_rule wide[] = {
     {SYS_mmap, {BITS(FILTER_WITHOUT, 2, PROT_EXEC), BITS(FILTER_WITH, 3, MAP_ANONYMOUS)}},
     {SYS_mremap, {{0}}},
     {SYS_munmap, {{0}}},
-    {SYS_madvise,
-     {ONE_OF(2, MADV_POPULATE_WRITE, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE)}}, /* no hole */
+    {SYS_madvise, /* no hole */
+     {ONE_OF(2, MADV_POPULATE_WRITE, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_DONTFORK,
+             MADV_DOFORK)}},
     {SYS_getrandom, {{0}}},
 
     /* Semaphores, signals to itself, the clock, the end. */

@@ -144,33 +144,29 @@ static struct maker_taken *next_taken(const struct maker *maker)
 
 pid_t maker_hear_taken(struct maker *maker, struct source *source)
 {
-    struct maker_taken *next = next_taken(maker);
+    pid_t pid = spares_hear(maker->spares, source);
 
-    if (maker->spares->wanted > 0) {
-        return spares_hear(maker->spares, source);
+    if (pid != 0) {
+        return pid;
     }
-    if (maker->let == 0) {
-        return 0;
-    }
-    pid_t pid = __atomic_load_n(&next->pid, __ATOMIC_ACQUIRE);
+    struct maker_taken *next = next_taken(maker);
+    pid = __atomic_load_n(&next->pid, __ATOMIC_ACQUIRE);
     if (pid > 0) {
         *source = next->source;
         __atomic_store_n(&next->pid, 0, __ATOMIC_RELAXED);
         maker->taken++;
-        maker->let--;
+        maker->let -= maker->spares->wanted == 0;
     }
     return pid;
 }
 
 bool maker_wakes(struct maker *maker)
 {
-    if (maker->spares->wanted > 0) {
-        return spares_wake(maker->spares);
+    if (maker->spares->wanted == 0) {
+        __atomic_store_n(&maker->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
+    } else if (!spares_wake(maker->spares)) {
+        return false;
     }
-    if (maker->let == 0) {
-        return true;
-    }
-    __atomic_store_n(&maker->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
     return __atomic_load_n(&next_taken(maker)->pid, __ATOMIC_SEQ_CST) == 0;
 }
 

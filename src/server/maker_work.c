@@ -79,6 +79,14 @@ struct work {
     uint32_t let, taken; /* as struct maker has them */
     bool holds;          /* it has accepted one that has no process yet */
     bool completes;      /* spares are to be made, though more than half of them are there */
+    bool rushes;         /* more come than spares are made for: it takes them itself */
+    bool calm;           /* nobody waited when it looked last */
+};
+
+enum {
+    BELL,     /* what it polls: that of spares, */
+    CHANNEL,  /* the one to the parent, */
+    LISTENED, /* and listeners from here on */
 };
 
 /* Says why it takes no more. A parent who did not hear that would wait for it for ever: then there is to be
@@ -181,6 +189,7 @@ static void serve(struct work *work)
     struct maker_taken *taken = &work->given.maker->board->taken[work->taken % MAKER_LET_MOST];
 
     taken->source = arrival->source;
+    work->given.place = NULL;
     pid_t pid = make(work, &taken->pid);
     work->holds = pid < 0;
     if (pid < 0) {
@@ -211,10 +220,6 @@ static void take(struct work *work, const struct listener *listener)
 
 static void take_some(struct work *work, const struct pollfd *polls)
 {
-    if (work->holds) {
-        serve(work);
-        return;
-    }
     for (size_t i = 0; i < work->given.listeners->count && work->let > 0; i++) {
         if (polls[i].revents != 0) {
             take(work, &work->given.listeners->list[i]);
@@ -275,17 +280,56 @@ static void make_spares(struct work *work)
     }
 }
 
-/* The same, when enough of them lack. */
+static size_t want_listeners(const struct work *work, struct pollfd *polls)
+{
+    const struct listeners *listeners = work->given.listeners;
+
+    for (size_t i = 0; i < listeners->count; i++) {
+        polls[i] = (struct pollfd){.fd = listeners->list[i].descriptor, .events = POLLIN};
+    }
+    return listeners->count;
+}
+
+static bool somebody_waits(const struct work *work)
+{
+    const struct timespec at_once = {0};
+    struct pollfd polls[LISTENERS_MAX];
+
+    return ppoll(polls, want_listeners(work, polls), &at_once, NULL) > 0;
+}
+
+/* A process that is made for a connection costs a tenth less than a spare, which goes to sleep and wakes up
+ * before it has one. So in a rush no spares are made, and those that are left soon have gone. */
+static void rush(struct work *work, bool rushes)
+{
+    work->rushes = rushes;
+    spares_share(work->given.maker->spares, !rushes); /* who has a connection would only have to leave that */
+}
+
+/* The parent asks for those that lack now and then, as long as there are any. */
+static bool is_over(const struct work *work)
+{
+    return work->let == 0 || (work->completes && work->calm);
+}
+
+/* Makes those that lack, when it is enough of them. */
 static void keep_spares(struct work *work)
 {
     const struct spares *spares = work->given.maker->spares;
 
-    spares_arm(spares); /* before they are counted: who comes after that tells */
-    bool lacks = work->completes || spares_are_few(spares);
-    work->completes = false;
-    if (lacks) {
-        make_spares(work);
+    if (work->rushes && is_over(work)) {
+        rush(work, false);
     }
+    if (!work->rushes) {
+        spares_arm(spares); /* before they are counted: who comes after that tells */
+        bool lacks = work->completes || spares_are_few(spares);
+        if (work->let > 0 && spares_waiting(spares) == 0 && somebody_waits(work)) {
+            rush(work, true);
+        } else if (lacks) {
+            make_spares(work);
+        }
+    }
+    work->completes = false;
 }
 
 static void hear_spares(struct work *work)
@@ -296,44 +340,61 @@ static void hear_spares(struct work *work)
     wake_parent(work);
 }
 
-/* True: the parent has something to say, or has ended. */
+/* In a rush it looks first whether anybody waits. */
+static int wait_for_any(struct work *work, struct pollfd *polls, size_t count)
+{
+    const struct timespec at_once = {0};
+    int ready = work->rushes ? ppoll(polls, count, &at_once, NULL) : 0;
+
+    work->calm = ready == 0;
+    return ready == 0 ? ppoll(polls, count, NULL, NULL) : ready;
+}
+
+/* False: it cannot wait for all, as a limit was lowered. */
 static bool wait_for_work(struct work *work, struct pollfd *polls)
 {
     const struct spares *spares = work->given.maker->spares;
-    size_t count = 0;
+    bool takes = work->let > 0 && (spares->wanted == 0 || work->rushes);
+    size_t listeners = want_listeners(work, polls + LISTENED);
 
-    if (spares->wanted == 0 && (work->let == 0 || work->holds)) {
-        return work->let == 0;
-    }
-    if (spares->wanted > 0) {
-        polls[count++] = (struct pollfd){.fd = spares->bell, .events = POLLIN};
-    }
-    for (size_t i = 0; spares->wanted == 0 && i < work->given.listeners->count; i++) {
-        polls[count++] = (struct pollfd){.fd = work->given.listeners->list[i].descriptor, .events = POLLIN};
-    }
-    polls[count] = (struct pollfd){.fd = work->given.maker->channel, .events = POLLIN};
-    if (ppoll(polls, count + 1, NULL, NULL) < 0) { /* a limit was lowered */
+    polls[BELL] = (struct pollfd){.fd = spares->wanted > 0 ? spares->bell : -1, .events = POLLIN};
+    polls[CHANNEL] = (struct pollfd){.fd = work->given.maker->channel, .events = POLLIN};
+    return wait_for_any(work, polls, LISTENED + (takes ? listeners : 0)) >= 0;
+}
+
+static void look_around(struct work *work)
+{
+    struct pollfd polls[LISTENED + LISTENERS_MAX];
+
+    if (!wait_for_work(work, polls)) {
         stop(work, MAKER_STUCK, 0);
-        return true;
+        obey(work);
+        return;
     }
-    return polls[count].revents != 0;
+    if (polls[CHANNEL].revents != 0) {
+        obey(work);
+        return;
+    }
+    if (polls[BELL].revents != 0) {
+        hear_spares(work);
+    }
+    take_some(work, polls + LISTENED);
 }
 
 static _Noreturn void work_on(struct work *work)
 {
-    struct pollfd polls[LISTENERS_MAX + 1];
     bool keeps_spares = work->given.maker->spares->wanted > 0;
 
     for (;;) {
-        if (keeps_spares) {
-            keep_spares(work);
-        }
-        if (wait_for_work(work, polls)) {
-            obey(work);
+        if (work->holds && work->let > 0) {
+            serve(work);
         } else if (keeps_spares) {
-            hear_spares(work);
+            keep_spares(work);
+            look_around(work);
+        } else if (work->let > 0) {
+            look_around(work);
         } else {
-            take_some(work, polls);
+            obey(work);
         }
     }
 }

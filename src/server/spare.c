@@ -4,7 +4,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "scheduling.h"
 #include "signals.h"
 
 #include <errno.h>
@@ -335,9 +334,6 @@ bool spare_wait(const struct spares *spares, struct spare_place *own, const stru
     bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
 
     (void)clock_now(); /* which touches a page of the system's: at nobody's cost now */
-    if (attached) {
-        scheduling_share(store_processes(store));
-    }
     /* No TERM, which could come with a connection, and would cut that; and it reaches who is stopped. */
     (void)prctl(PR_SET_PDEATHSIG, SIGCONT);
     if (!wait_for_connection(spares, own, listeners, arrival)) {
