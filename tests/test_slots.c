@@ -223,6 +223,29 @@ static void suspect_and_die(void)
 }
 
 /* Its debts stand in tables that may be scribbled over. */
+static void find_no_semaphore_and_die(void)
+{
+    fault.kinds = CALL_SEMAPHORE;
+    fault.at = 1;
+    fault.lasts = true;
+    fault.error = EINVAL;
+    EXPECT_EQ(store_attach(store, "without"), STATUS_SYSTEM);
+    die();
+}
+
+static void a_slot_that_was_about_to_be_taken_is_reclaimed(void)
+{
+    struct store_process process;
+    uint32_t slot = 0;
+    open_post_office(8);
+    EXPECT_EQ(end_unattached(find_no_semaphore_and_die), SIGKILL);
+    store_wake(store);
+    store_reclaim(store);
+    EXPECT(store_next_process(store, &slot, &process));
+    EXPECT(process.pid == getpid());
+    EXPECT(!store_next_process(store, &slot, &process));
+}
+
 static void a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted(void)
 {
     open_post_office(8);
@@ -408,6 +431,7 @@ static const struct harness_test tests[] = {
     {"a slot whose own byte cannot be locked is another's to claim",
      a_slot_whose_own_byte_cannot_be_locked_is_another_s_to_claim},
     {"who cannot be attached keeps no slot", who_cannot_be_attached_keeps_no_slot},
+    {"a slot that was about to be taken is reclaimed", a_slot_that_was_about_to_be_taken_is_reclaimed},
     {"a slot of the dead is not settled while the store is doubted",
      a_slot_of_the_dead_is_not_settled_while_the_store_is_doubted},
     {"the list tells the living from the dead", the_list_tells_the_living_from_the_dead},

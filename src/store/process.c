@@ -43,23 +43,6 @@ bool owner_is_dead(const struct store *store, uint64_t owner)
            !segment_byte_is_held(store, slot_byte(index));
 }
 
-/* Takes a slot whose owner is gone. A new life begins before its byte is taken: else this process, if it were
- * stopped in between, would make the dead owner look alive and block whoever waits for its lock. The claim,
- * which an owner keeps for as long as it lives, keeps others from doing the same meanwhile. *before is the
- * old life. False: another process has the slot. */
-static bool take_over(struct store *store, uint32_t index, uint64_t *before)
-{
-    struct slot *slot = slot_at(store, index);
-    if (!segment_try_byte(store, claim_byte(index)))
-        return false;
-    *before = load64(&slot->life);
-    __atomic_store_n(&slot->life, ((*before & ~IN_USE) + 2) | IN_USE, __ATOMIC_RELEASE);
-    if (segment_try_byte(store, slot_byte(index)))
-        return true;
-    segment_free_slot(store, index);
-    return false;
-}
-
 /* The hints for 64 slots from first on, without any for a slot that there cannot be. */
 static uint64_t read_map(const struct store *store, uint32_t first)
 {
@@ -88,6 +71,29 @@ static void clear_map(struct store *store, uint32_t index)
 static void set_map(struct store *store, uint32_t index)
 {
     __atomic_fetch_or(&store->header->slot_map[index / 64], bit(index), __ATOMIC_RELAXED);
+}
+
+/* Takes a slot whose owner is gone. A new life begins before its byte is taken: else this process, if it were
+ * stopped in between, would make the dead owner look alive and block whoever waits for its lock. The claim,
+ * which an owner keeps for as long as it lives, keeps others from doing the same meanwhile. The map has it
+ * first, so that it is found whenever this process dies. *before is the old life. False: another process has
+ * the slot. */
+static bool take_over(struct store *store, uint32_t index, uint64_t *before)
+{
+    struct slot *slot = slot_at(store, index);
+    if (!segment_try_byte(store, claim_byte(index)))
+        return false;
+    set_map(store, index);
+    *before = load64(&slot->life);
+    __atomic_store_n(&slot->life, ((*before & ~IN_USE) + 2) | IN_USE, __ATOMIC_RELEASE);
+    if (segment_try_byte(store, slot_byte(index)))
+        return true;
+    if (!(*before & IN_USE)) { /* nothing is owed */
+        __atomic_store_n(&slot->life, load64(&slot->life) & ~IN_USE, __ATOMIC_RELEASE);
+        clear_map(store, index);
+    }
+    segment_free_slot(store, index);
+    return false;
 }
 
 /* One transaction of giving back what a slot owes from an earlier life, or from this one; true when nothing
@@ -184,7 +190,6 @@ static enum status claim(struct store *store, uint32_t index, const char *peer, 
     store->slot = slot;
     store->me = owner_word(index, load64(&slot->life));
     clear_idle(store, index);
-    set_map(store, index);
     store->inherits = before & IN_USE && as_it_is;
     if (before & IN_USE && !as_it_is && !settle_dead(store, slot)) {
         store_detach(store);
