@@ -100,14 +100,10 @@ policy_of() {
     exec {connection}>&-
 }
 
-@test "nor does a spare, whose client is about to wait for it" {
-    local spare
+@test "so does a spare" {
     start_server --spare 1
-    eventually has_maker # until it has its name it would count as a child
-    eventually has_children 1
-    spare=$(children)
-    is_ready() { [ "$(policy_of "${spare% }")" = SCHED_OTHER ]; }
-    eventually is_ready
+    eventually has_named "shmaild: spare" 1
+    [ "$(policy_of "$(named "shmaild: spare")")" = SCHED_BATCH ]
 }
 
 @test "a server that was given a policy keeps it" {

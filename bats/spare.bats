@@ -267,7 +267,12 @@ expect_nothing_of_spares() { # pid
     for descriptor in "/proc/$1/fd/"*; do
         run readlink "$descriptor"
         refute_output --partial anon_inode
+        refute_output --partial pipe:
     done
+    expect_no_memory_of_others "$1"
+}
+
+expect_no_memory_of_others() { # pid
     run grep ' rw-s .*/dev/zero' "/proc/$1/maps"
     assert_output ""
 }
@@ -281,6 +286,7 @@ has_one_socket() { # pid
     local pid other
     start_server --spare 1 -c 2 --per-source 1 -d journal -l "unix:$PWD/socket"
     eventually has_named "shmaild: spare" 1
+    expect_no_memory_of_others "$(named "shmaild: spare")"
     dial one
     eventually has_named "shmaild: child" 1
     mkfifo requests

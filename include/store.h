@@ -218,8 +218,10 @@ struct store_figures {
 };
 void store_figures(struct store *, struct store_figures *);
 
-/* How many processes are attached, and not ahead, without a lock or a system call. */
+/* How many processes are attached, and not ahead; and those that are ahead. Without a lock or a system call.
+ */
 uint32_t store_processes(const struct store *);
+uint32_t store_processes_ahead(const struct store *);
 
 /* One process as its slot shows it. */
 struct store_process {

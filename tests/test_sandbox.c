@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -196,6 +197,7 @@ static void every_other_argument(void)
         {"a sync of another file", {SYS_fdatasync, segment}},
         {"an option of a socket", {SYS_getsockopt, channel, SOL_SOCKET, SO_ERROR, (long)place, (long)place}},
         {"an option of TCP", {SYS_getsockopt, channel, 6, SO_TYPE, (long)place, (long)place}},
+        {"a control of a descriptor", {SYS_ioctl, channel, FIONBIO, (long)place}},
         {"an attribute of the process", {SYS_prctl, PR_SET_DUMPABLE, 1}},
         {"a handler", {SYS_rt_sigaction, SIGTERM, (long)place, 0, 8}},
         {"a signal to another process", {SYS_tgkill, 1, 1, 0}},

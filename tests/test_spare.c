@@ -18,6 +18,7 @@ enum { ROUNDS = 400, TOGETHER = 3, LATEST_US = 400 };
 
 static struct listeners listeners;
 static struct spares spares;
+static struct store *store; /* that they attach to */
 
 static void listen_somewhere(void)
 {
@@ -54,18 +55,21 @@ static void prepare(void)
 /* One that says by its exit code whether it has a connection. listener: what it has as its own. */
 static void make_spare_with(int listener)
 {
-    struct spare_place *place = spares_place(&spares);
+    pid_t *place = spares_place(&spares);
     struct arrival arrival;
 
     pid_t pid = fork();
     if (pid == 0) {
         (void)dup2(listener, listeners.list[0].descriptor);
-        if (!spare_wait(&spares, place, &listeners, NULL, &arrival)) {
+        if (!spare_wait(&spares, place, &listeners, store, &arrival)) {
             _exit(0);
+        }
+        if (store != NULL) {
+            EXPECT_EQ(store_attach(store, "somebody"), STATUS_OK); /* it is none of those ahead any more */
         }
         _exit(arrival.connection >= 0 ? 1 : 2);
     }
-    __atomic_store_n(&place->pid, pid, __ATOMIC_RELEASE); /* as the kernel does it for the maker */
+    __atomic_store_n(place, pid, __ATOMIC_RELEASE); /* as the kernel does it for the maker */
 }
 
 static void make_spare(void)
@@ -136,22 +140,6 @@ static void who_is_told_to_end_leaves_the_connection_to_others(void)
     EXPECT_EQ(both, 1 + 2); /* else nothing was tried */
 }
 
-/* Before the signal for that has reached it. */
-static void who_is_about_to_hear_it_leaves_the_connection_to_others(void)
-{
-    int status;
-
-    prepare();
-    make_spare();
-    nap(LATEST_US);
-    spares.board->places[0].state = SPARE_ENDS;
-    int connection = call();
-    EXPECT(waitpid(-1, &status, 0) > 0);
-    EXPECT_EQ(WEXITSTATUS(status), 0);
-    EXPECT(is_waiting());
-    (void)close(connection);
-}
-
 static void who_comes_together_is_taken_by_as_many(void)
 {
     int connections[TOGETHER];
@@ -186,7 +174,7 @@ static void another_one_is_woken_for_who_was_left(void)
     prepare();
     make_spare();
     nap(LATEST_US);
-    pid_t first = spares.board->places[0].pid;
+    pid_t first = spares.board->places[0];
     EXPECT(kill(first, SIGSTOP) == 0);
     EXPECT_EQ(waitpid(first, &status, WUNTRACED), first);
     int connection = call();
@@ -201,10 +189,16 @@ static void another_one_is_woken_for_who_was_left(void)
     (void)close(connection);
 }
 
+static bool is_ready(int descriptor)
+{
+    struct pollfd poll_ = {.fd = descriptor, .events = POLLIN};
+
+    return poll(&poll_, 1, 0) == 1;
+}
+
 static bool rings(void)
 {
-    struct pollfd poll_ = {.fd = spares.bell, .events = POLLIN};
-    bool rung = poll(&poll_, 1, 0) == 1;
+    bool rung = is_ready(spares.bell);
 
     EXPECT(!spares_hear_bell(&spares));
     return rung;
@@ -219,29 +213,55 @@ static void take_one(void)
     (void)close(connection);
 }
 
-static void the_bell_rings_once_when_half_of_them_are_left_and_for_a_parent_who_sleeps(void)
+static void make_some(void)
 {
-    struct source source;
-
     prepare();
     for (int i = 0; i < TOGETHER; i++) {
         make_spare();
     }
-    spares_arm(&spares);
-    EXPECT(!spares_are_few(&spares));
+    nap(LATEST_US);
+}
+
+static void the_parent_hears_each_that_serves_and_the_maker_counts_the_others(void)
+{
+    struct source source;
+
+    make_some();
+    for (size_t left = TOGETHER; left > 0; left--) {
+        EXPECT_EQ(spares_waiting(&spares), left);
+        EXPECT(!is_ready(spares.hears));
+        EXPECT(spares_hear(&spares, &source) == 0);
+        take_one();
+        EXPECT_EQ(spares_waiting(&spares), left - 1);
+        EXPECT_EQ(spares_count(&spares), left);
+        EXPECT(is_ready(spares.hears));
+        EXPECT(spares_hear(&spares, &source) > 0);
+        EXPECT_EQ(spares_count(&spares), left - 1);
+    }
+}
+
+static void the_bell_rings_when_half_of_them_are_left(void)
+{
+    const struct store_options options = {.slots = 8};
+    char why[256];
+
+    EXPECT_EQ(store_open(&store, &options, why, sizeof why), STATUS_OK);
+    make_some();
     take_one();
     EXPECT(!rings());
     take_one();
     EXPECT(rings());
-    EXPECT(spares_are_few(&spares));
-    EXPECT(spares_hear(&spares, &source) > 0);
-    EXPECT(!spares_wake(&spares)); /* the other one */
-    EXPECT(spares_hear(&spares, &source) > 0);
-    EXPECT(spares_wake(&spares));
     take_one();
     EXPECT(rings());
-    EXPECT(!spares_wake(&spares));
-    EXPECT(spares_hear(&spares, &source) > 0);
+}
+
+static void where_they_have_no_slots_it_rings_for_each(void)
+{
+    make_some();
+    for (int i = 0; i < TOGETHER; i++) {
+        take_one();
+        EXPECT(rings());
+    }
 }
 
 /* As a limit may have it, or somebody who shuts the listener down. */
@@ -264,12 +284,12 @@ static void one_that_cannot_accept_says_so_and_ends(void)
 static const struct harness_test tests[] = {
     {"who is told to end leaves the connection to others",
      who_is_told_to_end_leaves_the_connection_to_others},
-    {"who is about to hear it leaves the connection to others",
-     who_is_about_to_hear_it_leaves_the_connection_to_others},
     {"who comes together is taken by as many", who_comes_together_is_taken_by_as_many},
     {"another one is woken for who was left", another_one_is_woken_for_who_was_left},
-    {"the bell rings once when half of them are left, and for a parent who sleeps",
-     the_bell_rings_once_when_half_of_them_are_left_and_for_a_parent_who_sleeps},
+    {"the parent hears each that serves, and the maker counts the others",
+     the_parent_hears_each_that_serves_and_the_maker_counts_the_others},
+    {"the bell rings when half of them are left", the_bell_rings_when_half_of_them_are_left},
+    {"where they have no slots it rings for each", where_they_have_no_slots_it_rings_for_each},
     {"one that cannot accept says so and ends", one_that_cannot_accept_says_so_and_ends},
 };
 

@@ -63,7 +63,7 @@ static bool is_told(int channel)
 
 static void spare_waits(struct workers *workers, pid_t pid)
 {
-    spares_place(&workers->spares)->pid = pid;
+    *spares_place(&workers->spares) = pid;
 }
 
 static void who_follows_a_dead_spare_is_made_at_once_and_the_next_after_a_pause(void)
@@ -105,7 +105,6 @@ static void spares_count_as_connections_that_may_come(void)
     workers.maker.let = 0;
     spare_waits(&workers, OTHER_SPARE);
     children_add(&workers.children, CHILD + 1, &source);
-    workers.spares.board->places[0].state = SPARE_SERVES; /* since it was last heard */
     workers_let(&workers);
     EXPECT_EQ(workers.maker.let, 0);
     EXPECT(workers_take(&workers));

@@ -58,7 +58,7 @@ enum filter_kind {
     FILTER_JOURNAL, /* it is one of the journal's */
 };
 
-enum { FILTER_VALUES_MOST = 7 };
+enum { FILTER_VALUES_MOST = 5 };
 
 struct filter_test {
     enum filter_kind kind;

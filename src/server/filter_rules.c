@@ -10,6 +10,7 @@
 #include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -74,9 +75,8 @@ static const struct filter_rule wide[] = {
     {SYS_mmap, {BITS(FILTER_WITHOUT, 2, PROT_EXEC), BITS(FILTER_WITH, 3, MAP_ANONYMOUS)}},
     {SYS_mremap, {{0}}},
     {SYS_munmap, {{0}}},
-    {SYS_madvise, /* no hole */
-     {ONE_OF(2, MADV_POPULATE_WRITE, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE, MADV_DONTFORK,
-             MADV_DOFORK)}},
+    {SYS_madvise,
+     {ONE_OF(2, MADV_POPULATE_WRITE, MADV_COLLAPSE, MADV_DONTNEED, MADV_FREE, MADV_HUGEPAGE)}}, /* no hole */
     {SYS_getrandom, {{0}}},
 
     /* Semaphores, signals to itself, the clock, the end. */
@@ -113,6 +113,7 @@ static const struct filter_rule wide[] = {
     {SYS_accept4, {{0}}},
     {SYS_epoll_pwait, {{0}}},
     {SYS_epoll_ctl, {ONE_OF(1, EPOLL_CTL_MOD)}},
+    {SYS_ioctl, {ONE_OF(1, FIONREAD)}},
 
     /* The maker forks. What it has forked may have no process and no descriptor more, before it reads
      * anything; as root, whom the first does not bind, it loses the call. */

@@ -162,11 +162,7 @@ pid_t maker_hear_taken(struct maker *maker, struct source *source)
 
 bool maker_wakes(struct maker *maker)
 {
-    if (maker->spares->wanted == 0) {
-        __atomic_store_n(&maker->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
-    } else if (!spares_wake(maker->spares)) {
-        return false;
-    }
+    __atomic_store_n(&maker->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
     return __atomic_load_n(&next_taken(maker)->pid, __ATOMIC_SEQ_CST) == 0;
 }
 

@@ -44,7 +44,7 @@ struct maker_taken {
 struct maker_board {
     pid_t made[MAKER_ORDERS_MOST]; /* of each order, what maker_hear tells */
     struct maker_taken taken[MAKER_LET_MOST];
-    uint32_t parent_sleeps; /* where there are no spares: and wants to be told when the next one is taken */
+    uint32_t parent_sleeps; /* and wants to be told when the next one is taken */
 };
 
 struct maker {

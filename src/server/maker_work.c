@@ -69,8 +69,8 @@ struct given {
     const struct sandbox *sandbox;
     const struct listeners *listeners;
     const struct service *service;
-    struct arrival arrival;    /* its connection; of a spare that is its own */
-    struct spare_place *place; /* of a spare; else NULL */
+    struct arrival arrival; /* its connection; of a spare that is its own */
+    pid_t *place;           /* of a spare; else NULL */
 };
 
 /* What the maker has at hand, on its stack, which nobody copies. */
@@ -78,10 +78,12 @@ struct work {
     struct given given;
     uint32_t let, taken; /* as struct maker has them */
     bool holds;          /* it has accepted one that has no process yet */
-    bool completes;      /* spares are to be made, though more than half of them are there */
+    bool completes;      /* spares are to be made */
     bool rushes;         /* more come than spares are made for: it takes them itself */
     bool calm;           /* nobody waited when it looked last */
 };
+
+#define RUSH_NANOSECONDS 20000000 /* without anybody, and it is over */
 
 enum {
     BELL,     /* what it polls: that of spares, */
@@ -101,15 +103,10 @@ static void stop(struct work *work, enum maker_word word, int error)
     }
 }
 
-static uint32_t *parent_sleeps(const struct maker *maker)
-{
-    return maker->spares->wanted > 0 ? &maker->spares->board->parent_sleeps : &maker->board->parent_sleeps;
-}
-
 static void wake_parent(const struct work *work)
 {
     const struct maker_note note = {.word = MAKER_TAKES, .answers = -1};
-    uint32_t *sleeps = parent_sleeps(work->given.maker);
+    uint32_t *sleeps = &work->given.maker->board->parent_sleeps;
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST); /* the number of the process was written by the kernel */
     if (__atomic_load_n(sleeps, __ATOMIC_SEQ_CST) != 0 &&
@@ -262,14 +259,15 @@ static void obey(struct work *work)
 static void make_spares(struct work *work)
 {
     const struct spares *spares = work->given.maker->spares;
+    size_t waiting = spares_waiting(spares);
 
-    while (work->let > 0 && spares_waiting(spares) < spares->wanted) {
+    for (; work->let > 0 && waiting < spares->wanted; waiting++) {
         work->given.place = spares_place(spares);
         if (work->given.place == NULL) { /* so many are stopped: the parent is to accept */
             stop(work, MAKER_STUCK, 0);
             return;
         }
-        if (make(work, &work->given.place->pid) < 0) {
+        if (make(work, work->given.place) < 0) {
             stop(work, MAKER_FAILED, errno);
             return;
         }
@@ -298,34 +296,17 @@ static bool somebody_waits(const struct work *work)
     return ppoll(polls, want_listeners(work, polls), &at_once, NULL) > 0;
 }
 
-/* A process that is made for a connection costs a tenth less than a spare, which goes to sleep and wakes up
- * before it has one. So in a rush no spares are made, and those that are left soon have gone. */
-static void rush(struct work *work, bool rushes)
-{
-    work->rushes = rushes;
-    spares_share(work->given.maker->spares, !rushes); /* who has a connection would only have to leave that */
-}
-
-/* The parent asks for those that lack now and then, as long as there are any. */
-static bool is_over(const struct work *work)
-{
-    return work->let == 0 || (work->completes && work->calm);
-}
-
-/* Makes those that lack, when it is enough of them. */
+/* A process that is made for a connection costs less than a spare, which goes to sleep and wakes up before it
+ * has one. So in a rush none are made, until nobody has come for a moment; or nobody waits just when the
+ * parent asks for those that lack, as it does now and then. */
 static void keep_spares(struct work *work)
 {
-    const struct spares *spares = work->given.maker->spares;
-
-    if (work->rushes && is_over(work)) {
-        rush(work, false);
+    if (work->let == 0 || (work->completes && work->calm)) {
+        work->rushes = false;
     }
-    if (!work->rushes) {
-        spares_arm(spares); /* before they are counted: who comes after that tells */
-        bool lacks = work->completes || spares_are_few(spares);
-        if (work->let > 0 && spares_waiting(spares) == 0 && somebody_waits(work)) {
-            rush(work, true);
-        } else if (lacks) {
+    if (work->completes && work->let > 0 && !work->rushes) {
+        work->rushes = spares_waiting(work->given.maker->spares) == 0 && somebody_waits(work);
+        if (!work->rushes) {
             make_spares(work);
         }
     }
@@ -337,17 +318,24 @@ static void hear_spares(struct work *work)
     if (spares_hear_bell(work->given.maker->spares)) {
         stop(work, MAKER_STUCK, 0);
     }
-    wake_parent(work);
+    work->completes = !work->rushes;
 }
 
-/* In a rush it looks first whether anybody waits. */
+/* In a rush it looks first whether anybody waits, and then not for long. */
 static int wait_for_any(struct work *work, struct pollfd *polls, size_t count)
 {
-    const struct timespec at_once = {0};
-    int ready = work->rushes ? ppoll(polls, count, &at_once, NULL) : 0;
+    const struct timespec at_once = {0}, long_enough = {.tv_nsec = RUSH_NANOSECONDS};
 
+    if (!work->rushes) {
+        return ppoll(polls, count, NULL, NULL);
+    }
+    int ready = ppoll(polls, count, &at_once, NULL);
     work->calm = ready == 0;
-    return ready == 0 ? ppoll(polls, count, NULL, NULL) : ready;
+    if (work->calm) {
+        ready = ppoll(polls, count, &long_enough, NULL);
+        work->completes = ready == 0;
+    }
+    return ready;
 }
 
 /* False: it cannot wait for all, as a limit was lowered. */
@@ -417,7 +405,7 @@ void maker_run(struct maker *maker, const struct sandbox *sandbox, const struct 
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
     bind_to_parent(maker);
-    spares_share(maker->spares, true);
+    spares_hear_nothing(maker->spares);
     want_no_processor_number();
     text_gather();
     data_renew();

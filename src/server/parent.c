@@ -54,8 +54,8 @@ struct parent {
     struct pause pause; /* nobody is accepted */
     struct pause log_pause; /* the log was to be opened again, and could not */
     struct complaint complaint, full_complaint, share_complaint;
-    struct pollfd
-        polls[LISTENERS_MAX + ANSWERS_MOST + 1]; /* those that are asked, the filters', the maker's */
+    struct pollfd polls[LISTENERS_MAX + ANSWERS_MOST +
+                        2]; /* those that are asked, the filters', the maker's, spares' */
 };
 
 static void back_off(struct parent *p, const char *what, int error)
@@ -163,19 +163,22 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
 }
 
 /* What else somebody may have to say; returns how many. */
-static size_t want_words(const struct parent *p, struct pollfd *polls)
+static size_t want_words(const struct parent *p, bool busy, struct pollfd *polls)
 {
     const struct workers *w = &p->workers;
+    size_t count = w->answers.count;
 
     if (p->pause.lasts) { /* perhaps since there were more than the limit of descriptors */
         return 0;
     }
     answers_want(&w->answers, polls);
-    if (w->maker.pid == 0 || w->maker.gone) {
-        return w->answers.count;
+    if (w->maker.pid != 0 && !w->maker.gone) {
+        polls[count++] = (struct pollfd){.fd = w->maker.channel, .events = POLLIN};
     }
-    polls[w->answers.count] = (struct pollfd){.fd = w->maker.channel, .events = POLLIN};
-    return w->answers.count + 1;
+    if (w->spares.wanted > 0 && !busy) {
+        polls[count++] = (struct pollfd){.fd = w->spares.hears, .events = POLLIN};
+    }
+    return count;
 }
 
 /* Sleeps until a listener is ready, a signal comes or the pause is over. Returns how many listeners were
@@ -197,7 +200,7 @@ static size_t sleep_for_work(struct parent *p)
     if (workers_are_full(w) && complaint_is_due(&p->full_complaint)) {
         log_warning("all %zu connections (-c) are in use; further ones wait", p->limits->connections);
     }
-    size_t words = want_words(p, p->polls + count);
+    size_t words = want_words(p, busy, p->polls + count);
     size_t filters = words > 0 ? w->answers.count : 0;
     int ready =
         ppoll(p->polls, count + words, &left, busy ? signals_sleep_mask_but_child() : signals_sleep_mask());

@@ -1,5 +1,5 @@
-/* spare.c: a table of places in shared memory, one epoll(7) and one bell. What a word of a place says is
- * changed by one side at a time: who accepts and who has it end agree by compare and exchange. */
+/* spare.c: a table of places, one epoll(7), one bell and one pipe. A spare is told to end by a signal that
+ * does nothing to who serves: so nobody need know which of the two it is. */
 #include "spare.h"
 
 #include "clock.h"
@@ -7,12 +7,23 @@
 #include "signals.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+
+/* What one says that serves. */
+struct word {
+    uint32_t place;
+    struct source source;
+};
+
+#define STUCK ((eventfd_t)1 << 32) /* at the bell: one could not accept; less: so many are few */
 
 static struct epoll_event event_of(int listener)
 {
@@ -28,22 +39,30 @@ static bool listen_to(const struct spares *spares, int listener)
 
 bool spares_prepare(struct spares *spares, size_t wanted, const struct listeners *listeners)
 {
+    static void *board = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
+
     *spares = (struct spares){.parent = getpid()};
     if (wanted == 0) {
         return true;
     }
-    struct spares_board *board =
-        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED) {
+        board = mmap(NULL, sizeof *spares->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    }
     if (board == MAP_FAILED) {
         return false;
     }
+    memset(board, 0, sizeof *spares->board);
+    int ends[2] = {-1, -1};
+    bool prepared = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
     *spares = (struct spares){.wanted = wanted,
                               .board = board,
                               .events = epoll_create1(EPOLL_CLOEXEC),
                               .bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+                              .hears = ends[0],
+                              .says = ends[1],
                               .parent = spares->parent};
     spares_share(spares, false);
-    bool prepared = spares->events >= 0 && spares->bell >= 0;
+    prepared = prepared && spares->events >= 0 && spares->bell >= 0;
     for (size_t i = 0; prepared && i < listeners->count; i++) {
         prepared = listen_to(spares, listeners->list[i].descriptor);
     }
@@ -60,9 +79,20 @@ void spares_leave_out(const struct spares *spares, int listener)
 void spares_leave(const struct spares *spares)
 {
     if (spares->wanted > 0) {
-        (void)munmap(spares->board, sizeof *spares->board);
         (void)close(spares->events);
         (void)close(spares->bell);
+        (void)close(spares->says);
+    }
+    if (spares->wanted > 0 && spares->hears >= 0) {
+        (void)close(spares->hears);
+    }
+}
+
+void spares_hear_nothing(struct spares *spares)
+{
+    if (spares->wanted > 0) {
+        (void)close(spares->hears);
+        spares->hears = -1;
     }
 }
 
@@ -74,55 +104,31 @@ void spares_share(const struct spares *spares, bool shared)
     }
 }
 
-static pid_t pid_of(const struct spare_place *place)
+static pid_t pid_at(const struct spares *spares, size_t place)
 {
-    return __atomic_load_n(&place->pid, __ATOMIC_ACQUIRE);
+    return __atomic_load_n(&spares->board->places[place], __ATOMIC_ACQUIRE);
 }
 
-static enum spare_state state_of(const struct spare_place *place)
+static void free_place(const struct spares *spares, size_t place)
 {
-    return __atomic_load_n(&place->state, __ATOMIC_SEQ_CST);
-}
-
-static bool change(struct spare_place *place, uint32_t from, enum spare_state to)
-{
-    return __atomic_compare_exchange_n(&place->state, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-}
-
-static void free_place(struct spare_place *place)
-{
-    __atomic_store_n(&place->pid, 0, __ATOMIC_RELEASE);
-}
-
-/* One that the parent has to hear of. NULL: none. */
-static struct spare_place *next_serving(const struct spares *spares)
-{
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
-        struct spare_place *place = &spares->board->places[i];
-        if (pid_of(place) != 0 && state_of(place) == SPARE_SERVES) {
-            return place;
-        }
-    }
-    return NULL;
+    __atomic_store_n(&spares->board->ends[place], false, __ATOMIC_RELAXED);
+    __atomic_store_n(&spares->board->places[place], 0, __ATOMIC_RELEASE);
 }
 
 pid_t spares_hear(const struct spares *spares, struct source *source)
 {
-    struct spare_place *place = next_serving(spares);
+    struct word word;
 
-    if (place == NULL) {
+    if (spares->wanted == 0 || read(spares->hears, &word, sizeof word) != sizeof word) {
         return 0;
     }
-    pid_t pid = place->pid;
-    *source = place->source;
-    free_place(place);
+    pid_t pid = word.place < SPARE_PLACES ? pid_at(spares, word.place) : 0;
+    if (pid == 0) {
+        bug("what serves is no spare");
+    }
+    *source = word.source;
+    free_place(spares, word.place);
     return pid;
-}
-
-bool spares_wake(const struct spares *spares)
-{
-    __atomic_store_n(&spares->board->parent_sleeps, 1, __ATOMIC_SEQ_CST);
-    return next_serving(spares) == NULL;
 }
 
 /* Whether somebody waits there whom nobody was woken for. */
@@ -145,9 +151,8 @@ static void look_anew(const struct spares *spares, const struct listeners *liste
 bool spares_reap(const struct spares *spares, const struct listeners *listeners, pid_t pid)
 {
     for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
-        struct spare_place *place = &spares->board->places[i];
-        if (pid_of(place) == pid) {
-            free_place(place);
+        if (pid_at(spares, i) == pid) {
+            free_place(spares, i);
             look_anew(spares, listeners);
             return true;
         }
@@ -155,118 +160,73 @@ bool spares_reap(const struct spares *spares, const struct listeners *listeners,
     return false;
 }
 
-enum {
-    THAT_WAIT = 1 << SPARE_WAITS | 1 << SPARE_ACCEPTS | 1 << SPARE_ACCEPTS_LAST,
-    THAT_MAY_SERVE = THAT_WAIT | 1 << SPARE_SERVES,
-    ALL = THAT_MAY_SERVE | 1 << SPARE_ENDS,
-};
-
-static size_t count(const struct spares *spares, unsigned states, size_t enough)
+static bool is_ending(const struct spares *spares, size_t place)
 {
-    size_t found = 0;
+    return __atomic_load_n(&spares->board->ends[place], __ATOMIC_RELAXED);
+}
 
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES && found < enough; i++) {
-        const struct spare_place *place = &spares->board->places[i];
-        found += pid_of(place) != 0 && (states >> state_of(place) & 1) != 0;
+static size_t count_places(const struct spares *spares, bool with_ending)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+        count += pid_at(spares, i) != 0 && (with_ending || !is_ending(spares, i));
     }
-    return found;
-}
-
-size_t spares_waiting(const struct spares *spares)
-{
-    return count(spares, THAT_WAIT, SIZE_MAX);
-}
-
-size_t spares_connections(const struct spares *spares)
-{
-    return count(spares, THAT_MAY_SERVE, SIZE_MAX);
+    return count;
 }
 
 size_t spares_count(const struct spares *spares)
 {
-    return count(spares, ALL, SIZE_MAX);
+    return count_places(spares, true);
 }
 
-/* True: it is to be told. Else it will find out, serves, or was told before. */
-static bool end_one(struct spare_place *place)
+/* Who is heard meanwhile may be missed, and is counted when it is looked again. */
+size_t spares_waiting(const struct spares *spares)
 {
-    enum spare_state state;
+    size_t count = count_places(spares, false);
+    int unheard = 0;
 
-    while ((state = state_of(place)) == SPARE_WAITS || state == SPARE_ACCEPTS) {
-        enum spare_state end = state == SPARE_WAITS ? SPARE_ENDS : SPARE_ACCEPTS_LAST;
-        if (change(place, state, end)) {
-            return end == SPARE_ENDS;
-        }
+    if (count > 0) {
+        (void)ioctl(spares->says, FIONREAD, &unheard);
     }
-    return false;
-}
-
-void spares_end(const struct spares *spares)
-{
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
-        struct spare_place *place = &spares->board->places[i];
-        pid_t pid = pid_of(place);
-        if (pid != 0 && end_one(place)) {
-            (void)kill(pid, SIGTERM);
-        }
-    }
+    size_t serving = (size_t)unheard / sizeof(struct word);
+    return count > serving ? count - serving : 0;
 }
 
 void spares_signal(const struct spares *spares, int number)
 {
     for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
-        pid_t pid = pid_of(&spares->board->places[i]);
+        pid_t pid = pid_at(spares, i);
         if (pid != 0) {
             (void)kill(pid, number);
         }
     }
 }
 
-struct spare_place *spares_place(const struct spares *spares)
+void spares_end(const struct spares *spares)
+{
+    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+        __atomic_store_n(&spares->board->ends[i], pid_at(spares, i) != 0, __ATOMIC_RELAXED);
+    }
+    spares_signal(spares, SIGHUP);
+}
+
+pid_t *spares_place(const struct spares *spares)
 {
     for (size_t i = 0; i < SPARE_PLACES; i++) {
-        struct spare_place *place = &spares->board->places[i];
-        if (pid_of(place) == 0) {
-            place->state = SPARE_WAITS;
-            return place;
+        if (pid_at(spares, i) == 0) {
+            return &spares->board->places[i];
         }
     }
     return NULL;
 }
 
-void spares_arm(const struct spares *spares)
-{
-    __atomic_store_n(&spares->board->is_armed, 1, __ATOMIC_SEQ_CST);
-}
-
-bool spares_are_few(const struct spares *spares)
-{
-    size_t half = spares->wanted / 2;
-
-    return count(spares, THAT_WAIT, half + 1) <= half;
-}
-
 bool spares_hear_bell(const struct spares *spares)
 {
-    eventfd_t rung;
+    eventfd_t rung = 0;
 
     (void)eventfd_read(spares->bell, &rung);
-    return __atomic_exchange_n(&spares->board->is_stuck, 0, __ATOMIC_SEQ_CST) != 0;
-}
-
-static bool is_armed(const struct spares *spares)
-{
-    uint32_t *armed = &spares->board->is_armed;
-
-    return __atomic_load_n(armed, __ATOMIC_SEQ_CST) != 0 && spares_are_few(spares) &&
-           __atomic_exchange_n(armed, 0, __ATOMIC_SEQ_CST) != 0;
-}
-
-static void tell(const struct spares *spares)
-{
-    if (is_armed(spares) || __atomic_load_n(&spares->board->parent_sleeps, __ATOMIC_SEQ_CST) != 0) {
-        (void)eventfd_write(spares->bell, 1);
-    }
+    return rung >= STUCK;
 }
 
 static const struct listener *find(const struct listeners *listeners, int descriptor)
@@ -279,56 +239,67 @@ static const struct listener *find(const struct listeners *listeners, int descri
     bug("spares are woken for what is no listener");
 }
 
-static void give_up(const struct spares *spares, struct spare_place *own)
+/* The count is that of a memory in which anybody could write: so it decides no more than when the maker
+ * looks. Without slots they are not counted there, and each rings. */
+static bool are_few(const struct spares *spares, const struct store *store)
 {
-    __atomic_store_n(&own->state, SPARE_ENDS, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&spares->board->is_stuck, 1, __ATOMIC_SEQ_CST);
-    (void)eventfd_write(spares->bell, 1);
+    return store == NULL || store_processes_ahead(store) <= spares->wanted / 2 + 1; /* this one is one */
 }
 
-/* False: nobody was there any more, or it is to end. */
-static bool accept_one(const struct spares *spares, struct spare_place *own, const struct listener *listener,
-                       struct arrival *arrival)
+/* What cannot be said is seen when this one ends: it is no spare any more then. */
+static void say_that_it_serves(const struct spares *spares, const pid_t *place, const struct source *source)
 {
-    if (!change(own, SPARE_WAITS, SPARE_ACCEPTS)) {
-        return false;
-    }
+    const struct word word = {.place = (uint32_t)(place - spares->board->places), .source = *source};
+
+    (void)!write(spares->says, &word, sizeof word);
+}
+
+enum outcome { WAITS, SERVES, ENDS };
+
+/* store: NULL where it is not attached. */
+static enum outcome accept_one(const struct spares *spares, const pid_t *place,
+                               const struct listener *listener, const struct store *store,
+                               struct arrival *arrival)
+{
     enum admission admission = admission_take(listener, arrival);
+
     if (admission != ADMISSION_GRANTED && admission != ADMISSION_NONE) {
-        give_up(spares, own);
-        return false;
+        (void)eventfd_write(spares->bell, STUCK);
+        return ENDS;
     }
     look_again(spares, listener->descriptor);
     if (admission == ADMISSION_NONE) {
-        if (!change(own, SPARE_ACCEPTS, SPARE_WAITS)) {
-            own->state = SPARE_ENDS;
-        }
-        return false;
+        return WAITS;
     }
-    own->source = arrival->source;
-    __atomic_store_n(&own->state, SPARE_SERVES, __ATOMIC_SEQ_CST);
-    tell(spares);
-    return true;
+    say_that_it_serves(spares, place, &arrival->source);
+    if (are_few(spares, store)) {
+        (void)eventfd_write(spares->bell, 1);
+    }
+    return SERVES;
 }
 
-static bool wait_for_connection(const struct spares *spares, struct spare_place *own,
-                                const struct listeners *listeners, struct arrival *arrival)
+static enum outcome wait_for_connection(const struct spares *spares, const pid_t *place,
+                                        const struct listeners *listeners, const struct store *store,
+                                        struct arrival *arrival)
 {
+    enum outcome outcome = WAITS;
     struct epoll_event event;
 
-    while (*signals_closing() == 0 && state_of(own) == SPARE_WAITS && getppid() == spares->parent) {
-        int ready = epoll_pwait(spares->events, &event, 1, -1, signals_sleep_mask());
-        if (ready < 0 && errno != EINTR) {
-            return false;
+    while (outcome == WAITS) {
+        if (*signals_closing() != 0 || signals_take_hangup() || getppid() != spares->parent) {
+            return ENDS;
         }
-        if (ready > 0 && accept_one(spares, own, find(listeners, event.data.fd), arrival)) {
-            return true;
+        int ready = epoll_pwait(spares->events, &event, 1, -1, signals_sleep_mask());
+        if (ready > 0) {
+            outcome = accept_one(spares, place, find(listeners, event.data.fd), store, arrival);
+        } else if (errno != EINTR) {
+            return ENDS;
         }
     }
-    return false;
+    return outcome;
 }
 
-bool spare_wait(const struct spares *spares, struct spare_place *own, const struct listeners *listeners,
+bool spare_wait(const struct spares *spares, const pid_t *place, const struct listeners *listeners,
                 struct store *store, struct arrival *arrival)
 {
     bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
@@ -336,7 +307,7 @@ bool spare_wait(const struct spares *spares, struct spare_place *own, const stru
     (void)clock_now(); /* which touches a page of the system's: at nobody's cost now */
     /* No TERM, which could come with a connection, and would cut that; and it reaches who is stopped. */
     (void)prctl(PR_SET_PDEATHSIG, SIGCONT);
-    if (!wait_for_connection(spares, own, listeners, arrival)) {
+    if (wait_for_connection(spares, place, listeners, attached ? store : NULL, arrival) != SERVES) {
         if (attached) {
             store_detach(store);
         }

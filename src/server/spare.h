@@ -1,9 +1,9 @@
 /* spare.h: processes that are made before their connection, and accept it by themselves.
  *
- * Each has a place in memory that the parent, the maker and the spares share, and with it a state. Whoever
- * has accepted says so there before it reads a byte, and maps that memory no more, so that all who write to
- * it can be trusted. All wait at one epoll(7) that every listener wakes once for a connection; who has taken
- * one looks whether there is another, so that each connection has somebody, however many come at once. */
+ * All wait at one epoll(7) that every listener wakes once for a connection; who has taken one looks whether
+ * there is another, so that each connection has somebody, however many come at once. Whoever has accepted
+ * says so through a pipe before it reads a byte, and closes that, so that all who write to it can be trusted.
+ */
 #ifndef SHMAIL_SPARE_H
 #define SHMAIL_SPARE_H
 
@@ -23,32 +23,17 @@ enum {
         2 * SPARES_MOST, /* of those that wait, and of those that the parent has not heard of yet */
 };
 
-enum spare_state {
-    SPARE_WAITS,
-    SPARE_ACCEPTS,      /* it waits again, or serves, in a moment */
-    SPARE_ACCEPTS_LAST, /* the same, or ends */
-    SPARE_SERVES,
-    SPARE_ENDS, /* it was told to, and accepts no more */
-};
-
-struct spare_place {
-    pid_t pid; /* written by the kernel before the process runs; 0: the place is free */
-    uint32_t state;
-    struct source source; /* of its connection, once it serves */
-};
-
+/* The memory that the parent and the maker share. */
 struct spares_board {
-    uint32_t is_armed;      /* the maker wants to be told when only half of them wait */
-    uint32_t is_stuck;      /* one could not accept, and has ended */
-    uint32_t parent_sleeps; /* and wants to be told when one serves */
-    struct spare_place
-        places[SPARE_PLACES]; /* the first are taken first: they lie on the same page as the above */
+    pid_t places[SPARE_PLACES]; /* written by the kernel before the process runs; 0: the place is free */
+    bool ends[SPARE_PLACES];    /* the parent has told it to */
 };
 
 struct spares {
     size_t wanted; /* 0: there are none */
     struct spares_board *board;
     int events, bell; /* what they wait at; what wakes the maker, an eventfd(2) */
+    int hears, says;  /* the ends of the pipe: the parent's, and theirs */
     pid_t parent;
 };
 
@@ -58,39 +43,35 @@ bool spares_prepare(struct spares *, size_t wanted, const struct listeners *);
 /* Before that listener is closed. */
 void spares_leave_out(const struct spares *, int listener);
 
-/* Whether what is forked from now on has the memory. And for who is not to have any of it, or not any more,
- * whether it has that or not: closes all. */
+/* Whether what is forked from now on has the memory. And for who is to have nothing of it, or no more: closes
+ * all. */
 void spares_share(const struct spares *, bool shared);
+void spares_hear_nothing(struct spares *); /* for the maker: what they say is the parent's */
 void spares_leave(const struct spares *);
 
-/* The next one that serves and was not heard of, and whom; its place is free from then on. 0: none. */
+/* For the parent: the next one that serves and was not heard of, and whom; its place is free from then on. 0:
+ * none, and hears is not ready. */
 pid_t spares_hear(const struct spares *, struct source *);
-
-/* Before a sleep that nothing else ends soon. False: there is one to be heard of. */
-bool spares_wake(const struct spares *);
 
 /* One of them has ended without a connection, though it may have been woken for one. False: it is none. */
 bool spares_reap(const struct spares *, const struct listeners *, pid_t);
 
-/* Those that wait; with those that serve and were not heard of; and all that were not reaped. */
+/* Those that wait; and all that were neither heard of nor reaped, of which each may serve. */
 size_t spares_waiting(const struct spares *);
-size_t spares_connections(const struct spares *);
 size_t spares_count(const struct spares *);
 
 /* Has those end that wait; who is about to accept serves, or ends. A signal to each that is not heard of. */
 void spares_end(const struct spares *);
 void spares_signal(const struct spares *, int number);
 
-/* For the maker: the place of the next one; NULL: there is none. What wakes it, then, and whether one could
- * not accept; and that it wants to be told once. */
-struct spare_place *spares_place(const struct spares *);
-void spares_arm(const struct spares *);
-bool spares_are_few(const struct spares *);
+/* For the maker, which does not hear them: the place of the next one; NULL: there is none. Whether one could
+ * not accept, since the bell has woken it. */
+pid_t *spares_place(const struct spares *);
 bool spares_hear_bell(const struct spares *);
 
 /* In the new process: attaches to the store, unless that is NULL or has no room, and waits for a connection.
  * False: it was told to end, or the parent is gone. */
-bool spare_wait(const struct spares *, struct spare_place *, const struct listeners *, struct store *,
+bool spare_wait(const struct spares *, const pid_t *place, const struct listeners *, struct store *,
                 struct arrival *);
 
 #endif

@@ -122,7 +122,7 @@ bool workers_hear(struct workers *w)
 
 bool workers_take(const struct workers *w)
 {
-    return w->maker.let > 0 || spares_connections(&w->spares) > 0;
+    return w->maker.let > 0 || spares_waiting(&w->spares) > 0;
 }
 
 /* Those that may come are counted as if all were of the source that has most. */
@@ -134,7 +134,7 @@ void workers_let(struct workers *w)
     if (!w->maker.ready || w->maker.let > 0 || w->waiting_count > 0 || w->stuck || w->pause.lasts) {
         return;
     }
-    size_t serving = children_serving(&w->children) + spares_connections(&w->spares);
+    size_t serving = children_serving(&w->children) + spares_count(&w->spares);
     if (serving < most) {
         maker_let(&w->maker, (uint32_t)(most - serving < MAKER_LET_MOST ? most - serving : MAKER_LET_MOST));
     }

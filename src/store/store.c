@@ -162,13 +162,23 @@ static uint32_t slots_in_use(const struct store *store)
     return count;
 }
 
-uint32_t store_processes(const struct store *store)
+static uint32_t count_processes(const struct store *store, uint64_t ahead)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < store->slots_most; i += 64)
         count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]) &
-                                                ~load64(&store->header->idle_map[i / 64]));
+                                                ~(load64(&store->header->idle_map[i / 64]) ^ ahead));
     return count;
+}
+
+uint32_t store_processes(const struct store *store)
+{
+    return count_processes(store, 0);
+}
+
+uint32_t store_processes_ahead(const struct store *store)
+{
+    return count_processes(store, UINT64_MAX);
 }
 
 void store_figures(struct store *store, struct store_figures *figures)
