@@ -198,7 +198,7 @@ static void a_complaint_is_due_now_and_then(void)
     EXPECT(!store_may_complain(store, 1000));
 }
 
-static void find_no_semaphore(void)
+static void attach_without_semaphore(void)
 {
     fault.kinds = CALL_SEMAPHORE;
     fault.at = 1;
@@ -206,6 +206,11 @@ static void find_no_semaphore(void)
     fault.error = EINVAL;
     EXPECT_EQ(store_attach(store, "without"), STATUS_SYSTEM);
     fault.kinds = 0;
+}
+
+static void find_no_semaphore(void)
+{
+    attach_without_semaphore();
     EXPECT_EQ(end_of(expect_slot_1), 0); /* while this one lives */
 }
 
@@ -225,11 +230,7 @@ static void suspect_and_die(void)
 /* Its debts stand in tables that may be scribbled over. */
 static void find_no_semaphore_and_die(void)
 {
-    fault.kinds = CALL_SEMAPHORE;
-    fault.at = 1;
-    fault.lasts = true;
-    fault.error = EINVAL;
-    EXPECT_EQ(store_attach(store, "without"), STATUS_SYSTEM);
+    attach_without_semaphore();
     die();
 }
 
