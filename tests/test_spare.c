@@ -140,6 +140,30 @@ static void who_is_told_to_end_leaves_the_connection_to_others(void)
     EXPECT_EQ(both, 1 + 2); /* else nothing was tried */
 }
 
+static void take_one(void)
+{
+    int status, connection = call();
+
+    EXPECT(waitpid(-1, &status, 0) > 0);
+    EXPECT_EQ(WEXITSTATUS(status), 1);
+    (void)close(connection);
+}
+
+static void what_the_parent_was_told_does_not_end_its_spares(void)
+{
+    sigset_t before, hangup;
+
+    prepare();
+    sigemptyset(&hangup);
+    sigaddset(&hangup, SIGHUP);
+    EXPECT(kill(getpid(), SIGHUP) == 0);
+    EXPECT(sigprocmask(SIG_UNBLOCK, &hangup, &before) == 0);
+    EXPECT(sigprocmask(SIG_SETMASK, &before, NULL) == 0);
+    make_spare();
+    EXPECT(signals_take_hangup());
+    take_one();
+}
+
 static void who_comes_together_is_taken_by_as_many(void)
 {
     int connections[TOGETHER];
@@ -202,15 +226,6 @@ static bool rings(void)
 
     EXPECT(!spares_hear_bell(&spares));
     return rung;
-}
-
-static void take_one(void)
-{
-    int status, connection = call();
-
-    EXPECT(waitpid(-1, &status, 0) > 0);
-    EXPECT_EQ(WEXITSTATUS(status), 1);
-    (void)close(connection);
 }
 
 static void make_some(void)
@@ -284,6 +299,7 @@ static void one_that_cannot_accept_says_so_and_ends(void)
 static const struct harness_test tests[] = {
     {"who is told to end leaves the connection to others",
      who_is_told_to_end_leaves_the_connection_to_others},
+    {"what the parent was told does not end its spares", what_the_parent_was_told_does_not_end_its_spares},
     {"who comes together is taken by as many", who_comes_together_is_taken_by_as_many},
     {"another one is woken for who was left", another_one_is_woken_for_who_was_left},
     {"the parent hears each that serves, and the maker counts the others",

@@ -5,6 +5,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -111,6 +112,45 @@ static void spares_count_as_connections_that_may_come(void)
     EXPECT_EQ(workers_count(&workers), 4);
 }
 
+static pid_t fork_one(void (*on_hangup)(int))
+{
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        (void)signal(SIGHUP, on_hangup);
+        for (;;) {
+            (void)pause();
+        }
+    }
+    return pid;
+}
+
+static void who_is_told_to_end_may_still_be_a_connection_of_any_source(void)
+{
+    static struct workers workers;
+    struct source source = source_of_user(1);
+    const struct arrival arrival = {.source = source_of_user(2)};
+    int status;
+
+    (void)begin(&workers);
+    pid_t pid = fork_one(SIG_IGN);
+    spare_waits(&workers, pid);
+    for (pid_t child = CHILD; child < CHILD + 3; child++) {
+        children_add(&workers.children, child, &source);
+    }
+    EXPECT(workers_take(&workers));
+    workers_end_spares(&workers);
+    EXPECT(!workers_take(&workers));
+    EXPECT(!workers_can_serve(&workers));
+    children_add(&workers.children, CHILD + 3, &arrival.source);
+    EXPECT(!workers_have_share(&workers, &arrival));
+    EXPECT(kill(pid, SIGKILL) == 0);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT(!workers_reap(&workers, &none, pid, status, &source));
+    EXPECT(workers_reap(&workers, &none, CHILD, 0, &source));
+    EXPECT(workers_can_serve(&workers));
+}
+
 /* It may say so while more is let, which is not taken back by that. */
 static void where_a_spare_could_not_accept_the_others_end_and_the_parent_does(void)
 {
@@ -118,12 +158,7 @@ static void where_a_spare_could_not_accept_the_others_end_and_the_parent_does(vo
     const struct maker_note note = {.word = MAKER_STUCK, .answers = -1};
     int status, channel = begin(&workers);
 
-    pid_t pid = fork();
-    if (pid == 0) {
-        for (;;) {
-            (void)pause();
-        }
-    }
+    pid_t pid = fork_one(SIG_DFL);
     spare_waits(&workers, pid);
     workers.maker.let = 3;
     EXPECT(pass_give(channel, -1, &note, sizeof note));
@@ -142,6 +177,8 @@ static const struct harness_test tests[] = {
     {"who follows a dead spare is made at once, and the next after a pause",
      who_follows_a_dead_spare_is_made_at_once_and_the_next_after_a_pause},
     {"spares count as connections that may come", spares_count_as_connections_that_may_come},
+    {"who is told to end may still be a connection, of any source",
+     who_is_told_to_end_may_still_be_a_connection_of_any_source},
     {"where a spare could not accept, the others end, and the parent does",
      where_a_spare_could_not_accept_the_others_end_and_the_parent_does},
 };

@@ -204,7 +204,9 @@ bool signals_take_hangup(void)
 {
     bool taken = hangup != 0;
 
-    hangup = 0;
+    if (taken) { /* a spare, which asks often, would copy a page to write here */
+        hangup = 0;
+    }
     return taken;
 }
 

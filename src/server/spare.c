@@ -165,19 +165,24 @@ static bool is_ending(const struct spares *spares, size_t place)
     return __atomic_load_n(&spares->board->ends[place], __ATOMIC_RELAXED);
 }
 
-static size_t count_places(const struct spares *spares, bool with_ending)
+static size_t count_places(const struct spares *spares, bool ending)
 {
     size_t count = 0;
 
     for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
-        count += pid_at(spares, i) != 0 && (with_ending || !is_ending(spares, i));
+        count += pid_at(spares, i) != 0 && is_ending(spares, i) == ending;
     }
     return count;
 }
 
-size_t spares_count(const struct spares *spares)
+size_t spares_ending(const struct spares *spares)
 {
     return count_places(spares, true);
+}
+
+size_t spares_count(const struct spares *spares)
+{
+    return count_places(spares, false) + spares_ending(spares);
 }
 
 /* Who is heard meanwhile may be missed, and is counted when it is looked again. */
@@ -209,6 +214,7 @@ void spares_end(const struct spares *spares)
         __atomic_store_n(&spares->board->ends[i], pid_at(spares, i) != 0, __ATOMIC_RELAXED);
     }
     spares_signal(spares, SIGHUP);
+    spares_signal(spares, SIGCONT);
 }
 
 pid_t *spares_place(const struct spares *spares)
@@ -304,7 +310,8 @@ bool spare_wait(const struct spares *spares, const pid_t *place, const struct li
 {
     bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
 
-    (void)clock_now(); /* which touches a page of the system's: at nobody's cost now */
+    (void)signals_take_hangup(); /* one that the parent had when it made the maker */
+    (void)clock_now();           /* which touches a page of the system's: at nobody's cost now */
     /* No TERM, which could come with a connection, and would cut that; and it reaches who is stopped. */
     (void)prctl(PR_SET_PDEATHSIG, SIGCONT);
     if (wait_for_connection(spares, place, listeners, attached ? store : NULL, arrival) != SERVES) {

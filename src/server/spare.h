@@ -60,8 +60,10 @@ bool spares_reap(const struct spares *, const struct listeners *, pid_t);
 size_t spares_waiting(const struct spares *);
 size_t spares_count(const struct spares *);
 
-/* Has those end that wait; who is about to accept serves, or ends. A signal to each that is not heard of. */
+/* Has those end that wait, also who is stopped; who is about to accept serves, or ends. So many may still do
+ * either. A signal to each that is not heard of. */
 void spares_end(const struct spares *);
+size_t spares_ending(const struct spares *);
 void spares_signal(const struct spares *, int number);
 
 /* For the maker, which does not hear them: the place of the next one; NULL: there is none. Whether one could

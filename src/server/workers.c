@@ -122,14 +122,20 @@ bool workers_hear(struct workers *w)
 
 bool workers_take(const struct workers *w)
 {
-    return w->maker.let > 0 || spares_waiting(&w->spares) > 0;
+    return w->maker.let > 0 || spares_count(&w->spares) > spares_ending(&w->spares);
+}
+
+static size_t least_limit(const struct workers *w)
+{
+    const struct parent_limits *limits = w->limits;
+
+    return limits->per_source < limits->connections ? limits->per_source : limits->connections;
 }
 
 /* Those that may come are counted as if all were of the source that has most. */
 void workers_let(struct workers *w)
 {
-    const struct parent_limits *limits = w->limits;
-    size_t most = limits->per_source < limits->connections ? limits->per_source : limits->connections;
+    size_t most = least_limit(w);
 
     if (!w->maker.ready || w->maker.let > 0 || w->waiting_count > 0 || w->stuck || w->pause.lasts) {
         return;
@@ -205,11 +211,19 @@ bool workers_are_full(const struct workers *w)
     return children_serving(&w->children) >= w->limits->connections;
 }
 
+/* A spare that was told to end may have a connection of anybody's before it does. */
+static bool may_become_full(const struct workers *w)
+{
+    size_t ending = spares_ending(&w->spares);
+
+    return ending > 0 && children_serving(&w->children) + ending >= least_limit(w);
+}
+
 /* While the maker has no room who comes waits in the backlog; it is looked for again as soon as the maker is
  * heard. */
 bool workers_can_serve(const struct workers *w)
 {
-    return !workers_are_full(w) && !w->pause.lasts && maker_has_room(&w->maker);
+    return !workers_are_full(w) && !may_become_full(w) && !w->pause.lasts && maker_has_room(&w->maker);
 }
 
 /* False: no process can be had now. */
@@ -251,8 +265,9 @@ void workers_serve_waiting(struct workers *w)
  * told apart from them. */
 bool workers_have_share(const struct workers *w, const struct arrival *arrival)
 {
-    size_t share = w->limits->per_source;
+    size_t share = w->limits->per_source, ending = spares_ending(&w->spares);
 
+    share -= ending < share ? ending : share;
     for (size_t i = 0; i < w->waiting_count && share > 0; i++) {
         share -= memcmp(&w->waiting[i].source, &arrival->source, sizeof arrival->source) == 0;
     }
