@@ -339,13 +339,29 @@ has_one_socket() { # pid
 }
 
 @test "a signal for a spare does not make it a process that serves without its parent's knowledge" {
+    local number spare
     start_server --spare 1
-    eventually has_named "shmaild: spare" 1
-    kill -HUP "$(named "shmaild: spare")"
-    kill -TERM "$(named "shmaild: spare")"
-    eventually has_named "shmaild: spare" 1
-    run ask NOOP
-    assert_output OK
+    for number in HUP TERM; do
+        eventually has_named "shmaild: spare" 1
+        spare=$(named "shmaild: spare")
+        kill -"$number" "$spare"
+        eventually is_gone "$spare"
+        eventually has_named "shmaild: spare" 1
+        run ask NOOP
+        assert_output OK
+    done
+}
+
+@test "what ends a spare that waits does nothing to one that serves" {
+    start_server --spare 1
+    dial one
+    eventually has_named "shmaild: child" 1
+    for _ in {1..20}; do
+        kill -HUP "$(named "shmaild: child")"
+        tell "$one" NOOP
+        told "$one" OK
+    done
+    exec {one}>&-
 }
 
 # So many connections, each with a request, while the maker is stopped and there are spares for two.
