@@ -349,7 +349,6 @@ static inline void bring_server(void)
         }
         (void)close(said);
     }
-    continue_stopped(true); /* one that was stopped before it closed the listener would keep the address */
     start_server();
     see_segment();
 }
