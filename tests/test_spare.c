@@ -164,6 +164,25 @@ static void what_the_parent_was_told_does_not_end_its_spares(void)
     take_one();
 }
 
+static void one_that_is_stopped_is_told_to_end_as_well(void)
+{
+    int status;
+
+    prepare();
+    make_spare();
+    nap(LATEST_US);
+    pid_t pid = spares.board->places[0];
+    EXPECT(kill(pid, SIGSTOP) == 0);
+    EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
+    spares_end(&spares);
+    EXPECT_EQ(spares_ending(&spares), 1);
+    EXPECT_EQ(spares_waiting(&spares), 0);
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT(spares_reap(&spares, &listeners, pid));
+    EXPECT_EQ(spares_ending(&spares), 0);
+}
+
 static void who_comes_together_is_taken_by_as_many(void)
 {
     int connections[TOGETHER];
@@ -303,6 +322,7 @@ static const struct harness_test tests[] = {
     {"who is told to end leaves the connection to others",
      who_is_told_to_end_leaves_the_connection_to_others},
     {"what the parent was told does not end its spares", what_the_parent_was_told_does_not_end_its_spares},
+    {"one that is stopped is told to end as well", one_that_is_stopped_is_told_to_end_as_well},
     {"who comes together is taken by as many", who_comes_together_is_taken_by_as_many},
     {"another one is woken for who was left", another_one_is_woken_for_who_was_left},
     {"the parent hears each that serves, and the maker counts the others",
