@@ -146,15 +146,6 @@ static void a_record_of_more_pieces_than_one_call_takes_is_whole_or_absent(void)
 
 /* ---- many records, and a disk that fails ---- */
 
-static void expect_refused_to_open(enum status expected, const char *words)
-{
-    char why[1024];
-    enum status status = store_open(&store, &options, why, sizeof(why));
-    if (status != expected || !strstr(why, words))
-        harness_fail(__FILE__, __LINE__, "read %ju fails: %s: %s", (uintmax_t)fault.at, status_text(status),
-                     why);
-}
-
 static void fail_read(uint64_t at, int error)
 {
     fault.kinds = at ? CALL_READ : 0;
@@ -163,16 +154,39 @@ static void fail_read(uint64_t at, int error)
     fault.error = error;
 }
 
-static void expect_no_end_at(uint64_t offset)
+/* Whether that read was wanted; where it was not, nothing is missing. */
+static bool is_refused_without(uint64_t at, int error, uint64_t digest)
 {
     char why[1024];
-    unsigned char byte;
-    EXPECT_EQ(syscall(SYS_pread64, disk_memory[0], &byte, 1, offset), 1);
-    byte ^= 1;
-    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
-    uint64_t at = 1;
-    int unread = 0;
-    for (bool struck = true; struck; at++) {
+    fail_read(at, error);
+    enum status status = store_open(&store, &options, why, sizeof(why));
+    fail_read(0, 0);
+    if (status == STATUS_OK) {
+        EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
+        EXPECT_EQ(scene_digest(store), digest);
+        scene_close(store);
+        return false;
+    }
+    if (status != STATUS_SYSTEM || !strstr(why, error == EIO ? "Input/output error" : "No data"))
+        harness_fail(__FILE__, __LINE__, "read %ju fails: %s: %s", (uintmax_t)at, status_text(status), why);
+    return true;
+}
+
+/* For each post office that stands and that nobody has open a read comes first, which changes nothing. */
+static void expect_refused_without_any(int error, uint64_t digest)
+{
+    uint64_t at = 0;
+    for (int refused = 0; refused < 4; refused += is_refused_without(at, error, digest))
+        EXPECT(++at < 100);
+}
+
+/* How many reads were wanted: whoever misses one does not say where the end is. */
+static int count_wanted_reads(void)
+{
+    char why[1024];
+    int wanted = 0;
+    bool struck = true;
+    for (uint64_t at = 1; struck; at++) {
         fail_read(at, EIO);
         enum status status = store_open(&store, &options, why, sizeof(why));
         struck = fault.seen >= at;
@@ -181,9 +195,20 @@ static void expect_no_end_at(uint64_t offset)
         bool is_unread = struck && status == STATUS_SYSTEM;
         EXPECT(is_unread || status == STATUS_MISMATCH);
         EXPECT(strstr(why, is_unread ? "cannot be read: Input/output error" : "was acknowledged once"));
-        unread += is_unread;
+        wanted += is_unread;
     }
-    EXPECT(unread >= 3);
+    return wanted;
+}
+
+/* Again where two threads that read came by turns, so that one was never the one that fails. */
+static void expect_no_end_at(uint64_t offset)
+{
+    unsigned char byte;
+    EXPECT_EQ(syscall(SYS_pread64, disk_memory[0], &byte, 1, offset), 1);
+    byte ^= 1;
+    EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
+    for (int passes = 1; count_wanted_reads() < 3; passes++)
+        EXPECT(passes < 5);
     byte ^= 1;
     EXPECT_EQ(syscall(SYS_pwrite64, disk_memory[0], &byte, 1, offset), 1);
 }
@@ -203,12 +228,7 @@ static void a_long_journal_that_cannot_be_read_is_refused(void)
     uint64_t digest = scene_digest(store);
     scene_close(store);
     for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-        for (uint64_t at = 1; at <= 4; at++) {
-            fail_read(at, errors[i]);
-            expect_refused_to_open(STATUS_SYSTEM,
-                                   errors[i] == EIO ? "read: Input/output error" : "read: No data");
-            fail_read(0, 0);
-        }
+        expect_refused_without_any(errors[i], digest);
     store = attached_store(&options);
     EXPECT_EQ(scene_digest(store), digest);
     scene_close(store);
