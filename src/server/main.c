@@ -13,9 +13,7 @@
 #include "scheduling.h"
 #include "signals.h"
 #include "stack.h"
-#ifdef SHMAIL_STATIC
 #include "text.h"
-#endif
 
 #include <assert.h>
 #include <errno.h>
@@ -297,6 +295,7 @@ static struct store *rebuild(struct store *store, const struct options *options,
     signals_end_by(NULL, NULL);
     const struct store_descriptors descriptors = store_descriptors(store);
     sandbox_admit(sandbox, &descriptors);
+    store_gather(store);
     log_warning("the post office was rebuilt from its journal%s%s",
                 aside[0] != '\0' ? "; the damaged one is kept as " : "", aside);
     rebuilt = clock_now();
@@ -380,6 +379,10 @@ int main(int argc, char **argv)
     sandbox_keep_little(&sandbox);
     expect_to_reach_journal(&options, &listeners);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
+    /* For all that is forked, and not by one of them: on a busy machine the system takes a second for it, in
+     * which nothing ends, and who connects would wait, or the next server for the address. */
+    text_gather();
+    store_gather(store);
     announce(&listeners, &options);
     return serve(&office, &listeners, &sandbox);
 }

@@ -10,7 +10,6 @@
 #include "sanitized.h"
 #include "stack.h"
 #include "stream.h"
-#include "text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -407,7 +406,6 @@ void maker_run(struct maker *maker, const struct sandbox *sandbox, const struct 
     bind_to_parent(maker);
     spares_hear_nothing(maker->spares);
     want_no_processor_number();
-    text_gather();
     data_renew();
     stack_keep();
     sandbox_enter(sandbox, 1);

@@ -95,7 +95,6 @@ static void want_maker(struct parent *p)
     pid_t pid = maker_fork(&p->workers.maker);
     if (pid == 0) {
         close_connections(p);
-        store_gather(p->store);
         maker_run(&p->workers.maker, p->sandbox, p->listeners, p->service);
     }
     if (pid < 0) {
