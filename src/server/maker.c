@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 /* A maker's channel has two ends, of which a dead one has left one: with this there are two to be had,
@@ -55,6 +57,15 @@ bool maker_prepare(struct maker *maker, struct spares *spares)
     return true;
 }
 
+/* At once: one that is stopped, or has much to prepare, would keep the address from the next server. */
+static void bind_to_parent(pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* then it reads the end of its channel */
+    if (getppid() != parent) {
+        _exit(EX_OK);
+    }
+}
+
 /* As maker_fork. */
 static pid_t fork_with(struct maker *maker, const int ends[static 2])
 {
@@ -64,6 +75,9 @@ static pid_t fork_with(struct maker *maker, const int ends[static 2])
     pid_t pid = fork();
     int error = errno;
     share(maker, false);
+    if (pid == 0) {
+        bind_to_parent(maker->parent);
+    }
     int kept = pid == 0 ? 1 : 0;
     (void)close(ends[1 - kept]);
     if (pid < 0) {

@@ -79,7 +79,7 @@ struct work {
     bool holds;          /* it has accepted one that has no process yet */
     bool completes;      /* spares are to be made */
     bool rushes;         /* more come than spares are made for: it takes them itself */
-    bool calm;           /* nobody waited when it looked last */
+    bool calm;           /* nobody waited when it looked */
 };
 
 #define RUSH_NANOSECONDS 20000000 /* without anybody, and it is over */
@@ -320,44 +320,31 @@ static void hear_spares(struct work *work)
     work->completes = !work->rushes;
 }
 
-/* In a rush it looks first whether anybody waits, and then not for long. */
-static int wait_for_any(struct work *work, struct pollfd *polls, size_t count)
+/* In a rush not for long. Returns how many are ready; -1: it cannot wait for all, as a limit was lowered. */
+static int wait_for_work(const struct work *work, struct pollfd *polls)
 {
-    const struct timespec at_once = {0}, long_enough = {.tv_nsec = RUSH_NANOSECONDS};
-
-    if (!work->rushes) {
-        return ppoll(polls, count, NULL, NULL);
-    }
-    int ready = ppoll(polls, count, &at_once, NULL);
-    work->calm = ready == 0;
-    if (work->calm) {
-        ready = ppoll(polls, count, &long_enough, NULL);
-        work->completes = ready == 0;
-    }
-    return ready;
-}
-
-/* False: it cannot wait for all, as a limit was lowered. */
-static bool wait_for_work(struct work *work, struct pollfd *polls)
-{
+    const struct timespec long_enough = {.tv_nsec = RUSH_NANOSECONDS};
     const struct spares *spares = work->given.maker->spares;
     bool takes = work->let > 0 && (spares->wanted == 0 || work->rushes);
     size_t listeners = want_listeners(work, polls + LISTENED);
 
     polls[BELL] = (struct pollfd){.fd = spares->wanted > 0 ? spares->bell : -1, .events = POLLIN};
     polls[CHANNEL] = (struct pollfd){.fd = work->given.maker->channel, .events = POLLIN};
-    return wait_for_any(work, polls, LISTENED + (takes ? listeners : 0)) >= 0;
+    return ppoll(polls, LISTENED + (takes ? listeners : 0), work->rushes ? &long_enough : NULL, NULL);
 }
 
 static void look_around(struct work *work)
 {
     struct pollfd polls[LISTENED + LISTENERS_MAX];
 
-    if (!wait_for_work(work, polls)) {
+    int ready = wait_for_work(work, polls);
+    if (ready < 0) {
         stop(work, MAKER_STUCK, 0);
         obey(work);
         return;
     }
+    work->completes = ready == 0;
+    work->calm = ready == (polls[BELL].revents != 0) + (polls[CHANNEL].revents != 0);
     if (polls[CHANNEL].revents != 0) {
         obey(work);
         return;
@@ -386,15 +373,6 @@ static _Noreturn void work_on(struct work *work)
     }
 }
 
-/* One that is stopped would keep the address from the next server. */
-static void bind_to_parent(const struct maker *maker)
-{
-    (void)prctl(PR_SET_PDEATHSIG, SIGCONT); /* then it reads the end of its channel */
-    if (getppid() != maker->parent) {
-        _exit(EX_OK);
-    }
-}
-
 void maker_run(struct maker *maker, const struct sandbox *sandbox, const struct listeners *listeners,
                const struct service *service)
 {
@@ -403,7 +381,6 @@ void maker_run(struct maker *maker, const struct sandbox *sandbox, const struct 
     };
 
     (void)prctl(PR_SET_NAME, "shmaild: maker");
-    bind_to_parent(maker);
     spares_hear_nothing(maker->spares);
     want_no_processor_number();
     data_renew();

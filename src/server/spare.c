@@ -308,12 +308,11 @@ static enum outcome wait_for_connection(const struct spares *spares, const pid_t
 bool spare_wait(const struct spares *spares, const pid_t *place, const struct listeners *listeners,
                 struct store *store, struct arrival *arrival)
 {
-    bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
-
-    (void)signals_take_hangup(); /* one that the parent had when it made the maker */
-    (void)clock_now();           /* which touches a page of the system's: at nobody's cost now */
     /* No TERM, which could come with a connection, and would cut that; and it reaches who is stopped. */
     (void)prctl(PR_SET_PDEATHSIG, SIGCONT);
+    bool attached = store != NULL && store_attach_ahead(store) == STATUS_OK;
+    (void)signals_take_hangup(); /* one that the parent had when it made the maker */
+    (void)clock_now();           /* which touches a page of the system's: at nobody's cost now */
     if (wait_for_connection(spares, place, listeners, attached ? store : NULL, arrival) != SERVES) {
         if (attached) {
             store_detach(store);
