@@ -82,8 +82,6 @@ struct work {
     bool calm;           /* nobody waited when it looked */
 };
 
-#define RUSH_NANOSECONDS 20000000 /* without anybody, and it is over */
-
 enum {
     BELL,     /* what it polls: that of spares, */
     CHANNEL,  /* the one to the parent, */
@@ -296,8 +294,8 @@ static bool somebody_waits(const struct work *work)
 }
 
 /* A process that is made for a connection costs less than a spare, which goes to sleep and wakes up before it
- * has one. So in a rush none are made, until nobody has come for a moment; or nobody waits just when the
- * parent asks for those that lack, as it does now and then. */
+ * has one. So in a rush none are made, until nobody waits just when the parent asks for those that lack, as
+ * it does now and then, and soon where nobody has come. */
 static void keep_spares(struct work *work)
 {
     if (work->let == 0 || (work->completes && work->calm)) {
@@ -317,20 +315,20 @@ static void hear_spares(struct work *work)
     if (spares_hear_bell(work->given.maker->spares)) {
         stop(work, MAKER_STUCK, 0);
     }
-    work->completes = !work->rushes;
+    work->completes = true;
 }
 
-/* In a rush not for long. Returns how many are ready; -1: it cannot wait for all, as a limit was lowered. */
+/* Returns how many are ready; -1: it cannot wait for all, as a limit was lowered. */
 static int wait_for_work(const struct work *work, struct pollfd *polls)
 {
-    const struct timespec long_enough = {.tv_nsec = RUSH_NANOSECONDS};
     const struct spares *spares = work->given.maker->spares;
     bool takes = work->let > 0 && (spares->wanted == 0 || work->rushes);
     size_t listeners = want_listeners(work, polls + LISTENED);
 
-    polls[BELL] = (struct pollfd){.fd = spares->wanted > 0 ? spares->bell : -1, .events = POLLIN};
+    polls[BELL] =
+        (struct pollfd){.fd = spares->wanted > 0 && !work->rushes ? spares->bell : -1, .events = POLLIN};
     polls[CHANNEL] = (struct pollfd){.fd = work->given.maker->channel, .events = POLLIN};
-    return ppoll(polls, LISTENED + (takes ? listeners : 0), work->rushes ? &long_enough : NULL, NULL);
+    return ppoll(polls, LISTENED + (takes ? listeners : 0), NULL, NULL);
 }
 
 static void look_around(struct work *work)
@@ -343,7 +341,6 @@ static void look_around(struct work *work)
         obey(work);
         return;
     }
-    work->completes = ready == 0;
     work->calm = ready == (polls[BELL].revents != 0) + (polls[CHANNEL].revents != 0);
     if (polls[CHANNEL].revents != 0) {
         obey(work);

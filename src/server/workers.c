@@ -274,19 +274,16 @@ bool workers_have_share(const struct workers *w, const struct arrival *arrival)
     return admission_has_share(&w->children, share, arrival);
 }
 
-/* The next one may end as soon: so for those that have ended some are made now and then. */
+/* Now and then: where one has ended without a connection the next one may as soon, and a rush may go on. */
 void workers_keep_spares(struct workers *w, bool quiet)
 {
-    bool lacks = w->lack_spares || (quiet && spares_waiting(&w->spares) < w->spares.wanted);
-
-    if (!lacks || w->maker.let == 0 || w->spares_pause.lasts) {
+    w->lack_spares = w->lack_spares || (quiet && spares_waiting(&w->spares) < w->spares.wanted);
+    if (!w->lack_spares || w->maker.let == 0 || w->spares_pause.lasts) {
         return;
     }
     maker_complete_spares(&w->maker);
-    if (w->lack_spares) {
-        pause_begin(&w->spares_pause, PAUSE);
-        w->lack_spares = false;
-    }
+    pause_begin(&w->spares_pause, PAUSE);
+    w->lack_spares = false;
 }
 
 void workers_forget(struct workers *w)

@@ -27,7 +27,7 @@ struct workers {
     struct children children;
     struct maker maker;
     struct spares spares;
-    bool lack_spares;        /* one has ended without a connection */
+    bool lack_spares;        /* some are to be made as soon as may be */
     struct arrival *waiting; /* room for the most, who has waited longest first */
     size_t waiting_count;
     bool stuck; /* the maker or a spare could not accept: the parent is to, until it could */
