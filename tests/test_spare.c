@@ -18,6 +18,7 @@ enum { ROUNDS = 400, TOGETHER = 3, LATEST_US = 400 };
 
 static struct listeners listeners;
 static struct spares spares;
+static struct spares_board board;
 static struct store *store; /* that they attach to */
 
 static void listen_somewhere(void)
@@ -48,8 +49,8 @@ static void prepare(void)
         listen_somewhere();
     }
     spares_leave(&spares);
-    EXPECT(spares_prepare(&spares, TOGETHER, &listeners));
-    spares_share(&spares, true);
+    board = (struct spares_board){0};
+    EXPECT(spares_prepare(&spares, TOGETHER, &board, &listeners));
 }
 
 /* One that says by its exit code whether it has a connection. listener: what it has as its own. */
@@ -171,7 +172,7 @@ static void one_that_is_stopped_is_told_to_end_as_well(void)
     prepare();
     make_spare();
     nap(LATEST_US);
-    pid_t pid = spares.board->places[0];
+    pid_t pid = board.places[0];
     EXPECT(kill(pid, SIGSTOP) == 0);
     EXPECT_EQ(waitpid(pid, &status, WUNTRACED), pid);
     spares_end(&spares);
@@ -217,7 +218,7 @@ static void another_one_is_woken_for_who_was_left(void)
     prepare();
     make_spare();
     nap(LATEST_US);
-    pid_t first = spares.board->places[0];
+    pid_t first = board.places[0];
     EXPECT(kill(first, SIGSTOP) == 0);
     EXPECT_EQ(waitpid(first, &status, WUNTRACED), first);
     int connection = call();

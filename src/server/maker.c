@@ -38,7 +38,6 @@ static void share(struct maker *maker, bool shared)
     if (madvise(maker->board, sizeof *maker->board, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
         bug("memory cannot be kept from children");
     }
-    spares_share(maker->spares, shared);
 }
 
 bool maker_prepare(struct maker *maker, struct spares *spares)
@@ -53,6 +52,7 @@ bool maker_prepare(struct maker *maker, struct spares *spares)
     if (board == MAP_FAILED) {
         return false;
     }
+    memset(&maker->board->spares, 0, sizeof maker->board->spares);
     share(maker, false);
     return true;
 }

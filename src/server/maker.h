@@ -45,6 +45,7 @@ struct maker_board {
     pid_t made[MAKER_ORDERS_MOST]; /* of each order, what maker_hear tells */
     struct maker_taken taken[MAKER_LET_MOST];
     uint32_t parent_sleeps; /* and wants to be told when the next one is taken */
+    struct spares_board spares;
 };
 
 struct maker {
@@ -77,7 +78,7 @@ struct maker_note {
     int answers;   /* of MAKER_READY, the caller's from now on; else -1 */
 };
 
-/* Memory for the numbers, once. False: errno tells. */
+/* Memory for the numbers, once. spares: to be prepared with the board. False: errno tells. */
 bool maker_prepare(struct maker *, struct spares *);
 
 /* Forks the maker, which the caller then has to make one by maker_run. As fork(2) returns. */

@@ -13,7 +13,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -37,21 +36,13 @@ static bool listen_to(const struct spares *spares, int listener)
     return epoll_ctl(spares->events, EPOLL_CTL_ADD, listener, &event) == 0;
 }
 
-bool spares_prepare(struct spares *spares, size_t wanted, const struct listeners *listeners)
+bool spares_prepare(struct spares *spares, size_t wanted, struct spares_board *board,
+                    const struct listeners *listeners)
 {
-    static void *board = MAP_FAILED; /* a parent whose post office was rebuilt begins anew with it */
-
-    *spares = (struct spares){.parent = getpid()};
+    *spares = (struct spares){.board = board, .parent = getpid()};
     if (wanted == 0) {
         return true;
     }
-    if (board == MAP_FAILED) {
-        board = mmap(NULL, sizeof *spares->board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    }
-    if (board == MAP_FAILED) {
-        return false;
-    }
-    memset(board, 0, sizeof *spares->board);
     int ends[2] = {-1, -1};
     bool prepared = pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0;
     *spares = (struct spares){.wanted = wanted,
@@ -61,7 +52,6 @@ bool spares_prepare(struct spares *spares, size_t wanted, const struct listeners
                               .hears = ends[0],
                               .says = ends[1],
                               .parent = spares->parent};
-    spares_share(spares, false);
     prepared = prepared && spares->events >= 0 && spares->bell >= 0;
     for (size_t i = 0; prepared && i < listeners->count; i++) {
         prepared = listen_to(spares, listeners->list[i].descriptor);
@@ -96,12 +86,12 @@ void spares_hear_nothing(struct spares *spares)
     }
 }
 
-void spares_share(const struct spares *spares, bool shared)
+/* The places to look at. */
+static size_t places_used(const struct spares *spares)
 {
-    if (spares->wanted > 0 &&
-        madvise(spares->board, sizeof *spares->board, shared ? MADV_DOFORK : MADV_DONTFORK) != 0) {
-        bug("memory cannot be kept from children");
-    }
+    size_t used = __atomic_load_n(&spares->board->used, __ATOMIC_RELAXED);
+
+    return used < SPARE_PLACES ? used : SPARE_PLACES;
 }
 
 static pid_t pid_at(const struct spares *spares, size_t place)
@@ -113,22 +103,6 @@ static void free_place(const struct spares *spares, size_t place)
 {
     __atomic_store_n(&spares->board->ends[place], false, __ATOMIC_RELAXED);
     __atomic_store_n(&spares->board->places[place], 0, __ATOMIC_RELEASE);
-}
-
-pid_t spares_hear(const struct spares *spares, struct source *source)
-{
-    struct word word;
-
-    if (spares->wanted == 0 || read(spares->hears, &word, sizeof word) != sizeof word) {
-        return 0;
-    }
-    pid_t pid = word.place < SPARE_PLACES ? pid_at(spares, word.place) : 0;
-    if (pid == 0) {
-        bug("what serves is no spare");
-    }
-    *source = word.source;
-    free_place(spares, word.place);
-    return pid;
 }
 
 /* Whether somebody waits there whom nobody was woken for. */
@@ -150,7 +124,7 @@ static void look_anew(const struct spares *spares, const struct listeners *liste
 
 bool spares_reap(const struct spares *spares, const struct listeners *listeners, pid_t pid)
 {
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+    for (size_t i = 0, used = places_used(spares); i < used; i++) {
         if (pid_at(spares, i) == pid) {
             free_place(spares, i);
             look_anew(spares, listeners);
@@ -169,7 +143,7 @@ static size_t count_places(const struct spares *spares, bool ending)
 {
     size_t count = 0;
 
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+    for (size_t i = 0, used = places_used(spares); i < used; i++) {
         count += pid_at(spares, i) != 0 && is_ending(spares, i) == ending;
     }
     return count;
@@ -183,6 +157,22 @@ size_t spares_ending(const struct spares *spares)
 size_t spares_count(const struct spares *spares)
 {
     return count_places(spares, false) + spares_ending(spares);
+}
+
+pid_t spares_hear(const struct spares *spares, struct source *source)
+{
+    struct word word;
+
+    if (spares_count(spares) == 0 || read(spares->hears, &word, sizeof word) != sizeof word) {
+        return 0;
+    }
+    pid_t pid = word.place < SPARE_PLACES ? pid_at(spares, word.place) : 0;
+    if (pid == 0) {
+        bug("what serves is no spare");
+    }
+    *source = word.source;
+    free_place(spares, word.place);
+    return pid;
 }
 
 /* Who is heard meanwhile may be missed, and is counted when it is looked again. */
@@ -200,7 +190,7 @@ size_t spares_waiting(const struct spares *spares)
 
 void spares_signal(const struct spares *spares, int number)
 {
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+    for (size_t i = 0, used = places_used(spares); i < used; i++) {
         pid_t pid = pid_at(spares, i);
         if (pid != 0) {
             (void)kill(pid, number);
@@ -210,7 +200,7 @@ void spares_signal(const struct spares *spares, int number)
 
 void spares_end(const struct spares *spares)
 {
-    for (size_t i = 0; spares->wanted > 0 && i < SPARE_PLACES; i++) {
+    for (size_t i = 0, used = places_used(spares); i < used; i++) {
         __atomic_store_n(&spares->board->ends[i], pid_at(spares, i) != 0, __ATOMIC_RELAXED);
     }
     spares_signal(spares, SIGHUP);
@@ -219,12 +209,18 @@ void spares_end(const struct spares *spares)
 
 pid_t *spares_place(const struct spares *spares)
 {
-    for (size_t i = 0; i < SPARE_PLACES; i++) {
-        if (pid_at(spares, i) == 0) {
-            return &spares->board->places[i];
-        }
+    size_t used = places_used(spares), place = 0;
+
+    while (place < used && pid_at(spares, place) != 0) {
+        place++;
     }
-    return NULL;
+    if (place == SPARE_PLACES) {
+        return NULL;
+    }
+    if (place == used) {
+        __atomic_store_n(&spares->board->used, (uint32_t)used + 1, __ATOMIC_SEQ_CST);
+    }
+    return &spares->board->places[place];
 }
 
 bool spares_hear_bell(const struct spares *spares)

@@ -23,10 +23,11 @@ enum {
         2 * SPARES_MOST, /* of those that wait, and of those that the parent has not heard of yet */
 };
 
-/* The memory that the parent and the maker share. */
+/* What the parent and the maker share (maker.h), and no other has. */
 struct spares_board {
     pid_t places[SPARE_PLACES]; /* written by the kernel before the process runs; 0: the place is free */
     bool ends[SPARE_PLACES];    /* the parent has told it to */
+    uint32_t used;              /* of the places, the first so many, ever: to look at all takes a while */
 };
 
 struct spares {
@@ -37,17 +38,14 @@ struct spares {
     pid_t parent;
 };
 
-/* For the parent: what so many need, which these listeners wake. False: errno tells. */
-bool spares_prepare(struct spares *, size_t wanted, const struct listeners *);
+/* For the parent: what so many need, which these listeners wake. board: all zero. False: errno tells. */
+bool spares_prepare(struct spares *, size_t wanted, struct spares_board *board, const struct listeners *);
 
 /* Before that listener is closed. */
 void spares_leave_out(const struct spares *, int listener);
 
-/* Whether what is forked from now on has the memory. And for who is to have nothing of it, or no more: closes
- * all. */
-void spares_share(const struct spares *, bool shared);
 void spares_hear_nothing(struct spares *); /* for the maker: what they say is the parent's */
-void spares_leave(const struct spares *);
+void spares_leave(const struct spares *);  /* for who is to have nothing of it, or no more: closes all */
 
 /* For the parent: the next one that serves and was not heard of, and whom; its place is free from then on. 0:
  * none, and hears is not ready. */

@@ -14,8 +14,8 @@
 
 bool workers_prepare(struct workers *w, const struct listeners *listeners)
 {
-    return children_make_room(&w->children, w->limits->connections) &&
-           spares_prepare(&w->spares, w->limits->spares, listeners) && maker_prepare(&w->maker, &w->spares);
+    return children_make_room(&w->children, w->limits->connections) && maker_prepare(&w->maker, &w->spares) &&
+           spares_prepare(&w->spares, w->limits->spares, &w->maker.board->spares, listeners);
 }
 
 void workers_look(struct workers *w)
