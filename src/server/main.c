@@ -379,10 +379,10 @@ int main(int argc, char **argv)
     sandbox_keep_little(&sandbox);
     expect_to_reach_journal(&options, &listeners);
     options.settings.dump_allowed = options.settings.dump_allowed || listeners_are_local(&listeners);
+    announce(&listeners, &options);
     /* For all that is forked, and not by one of them: on a busy machine the system takes a second for it, in
-     * which nothing ends, and who connects would wait, or the next server for the address. */
+     * which nothing ends, so that an orphan would keep the address from the next server. */
     text_gather();
     store_gather(store);
-    announce(&listeners, &options);
     return serve(&office, &listeners, &sandbox);
 }
