@@ -89,7 +89,7 @@ void spares_hear_nothing(struct spares *spares)
 /* The places to look at. */
 static size_t places_used(const struct spares *spares)
 {
-    size_t used = __atomic_load_n(&spares->board->used, __ATOMIC_RELAXED);
+    size_t used = __atomic_load_n(&spares->board->used, __ATOMIC_ACQUIRE);
 
     return used < SPARE_PLACES ? used : SPARE_PLACES;
 }
