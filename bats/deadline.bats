@@ -54,6 +54,48 @@ late_requests() { # how many
     exec {steady}>&-
 }
 
+milliseconds() {
+    echo $((${EPOCHREALTIME/./} / 1000))
+}
+
+# A child that has read some requests waits by a timer that it sets once for many.
+@test "idleness counts from the last request on, also after a wait for mail that took longer" {
+    local cookie since waited
+    start_server -v -t 2 --crypt-cost 1
+    cookie=$(enrol alice)
+    dial client
+    for _ in {1..4}; do
+        run -142 read -r -t 0.8 -u "$client"
+        tell "$client" NOOP
+        told "$client" OK
+    done
+    tell "$client" "WAIT alice 1 3 $cookie"
+    told "$client" KO
+    run -142 read -r -t 1.5 -u "$client"
+    tell "$client" NOOP
+    told "$client" OK
+    since=$(milliseconds)
+    ends "$client"
+    waited=$(($(milliseconds) - since))
+    [ "$waited" -ge 1950 ] && [ "$waited" -lt 3500 ]
+    eventually grep -q 'closed: idle for too long' "$log"
+    exec {client}>&-
+}
+
+@test "a client that may be idle for ever is ended with the server" {
+    local one
+    start_server -v -t 0
+    dial one
+    for _ in {1..5}; do
+        tell "$one" NOOP
+        told "$one" OK
+    done
+    run -142 read -r -t 1 -u "$one"
+    stop_server
+    ends "$one"
+    exec {one}>&-
+}
+
 @test "a client that takes none of its replies is closed, and others are served meanwhile" {
     local cookie deaf
     start_server -v --write-timeout 1 --crypt-cost 1

@@ -16,6 +16,14 @@
 
 struct stream;
 
+/* Until when a recv(2) may wait. A timer of the process is set once for many, where a timeout of the socket
+ * would cost each. The handler of let_in looks at it, so what is written is there at once. */
+struct stream_watch {
+    volatile int64_t until; /* a deadline (clock.h), DEADLINE_NEVER, or 0: nobody waits */
+    volatile bool is_set;   /* the timer, which looks at until and is set again if that is to come */
+    volatile bool late;     /* the time was over: the socket was shut down for reading */
+};
+
 struct stream_options {
     int in, out;                          /* may be one descriptor; sockets, pipes, terminals or files */
     bool is_socket;                       /* it is one descriptor, and was accepted: nobody has to ask */
@@ -27,8 +35,9 @@ struct stream_options {
     const volatile sig_atomic_t *closing; /* a signal handler's: end after what has been read; or NULL */
 
     /* Lets the signals of sleep_mask in for good, and has the handler that sets *closing shut the socket down
-     * for reading, which ends a recv(2). NULL: they come in during sleeps only, which cost one call more. */
-    void (*let_in)(int socket);
+     * for reading, which ends a recv(2), as does a timer when the time is over; again when that is not set
+     * any more. NULL: they come in during sleeps only, which cost one call more. */
+    void (*let_in)(int socket, struct stream_watch *);
 };
 
 enum { STREAM_BESIDE = 576 };
@@ -71,9 +80,9 @@ void stream_consume(struct stream *, size_t length);
 
 /* Sends what is gathered, then waits for at least one more byte, however many come at once, while fewer than
  * most are held. STATUS_TOO_LONG: most bytes are held already. STATUS_NO_MEMORY. STATUS_HANGUP: the peer has
- * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT, STATUS_CLOSING
- * (asked to end, and nothing is waiting to be read), STATUS_SYSTEM, or what settle has returned
- * (stream_before_send). */
+ * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT (nor
+ * will anything then). STATUS_CLOSING (asked to end, and nothing is waiting to be read), STATUS_SYSTEM, or
+ * what settle has returned (stream_before_send). */
 enum status stream_read(struct stream *, size_t most);
 
 /* Gathers a reply; copied, or referred to in place (the bytes must stay until the stream has been flushed;

@@ -235,18 +235,36 @@ static void a_signal_ends_the_sleep_in_recv(void)
     stream_close(pair.stream);
 }
 
-static void a_silent_peer_times_out_in_recv(void)
+static void expect_timed_out_after(struct stream *stream, int seconds)
 {
-    struct pair pair = open_served(1);
     int64_t start = clock_now();
 
-    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_TIMED_OUT);
-    EXPECT(clock_now() - start >= NANOSECONDS_PER_SECOND);
-    EXPECT_STR(stream_late_text(pair.stream), "idle for too long");
-    stream_hurry(pair.stream, 2);
-    start = clock_now();
-    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_TIMED_OUT);
-    EXPECT(clock_now() - start >= 2 * NANOSECONDS_PER_SECOND);
+    EXPECT_EQ(stream_read(stream, MOST), STATUS_TIMED_OUT);
+    int64_t took = clock_now() - start;
+    EXPECT(took >= seconds * NANOSECONDS_PER_SECOND);
+    EXPECT(took < (seconds + 1) * NANOSECONDS_PER_SECOND);
+    EXPECT_STR(stream_late_text(stream), "idle for too long");
+}
+
+static void a_silent_peer_times_out_in_recv(void)
+{
+    struct pair pair = open_served(2);
+
+    expect_timed_out_after(pair.stream, 2);
+    expect_timed_out_after(pair.stream, 0); /* for good */
+    stream_close(pair.stream);
+}
+
+static void who_is_hurried_times_out_sooner_in_recv(void)
+{
+    struct pair pair = open_served(30);
+
+    say(pair.peer, "COUNT"); /* of the one in open_served it was not waited for by recv(2) */
+    EXPECT_EQ(stream_read(pair.stream, MOST), STATUS_OK);
+    stream_consume(pair.stream, 5);
+    stream_begin_request(pair.stream);
+    stream_hurry(pair.stream, 1);
+    expect_timed_out_after(pair.stream, 1);
     stream_close(pair.stream);
 }
 
@@ -261,6 +279,7 @@ static const struct harness_test tests[] = {
     {"a signal just before the sleep in recv ends it", a_signal_just_before_the_sleep_in_recv_ends_it},
     {"a signal ends the sleep in recv", a_signal_ends_the_sleep_in_recv},
     {"a silent peer times out in recv", a_silent_peer_times_out_in_recv},
+    {"who is hurried times out sooner in recv", who_is_hurried_times_out_sooner_in_recv},
     {"a busy peer does not keep a signal out", a_busy_peer_does_not_keep_a_signal_out},
     {"who waits elsewhere hears of the peer by SIGIO", who_waits_elsewhere_hears_of_the_peer_by_sigio},
     {"unread input does not cost the last reply", unread_input_does_not_cost_the_last_reply},

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 
 #define ONE_OF(place, ...)                                                   \
     {                                                                        \
@@ -48,7 +49,6 @@ static const struct filter_rule wide[] = {
     {SYS_close, {{0}}},
     {SYS_getpeername, {{0}}},
     {SYS_getsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_TYPE, SO_PEERCRED, SO_INCOMING_CPU)}},
-    {SYS_setsockopt, {ONE_OF(1, SOL_SOCKET), ONE_OF(2, SO_RCVTIMEO)}},
     {SYS_recvmsg, {{0}}}, /* a connection, from the parent: the limit allows no more */
     {SYS_prctl, {ONE_OF(0, PR_SET_NAME, PR_SET_PDEATHSIG)}}, /* of its process; no orphan shall accept */
 
@@ -97,6 +97,7 @@ static const struct filter_rule wide[] = {
     {SYS_tgkill, {IS(FILTER_SIGNAL, 0)}}, /* abort(3), whose handler then goes on by a timer */
     {SYS_timer_create, {{0}}},            /* which can signal no other process */
     {SYS_timer_settime, {{0}}},
+    {SYS_setitimer, {ONE_OF(0, ITIMER_REAL)}},
     {SYS_rt_sigaction, {IS(FILTER_NULL, 1)}}, /* asks, and sets nothing */
     {SYS_rt_sigprocmask, {{0}}},
     {SYS_rt_sigreturn, {{0}}},

@@ -3,6 +3,7 @@
 #include "signals.h"
 
 #include "breach.h"
+#include "clock.h"
 #include "log.h"
 #include "sanitized.h"
 
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,12 +24,46 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS, S
 static volatile sig_atomic_t closing, hangup, child;
 static struct store *volatile interrupted;
 static volatile int shut = -1; /* the socket that is shut down for reading */
+static struct stream_watch *volatile watched;
 static void (*volatile ending)(void *);
 static void *volatile ending_context;
 static sigset_t sleep_mask, sleep_mask_but_child;
 
+static void set_timer(struct stream_watch *watch, int64_t left)
+{
+    const int64_t microseconds = left / 1000 + 1;
+    const struct itimerval timer = {.it_value.tv_sec = (time_t)(microseconds / 1000000),
+                                    .it_value.tv_usec = (suseconds_t)(microseconds % 1000000)};
+
+    watch->is_set = true;
+    if (setitimer(ITIMER_REAL, &timer, NULL) != 0) {
+        bug("a timer cannot be set");
+    }
+}
+
+/* Of a recv(2) that begins after this, the end is there as well. */
+static void look_at_watch(void)
+{
+    struct stream_watch *watch = watched;
+    int saved = errno;
+
+    watch->is_set = false;
+    int64_t until = watch->until, left = until - clock_now();
+    if (until != 0 && left > 0) {
+        set_timer(watch, left);
+    } else if (until != 0) {
+        watch->late = true;
+        (void)shutdown(shut, SHUT_RD);
+    }
+    errno = saved;
+}
+
 static void handle(int number)
 {
+    if (number == SIGALRM && watched != NULL) {
+        look_at_watch();
+        return;
+    }
     switch (number) {
     case SIGHUP:
         hangup = 1;
@@ -37,6 +73,7 @@ static void handle(int number)
         return;
     case SIGTERM:
     case SIGINT:
+    case SIGALRM: /* of who has started it */
         if (ending != NULL) {
             ending(ending_context);
         }
@@ -123,7 +160,7 @@ bool signals_is_fault(int number)
 
 void signals_prepare(void)
 {
-    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO, SIGCONT};
+    static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, SIGIO, SIGCONT, SIGALRM};
     static const int ignored[] = {SIGPIPE, SIGXFSZ};
     struct sigaction action = {.sa_handler = handle, .sa_flags = SA_RESTART};
     sigset_t blocked;
@@ -164,9 +201,15 @@ const sigset_t *signals_sleep_mask_but_child(void)
     return &sleep_mask_but_child;
 }
 
-void signals_open(int socket)
+void signals_open(int socket, struct stream_watch *watch)
 {
     shut = socket;
+    watched = watch;
+    if (watch->until == DEADLINE_NEVER) {
+        watch->is_set = true;
+    } else {
+        set_timer(watch, watch->until - clock_now());
+    }
     if (sigprocmask(SIG_SETMASK, &sleep_mask, NULL) != 0) {
         bug("the signals cannot be let in");
     }

@@ -1,12 +1,14 @@
 /* signals.h: what signals mean to a serving process: flags, and one mask under which they may arrive.
  *
  * From signals_prepare on every signal is blocked but those of a fault; they come in only where the process
- * sleeps with signals_sleep_mask, until signals_open or signals_end_by. TERM and INT ask it to end, HUP is
- * noted, CONT only wakes it, PIPE and XFSZ are answered by the call that fails. */
+ * sleeps with signals_sleep_mask, until signals_open or signals_end_by. TERM and INT ask it to end, as does
+ * an ALRM that is none of its own, HUP is noted, CONT only wakes it, PIPE and XFSZ are answered by the call
+ * that fails. */
 #ifndef SHMAIL_SIGNALS_H
 #define SHMAIL_SIGNALS_H
 
 #include "store.h"
+#include "stream.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -18,8 +20,9 @@ void signals_prepare(void);
 const sigset_t *signals_sleep_mask(void);
 const sigset_t *signals_sleep_mask_but_child(void);
 
-/* Lets them in at any time from now on; TERM and INT shut that socket down for reading. */
-void signals_open(int socket);
+/* Lets them in at any time from now on; TERM and INT shut that socket down for reading, and so does ALRM when
+ * the watch's time is over (stream.h). */
+void signals_open(int socket, struct stream_watch *);
 
 /* For what may take long before anybody is served: TERM and INT, also those that have come, call this from
  * now on, at any time and in their handler, and it ends the process. NULL: they only ask, as above. */

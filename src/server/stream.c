@@ -54,7 +54,7 @@ struct stream {
     bool watching, signalled;
     unsigned reads;     /* up to READS_FEW */
     bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
-    int recv_seconds;   /* SO_RCVTIMEO, where that is so */
+    struct stream_watch watch;
 
     char *input; /* [start, start + length) is what stream_data shows; at first room */
     size_t start, length, capacity;
@@ -157,6 +157,7 @@ void stream_hurry(struct stream *s, int seconds)
 {
     s->patience.idle = seconds;
     s->patience.request = seconds;
+    s->watch.is_set = false; /* it may be sooner now */
 }
 
 void stream_begin_request(struct stream *s)
@@ -324,6 +325,9 @@ static enum status take_input(struct stream *s, int flags, size_t *taken)
     if (got == 0 && s->waits_in_recv && is_closing(s)) { /* the end that let_in has made */
         return STATUS_CLOSING;
     }
+    if (got == 0 && s->watch.late) {
+        return STATUS_TIMED_OUT;
+    }
     if (got == 0) {
         s->ended = true;
         return STATUS_HANGUP;
@@ -336,21 +340,15 @@ static enum status take_input(struct stream *s, int flags, size_t *taken)
 
 /* A connection of one request, whose second read finds its end, is not worth the two calls that this takes.
  */
-static bool may_wait_in_recv(struct stream *s)
+static bool may_wait_in_recv(struct stream *s, int64_t deadline)
 {
-    const struct timeval longest = {.tv_sec = s->patience.idle};
-
     if (s->reads < READS_FEW || s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
         return false;
     }
-    if (s->recv_seconds != s->patience.idle &&
-        setsockopt(s->options.in, SOL_SOCKET, SO_RCVTIMEO, &longest, sizeof longest) != 0) {
-        return false;
-    }
-    s->recv_seconds = s->patience.idle;
-    if (!s->waits_in_recv) {
+    s->watch.until = deadline;
+    if (!s->watch.is_set) {
         s->waits_in_recv = true;
-        s->options.let_in(s->options.in);
+        s->options.let_in(s->options.in, &s->watch);
     }
     return !is_closing(s);
 }
@@ -389,12 +387,10 @@ enum status stream_read(struct stream *s, size_t most)
     bool likely = s->more || s->reads == 0; /* the rest, or what came while this process was made */
     if (likely && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) {
         status = take_input(s, MSG_DONTWAIT, &taken);
-    } else if (patience_is_idle(&s->patience, now, deadline) && may_wait_in_recv(s)) {
+    } else if (patience_is_idle(&s->patience, now, deadline) && may_wait_in_recv(s, deadline)) {
         status = take_input(s, 0, &taken);
-        if (status == STATUS_OK && taken == 0 && clock_now() >= deadline) {
-            return STATUS_TIMED_OUT;
-        }
     }
+    s->watch.until = 0;
     s->reads += s->reads < READS_FEW;
     while (status == STATUS_OK && taken == 0) {
         status = wait_for_input(s, deadline);
