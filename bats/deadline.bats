@@ -55,7 +55,7 @@ late_requests() { # how many
 }
 
 milliseconds() {
-    echo $((${EPOCHREALTIME/./} / 1000))
+    echo $((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
 # A child that has read some requests waits by a timer that it sets once for many.

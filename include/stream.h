@@ -80,9 +80,9 @@ void stream_consume(struct stream *, size_t length);
 
 /* Sends what is gathered, then waits for at least one more byte, however many come at once, while fewer than
  * most are held. STATUS_TOO_LONG: most bytes are held already. STATUS_NO_MEMORY. STATUS_HANGUP: the peer has
- * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT (nor
- * will anything then). STATUS_CLOSING (asked to end, and nothing is waiting to be read), STATUS_SYSTEM, or
- * what settle has returned (stream_before_send). */
+ * closed or half-closed (nothing more will come; replies may still be sent). STATUS_TIMED_OUT (nothing
+ * more is to be read then). STATUS_CLOSING (asked to end, and nothing is waiting to be read), STATUS_SYSTEM,
+ * or what settle has returned (stream_before_send). */
 enum status stream_read(struct stream *, size_t most);
 
 /* Gathers a reply; copied, or referred to in place (the bytes must stay until the stream has been flushed;

@@ -29,6 +29,7 @@ static void (*volatile ending)(void *);
 static void *volatile ending_context;
 static sigset_t sleep_mask, sleep_mask_but_child;
 
+/* left: nanoseconds until the deadline, unless there is none. */
 static void set_timer(struct stream_watch *watch, int64_t left)
 {
     const int64_t microseconds = left / 1000 + 1;
@@ -36,7 +37,7 @@ static void set_timer(struct stream_watch *watch, int64_t left)
                                     .it_value.tv_usec = (suseconds_t)(microseconds % 1000000)};
 
     watch->is_set = true;
-    if (setitimer(ITIMER_REAL, &timer, NULL) != 0) {
+    if (watch->until != DEADLINE_NEVER && setitimer(ITIMER_REAL, &timer, NULL) != 0) {
         bug("a timer cannot be set");
     }
 }
@@ -205,11 +206,7 @@ void signals_open(int socket, struct stream_watch *watch)
 {
     shut = socket;
     watched = watch;
-    if (watch->until == DEADLINE_NEVER) {
-        watch->is_set = true;
-    } else {
-        set_timer(watch, watch->until - clock_now());
-    }
+    set_timer(watch, watch->until - clock_now());
     if (sigprocmask(SIG_SETMASK, &sleep_mask, NULL) != 0) {
         bug("the signals cannot be let in");
     }
