@@ -73,26 +73,26 @@ static void leave(struct store *store)
 
 /* ---- as the builder ---- */
 
-struct place {
-    char *next;
-    uint32_t crc;
-};
-
-static void add_text(void *place_as_taker, const void *bytes, size_t length)
+static void add_text(void *next_as_taker, const void *bytes, size_t length)
 {
-    struct place *place = place_as_taker;
-    memcpy(place->next, bytes, length);
-    place->crc = crc32c(place->crc, place->next, length);
-    place->next += length;
+    char **next = next_as_taker;
+    memcpy(*next, bytes, length);
+    *next += length;
 }
 
-static void add_record(const struct store *store, char *start, struct journal_record *record)
+/* Without its checksum. */
+static void add_record(const struct store *store, char *start, const struct journal_record *record)
 {
-    struct place place = {start + sizeof(*record), journal_crc_begin(record)};
-    journal_give_texts(store, record, add_text, &place);
-    memset(place.next, 0, (size_t)(start + journal_size(record) - place.next));
-    record->crc = journal_crc_end(record, place.crc);
+    char *next = start + sizeof(*record);
     memcpy(start, record, sizeof(*record));
+    journal_give_texts(store, record, add_text, &next);
+    memset(next, 0, (size_t)(start + journal_size(record) - next));
+}
+
+static void add_checksum(char *start, const char *end)
+{
+    uint32_t crc = crc32c(0, start, (size_t)(end - start));
+    memcpy(start + offsetof(struct journal_record, crc), &crc, sizeof(crc));
 }
 
 static uint32_t seal_of(const struct staged_group *group)
@@ -112,7 +112,8 @@ static bool may_go_on(const struct store *store, struct staged_group *group)
 }
 
 /* Adds what is pending, and what comes meanwhile: the disk takes hardly longer for it. When this group is
- * written the one before it is on the disk. */
+ * written the one before it is on the disk. A record's checksum is taken when the next one has been copied:
+ * who reads at once what he has just written waits until the processor has got its places in memory. */
 static void gather(struct store *store, struct staged_group *group)
 {
     struct journal_segment *journal = &store->header->journal;
@@ -120,6 +121,7 @@ static void gather(struct store *store, struct staged_group *group)
     uint64_t base = block_start(group->start);
     uint64_t tail = group->tail;
     uint64_t last = group->last;
+    char *last_start = NULL;
     while (last < load64(&journal->assigned)) {
         struct journal_record record;
         journal_make_record(store, last + 1, group->before, &record);
@@ -127,10 +129,16 @@ static void gather(struct store *store, struct staged_group *group)
         if (end - base > STAGE_HALF || end + APART > journal->capacity ||
             segment_reserve(store, segment_offset(store, bytes), end - base) != STATUS_OK)
             break;
-        add_record(store, bytes + (tail - base), &record);
+        char *start = bytes + (tail - base);
+        add_record(store, start, &record);
+        if (last_start)
+            add_checksum(last_start, start);
+        last_start = start;
         tail += journal_size(&record);
         last++;
     }
+    if (last_start)
+        add_checksum(last_start, bytes + (tail - base));
     group->tail = tail;
     group->last = last;
     group->seal = seal_of(group);
