@@ -102,7 +102,7 @@ static void send(size_t length)
 }
 
 /* Wakes the keeper so often, and waits until it has looked. */
-static void rest(int times)
+static inline void rest(int times)
 {
     for (; times > 0; times--) {
         int waiting = 1;

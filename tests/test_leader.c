@@ -235,6 +235,9 @@ static void a_dead_leader_is_followed_within_a_second(void)
         EXPECT_EQ(journal()->synced, journal()->assigned);
         EXPECT_EQ(journal()->leader, 0);
         EXPECT_EQ(store->slot->settling, 0);
+        int posts = 1; /* none of its own, which would end a later sleep */
+        EXPECT_EQ(sem_getvalue(&store->slot->wake, &posts), 0);
+        EXPECT_EQ(posts, 0);
         store_reclaim(store);
     }
     EXPECT_CLEAN(store);

@@ -1,9 +1,9 @@
 /* journal.h: the journal of a post office as the store's other files use it. Private to src/store.
  *
  * A transaction notes what it does (journal_note) in the segment's ring of pending records; one process at a
- * time, the leader, writes what is pending to the active file and syncs it for all who wait (store_settle).
- * The record's bytes follow from the ring and from messages that it pins, so a dead leader's successor writes
- * the same ones again. shmail-journal(5) is the format. */
+ * time, the leader, writes what is pending to the active file and syncs it for all who wait (store_settle):
+ * one of those, or the keeper (journal_write_on). The record's bytes follow from the ring and from messages
+ * that it pins, so a dead leader's successor writes the same ones again. shmail-journal(5) is the format. */
 #ifndef SHMAIL_JOURNAL_H
 #define SHMAIL_JOURNAL_H
 
@@ -146,6 +146,9 @@ void journal_make_record(const struct store *, uint64_t sequence, uint64_t synce
 void journal_give_texts(const struct store *, const struct journal_record *,
                         void (*take)(void *taker, const void *bytes, size_t length), void *taker);
 
+/* What a process that waits for room has in its slot (settling) in place of a record's sequence. */
+#define WAITS_FOR_ROOM UINT64_MAX
+
 /* Wakes whoever sleeps for a leader or for room, and has what it waits for: records up to that sequence. */
 void journal_wake(struct store *, uint64_t sequence);
 
@@ -157,6 +160,15 @@ enum status journal_flush(struct store *, bool sync);
  * changes what belongs together by transactions, and else single words (README.md). */
 void journal_lead(struct store *);
 void journal_follow(struct store *);
+
+/* As the keeper, if somebody has asked for it: writes and syncs group after group for all who wait, until
+ * that time, until its semaphore is posted for something else, or until nobody waits, or hardly ever more
+ * than one. Between two groups none of those has to be woken, and to get the processor, before the disk has
+ * work again. True: there is more of that to do. */
+bool journal_write_on(struct store *, int64_t until, const sigset_t *mask);
+
+/* As the keeper: sleeps, under that mask, until somebody posts its semaphore, at most until then. */
+void journal_rest(struct store *, int64_t until, const sigset_t *mask);
 
 /* Takes the leader's or the keeper's role as role_take does (lock.h). A dead one may have died in a sync that
  * failed, of which the system tells nobody else: where there was something to sync the file is suspect. */

@@ -175,16 +175,11 @@ static enum status look_and_tell(struct store *store)
     return status;
 }
 
-static void rest(struct store *store, const sigset_t *mask)
+/* When it looks again if nobody wakes it. */
+static int64_t next_look(const struct store *store)
 {
     int64_t looks = clock_now() + REST_NANOSECONDS, promise = journal_promise_end(store);
-    struct timespec until = deadline_at(promise < looks ? promise : looks);
-    sigset_t before;
-    pthread_sigmask(SIG_SETMASK, mask, &before);
-    (void)sem_clockwait(&store->header->journal.keeper_wake, CLOCK_MONOTONIC, &until);
-    while (sem_trywait(&store->header->journal.keeper_wake) == 0)
-        ;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return promise < looks ? promise : looks;
 }
 
 /* Without the semaphore, whose posts are for the one that keeps. */
@@ -282,6 +277,7 @@ static void keep(struct store *store, enum store_stay stay, const volatile sig_a
     bool complained = false;
     int64_t leaves = patience_end(stay);
     journal_forget_checkpoint(store);
+    __atomic_store_n(&journal->writer, 0, __ATOMIC_SEQ_CST); /* one that died */
     while (!*stop) {
         if (stay != STORE_STAY && has_company(store))
             leaves = patience_end(stay);
@@ -298,7 +294,12 @@ static void keep(struct store *store, enum store_stay stay, const volatile sig_a
         journal_redeem_in_time(store);
         if (journal_sync(store) != STORE_SYNC_ALWAYS)
             (void)journal_flush(store, false);
-        rest(store, sleep_mask);
+        int64_t until = next_look(store);
+        if (journal_sync(store) == STORE_SYNC_ALWAYS && journal_write_on(store, until, sleep_mask))
+            until = 0; /* for signals alone */
+        journal_rest(store, until, sleep_mask);
+        while (sem_trywait(&journal->keeper_wake) == 0)
+            ;
     }
     flush_at_end(store);
     __atomic_store_n(&journal->keeper, 0, __ATOMIC_SEQ_CST);

@@ -16,7 +16,7 @@
 #include <stdalign.h>
 
 #define SEGMENT_MAGIC UINT64_C(0x316c69616d6873) /* "shmail1" */
-#define LAYOUT_VERSION 15u
+#define LAYOUT_VERSION 16u
 
 enum {
     UNIT = 16,           /* bytes: what a block reference counts */
@@ -230,11 +230,14 @@ struct journal_segment {
     uint32_t doubtful;   /* atomic: 1: the inactive file's header may say that it is the active one */
     uint32_t suspect;    /* atomic: 1: the active file may lack what failed once: a checkpoint is due */
     alignas(64) uint64_t leader; /* owner word */
+    uint64_t writer;             /* owner word: of the keeper, while it leads for all who wait */
     uint64_t keeper;             /* owner word */
     uint64_t wanted;             /* atomic: room that a record did not find; 0: none */
     uint64_t looks;              /* atomic: grows when the keeper begins (then odd) and ends a look for it */
     uint32_t roomless;           /* atomic: 1: the last look has found no room to make */
     uint32_t sync_seconds;       /* of the last server that syncs by the clock */
+    uint32_t writer_asked;       /* atomic: 1: the keeper is to be the writer */
+    uint32_t writer_sleeps;      /* atomic: 1: whoever waits for a record posts keeper_wake */
     uint64_t sync_by;            /* atomic: CLOCK_MONOTONIC, when all that is owed is to be synced; 0: not */
     sem_t keeper_wake;
     char directory[256];          /* absolute if it fits; for messages and a repair: id tells */
