@@ -4,6 +4,8 @@
 
 #include "clock.h"
 
+#define WAITS_TO_LEAD (WAITS_FOR_ROOM - 1) /* journal_lead.c */
+
 enum { A_SECOND = 1000000000, SENDERS = 3, MANY = 300 };
 
 static pid_t keeper;
@@ -254,6 +256,54 @@ static void it_lets_another_one_lead_who_has_to(void)
     EXPECT_CLEAN(store);
 }
 
+/* A post for its other work that comes while it rests as the writer, or a signal. */
+static void it_hears_at_once_what_else_it_is_for(void)
+{
+    begin_with_keeper();
+    for (int i = 0; i < 3; i++) {
+        ask_for_writer();
+        uint64_t looks = journal()->looks;
+        int64_t told = clock_now();
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+        while (load64(&journal()->looks) < looks + 2)
+            poll(NULL, 0, 1);
+        EXPECT(clock_now() - told < A_SECOND / 10);
+    }
+    ask_for_writer();
+    int64_t told = clock_now();
+    EXPECT_EQ(kill(keeper, SIGTERM), 0);
+    EXPECT_EQ(end_of(keeper), 0);
+    EXPECT(clock_now() - told < A_SECOND / 10);
+}
+
+/* It was woken to lead when there was nothing left to write. */
+static void when_it_rests_it_does_not_wait_to_lead(void)
+{
+    begin_with_keeper();
+    pid_t pid = start_other();
+    ask_for_writer();
+    const struct slot *its = slot_at(store, owner_slot(writer()));
+    journal_lead(store);
+    send(10);
+    EXPECT_EQ(sem_post(&journal()->keeper_wake), 0); /* it leaves, and is asked again */
+    while (load64(&its->settling) != WAITS_TO_LEAD) {
+        __atomic_store_n(&journal()->writer_asked, 1, __ATOMIC_SEQ_CST);
+        EXPECT_EQ(sem_post(&journal()->keeper_wake), 0);
+        poll(NULL, 0, 1);
+    }
+    bool more;
+    EXPECT_EQ(journal_write_group(store, true, &more), STATUS_OK);
+    other->settling = WAITS_TO_LEAD; /* has a later slot */
+    journal_follow(store);
+    while (!load32(&journal()->writer_sleeps))
+        poll(NULL, 0, 1);
+    EXPECT_EQ(its->settling, 0);
+    EXPECT_EQ(posts(), 1);
+    end_other(pid);
+    stop_keeper(keeper);
+    EXPECT_CLEAN(store);
+}
+
 /* ---- when it cannot ---- */
 
 static void when_it_is_stopped_others_write_for_themselves(void)
@@ -358,18 +408,32 @@ static void while_there_is_one_nobody_who_waits_for_a_record_is_woken_to_lead(vo
     journal()->writer = store->me;
     journal_wake(store, journal()->synced);
     EXPECT_EQ(posts(), 0);
-    other->settling = UINT64_MAX - 1; /* wants to lead */
+    other->settling = WAITS_TO_LEAD;
     journal_wake(store, journal()->synced);
     EXPECT_EQ(posts(), 1);
     journal()->writer = 0;
     other->settling = journal()->assigned + 1;
     journal_wake(store, journal()->synced);
     EXPECT_EQ(posts(), 2);
-    journal_wake(store, UINT64_MAX); /* for whatever they wait */
-    EXPECT_EQ(posts(), 3);
-    other->settling = 0;
+    end_other(pid);
+}
+
+/* One that is stopped would be woken to lead again and again, in place of others, and sleep badly afterwards.
+ */
+static void who_was_woken_is_not_woken_again_before_it_waits_again(void)
+{
+    begin(STORE_SYNC_ALWAYS);
+    pid_t pid = start_other();
+    const uint64_t wants[] = {journal()->assigned, journal()->assigned + 1, WAITS_TO_LEAD, UINT64_MAX};
+    for (int i = 0; i < 4; i++) {
+        other->settling = wants[i];
+        for (int times = 0; times < 2; times++)
+            journal_wake(store, wants[i] == UINT64_MAX ? UINT64_MAX : journal()->synced);
+        EXPECT_EQ(other->settling, 0);
+        EXPECT_EQ(posts(), i + 1);
+    }
     journal_wake(store, UINT64_MAX);
-    EXPECT_EQ(posts(), 3);
+    EXPECT_EQ(posts(), 4);
     EXPECT_EQ(posts_of(store->slot), 0);
     end_other(pid);
 }
@@ -380,7 +444,7 @@ static void it_waits_until_who_wants_to_lead_has_led(void)
     begin(STORE_SYNC_ALWAYS);
     pid_t pid = start_other();
     send(10);
-    other_wants = UINT64_MAX - 1;
+    other_wants = WAITS_TO_LEAD;
     disk_hook = other_begins_to_wait;
     write_on_for(A_SECOND / 100);
     disk_hook = NULL;
@@ -398,12 +462,16 @@ static const struct harness_test tests[] = {
     {"it ends when it is told, though there is always work",
      it_ends_when_it_is_told_though_there_is_always_work},
     {"it lets another one lead who has to", it_lets_another_one_lead_who_has_to},
+    {"it hears at once what else it is for", it_hears_at_once_what_else_it_is_for},
+    {"when it rests it does not wait to lead", when_it_rests_it_does_not_wait_to_lead},
     {"when it is stopped others write for themselves", when_it_is_stopped_others_write_for_themselves},
     {"when it is killed others write for themselves", when_it_is_killed_others_write_for_themselves},
     {"when the disk fails it is no writer any more", when_the_disk_fails_it_is_no_writer_any_more},
     {"when it leaves it wakes who is to lead", when_it_leaves_it_wakes_who_is_to_lead},
     {"while there is one nobody who waits for a record is woken to lead",
      while_there_is_one_nobody_who_waits_for_a_record_is_woken_to_lead},
+    {"who was woken is not woken again before it waits again",
+     who_was_woken_is_not_woken_again_before_it_waits_again},
     {"it waits until who wants to lead has led", it_waits_until_who_wants_to_lead_has_led},
 };
 HARNESS_MAIN(tests)

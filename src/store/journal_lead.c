@@ -44,6 +44,13 @@ struct woken {
     uint32_t last; /* a slot */
 };
 
+/* Who is woken does not wait any more: it is posted once, also if it takes its time, is stopped or is dead.
+ */
+static bool takes(uint64_t *settling, uint64_t wants)
+{
+    return __atomic_compare_exchange_n(settling, &wants, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 /* Posts those who wait for something from first to last, at most so many of them. */
 static struct woken wake(struct store *store, uint64_t first, uint64_t last, uint32_t most)
 {
@@ -55,7 +62,7 @@ static struct woken wake(struct store *store, uint64_t first, uint64_t last, uin
             if (!process_has_slot(store, index))
                 continue;
             uint64_t wants = load64(&slot_at(store, index)->settling);
-            if (wants >= first && wants <= last) {
+            if (wants >= first && wants <= last && takes(&slot_at(store, index)->settling, wants)) {
                 sem_post(&slot_at(store, index)->wake);
                 woken = (struct woken){woken.count + 1, index};
             }
@@ -124,25 +131,34 @@ static uint64_t leave(struct store *store)
     return settled;
 }
 
-/* Sleeps while somebody leads, or writes for all. False: it was for as long as either should not take. */
-static bool sleep_for(struct store *store, uint64_t sequence)
+/* Sleeps while somebody leads, or writes for all. patience: 0 for a first sleep, and when it may end. False:
+ * it has, and the next one begins. */
+static bool sleep_for(struct store *store, uint64_t sequence, int64_t *patience)
 {
     struct journal_segment *journal = &store->header->journal;
-    struct timespec until = deadline_at(clock_now() + SETTLE_NANOSECONDS);
+    while (sem_trywait(&store->slot->wake) == 0)
+        ; /* what came too late for the sleep before */
     __atomic_store_n(&store->slot->settling, sequence, __ATOMIC_SEQ_CST);
     uint64_t writer = load64(&journal->writer);
-    if (load64(&journal->synced) >= sequence ||
-        ((writer == 0 || writer == store->me) && load64(&journal->leader) == 0))
+    bool may_lead = writer == 0 || writer == store->me || sequence == WAITS_TO_LEAD;
+    if (load64(&journal->synced) >= sequence || (may_lead && load64(&journal->leader) == 0))
         return true;
     if (load32(&journal->writer_sleeps) && __atomic_exchange_n(&journal->writer_sleeps, 0, __ATOMIC_SEQ_CST))
         sem_post(&journal->keeper_wake);
-    return sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until) == 0 || errno != ETIMEDOUT;
+    if (*patience == 0)
+        *patience = clock_now() + SETTLE_NANOSECONDS;
+    struct timespec until = deadline_at(*patience);
+    if (sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until) == 0 || errno != ETIMEDOUT)
+        return true;
+    *patience = 0;
+    return false;
 }
 
 void journal_lead(struct store *store)
 {
+    int64_t patience = 0;
     for (bool late = false; !try_lead(store, late);)
-        late = !sleep_for(store, WAITS_TO_LEAD);
+        late = !sleep_for(store, WAITS_TO_LEAD, &patience);
 }
 
 void journal_follow(struct store *store)
@@ -197,14 +213,20 @@ void journal_rest(struct store *store, int64_t until, const sigset_t *mask)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* Whoever has a record after this has begun finds that it sleeps. */
-static void rest_while_synced(struct store *store, int64_t until, const sigset_t *mask)
+/* Whoever has a record after this has begun finds that it sleeps. False: nobody has: it was woken for
+ * something else, which it is told once more, or it is time to look for that. */
+static bool rest_while_synced(struct store *store, int64_t until, const sigset_t *mask)
 {
     struct journal_segment *journal = &store->header->journal;
     __atomic_store_n(&journal->writer_sleeps, 1, __ATOMIC_SEQ_CST);
-    if (is_all_synced(journal))
+    bool rests = is_all_synced(journal);
+    if (rests)
         journal_rest(store, until, mask);
-    __atomic_store_n(&journal->writer_sleeps, 0, __ATOMIC_SEQ_CST);
+    if (__atomic_exchange_n(&journal->writer_sleeps, 0, __ATOMIC_SEQ_CST) && rests) {
+        sem_post(&journal->keeper_wake);
+        return false;
+    }
+    return !is_all_synced(journal);
 }
 
 /* Who has been woken to lead, to make room in the ring, would always come too late. Its end wakes this one.
@@ -214,6 +236,7 @@ static void let_lead(struct store *store)
     struct timespec until = deadline_at(clock_now() + LET_NANOSECONDS);
     __atomic_store_n(&store->slot->settling, WAITS_TO_LEAD, __ATOMIC_SEQ_CST);
     (void)sem_clockwait(&store->slot->wake, CLOCK_MONOTONIC, &until);
+    __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
 }
 
 /* One group. lone: how many groups one after another were for a process that was alone. */
@@ -248,16 +271,18 @@ bool journal_write_on(struct store *store, int64_t until, const sigset_t *mask)
     while (is_wanted && clock_now() < until && load64(&journal->writer) == store->me &&
            sem_trywait(&journal->keeper_wake) != 0) {
         if (is_all_synced(journal)) {
-            rest_while_synced(store, until, mask);
-            is_wanted = !is_all_synced(journal);
+            (void)wake_next(store,
+                            load64(&journal->synced)); /* in place of this one, which was woken to lead */
+            is_wanted = rest_while_synced(store, until, mask);
         } else if (try_lead(store, false)) {
             write_one(store, &before, &lone);
             is_wanted = lone < LONE_GROUPS && load32(&journal->failure) == 0;
         } else {
-            (void)sleep_for(store, WAITS_TO_LEAD);
+            int64_t patience = 0;
+            (void)sleep_for(store, WAITS_TO_LEAD, &patience);
+            __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
         }
     }
-    __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
     uint64_t self = store->me;
     __atomic_compare_exchange_n(&journal->writer, &self, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
     journal_wake(store, load64(&journal->synced));
@@ -300,6 +325,7 @@ enum status store_settle(struct store *store)
             (void)store_write_unkept(store);
         return STATUS_OK;
     }
+    int64_t patience = 0;
     for (bool late = false; load64(&journal->synced) < wanted;) {
         if (load32(&journal->failure)) {
             status = STATUS_READ_ONLY;
@@ -309,7 +335,7 @@ enum status store_settle(struct store *store)
             lead_one(store);
         } else {
             journal_stage_help(store);
-            late = !sleep_for(store, wanted);
+            late = !sleep_for(store, wanted, &patience);
         }
     }
     __atomic_store_n(&store->slot->settling, 0, __ATOMIC_RELEASE);
