@@ -271,8 +271,8 @@ bool journal_write_on(struct store *store, int64_t until, const sigset_t *mask)
     while (is_wanted && clock_now() < until && load64(&journal->writer) == store->me &&
            sem_trywait(&journal->keeper_wake) != 0) {
         if (is_all_synced(journal)) {
-            (void)wake_next(store,
-                            load64(&journal->synced)); /* in place of this one, which was woken to lead */
+            /* In place of this one, which was woken to lead. */
+            (void)wake_next(store, load64(&journal->synced));
             is_wanted = rest_while_synced(store, until, mask);
         } else if (try_lead(store, false)) {
             write_one(store, &before, &lone);
