@@ -44,9 +44,8 @@ struct woken {
     uint32_t last; /* a slot */
 };
 
-/* Who is woken does not wait any more: it is posted once, also if it takes its time, is stopped or is dead.
- */
-static bool takes(uint64_t *settling, uint64_t wants)
+/* Who is woken does not wait any more, and is posted once, also where it is slow, stopped or dead. */
+static bool is_first_to_wake(uint64_t *settling, uint64_t wants)
 {
     return __atomic_compare_exchange_n(settling, &wants, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
@@ -62,7 +61,8 @@ static struct woken wake(struct store *store, uint64_t first, uint64_t last, uin
             if (!process_has_slot(store, index))
                 continue;
             uint64_t wants = load64(&slot_at(store, index)->settling);
-            if (wants >= first && wants <= last && takes(&slot_at(store, index)->settling, wants)) {
+            if (wants >= first && wants <= last &&
+                is_first_to_wake(&slot_at(store, index)->settling, wants)) {
                 sem_post(&slot_at(store, index)->wake);
                 woken = (struct woken){woken.count + 1, index};
             }
