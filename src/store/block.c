@@ -16,10 +16,7 @@
  * then what divides a page well. */
 enum { FINE_MAX = 512, FINE_CLASSES = 31, COARSE_MAX = 8192, COARSE_CLASSES = 64 };
 
-enum {
-    FETCH_MAX = 1088, /* bytes; what follows them the processor fetches by itself */
-    SCARCE = 8,       /* nobody keeps pages for himself while only one in so many is left */
-};
+enum { SCARCE = 8 }; /* nobody keeps pages for himself while only one in so many is left */
 
 static const uint32_t large_sizes[] = {9360, 10912, 13104, 16384};
 
@@ -177,13 +174,6 @@ static enum status take_page(struct store *store, uint32_t class, uint32_t *page
     set64(store, &store->pages[*page].word, packed((struct page_state){.class = class}));
     list_insert(store, class, *page);
     return STATUS_OK;
-}
-
-void block_fetch(const struct store *store, block_t block, size_t bytes)
-{
-    const char *first = at(store, block);
-    for (size_t line = 0; line < bytes && line < FETCH_MAX; line += 64)
-        __builtin_prefetch(first + line, 1);
 }
 
 /* Of a page that the class has room in. Whatever somebody has written over the lists of pages, nothing is

@@ -28,10 +28,6 @@ bool block_in_run(const struct store *, block_t, block_t first);
 /* What is left of a run. */
 void block_free_run(struct store *, block_t first);
 
-/* Asks the processor for a block that is written soon: another one may have cleared it, and to get a line
- * from there takes as long as a hundred instructions. One call asks for all of them at once. */
-void block_fetch(const struct store *, block_t, size_t bytes);
-
 void block_free(struct store *, block_t);
 
 /* False: it is none that could be freed, and must not be looked into. For what another process may have

@@ -6,6 +6,7 @@
 #include "huge.h"
 #include "journal.h"
 #include "lock.h"
+#include "prefetch.h"
 #include "segment.h"
 
 #include <errno.h>
@@ -80,13 +81,14 @@ static void add_text(void *next_as_taker, const void *bytes, size_t length)
     *next += length;
 }
 
-/* Without its checksum. */
+/* Without its checksum. The fixed part last: it was written just now, field by field, and who reads it in
+ * larger pieces waits until those are in the cache, behind all that was written to the stage before. */
 static void add_record(const struct store *store, char *start, const struct journal_record *record)
 {
     char *next = start + sizeof(*record);
-    memcpy(start, record, sizeof(*record));
     journal_give_texts(store, record, add_text, &next);
     memset(next, 0, (size_t)(start + journal_size(record) - next));
+    memcpy(start, record, sizeof(*record));
 }
 
 static void add_checksum(char *start, const char *end)
@@ -130,6 +132,7 @@ static void gather(struct store *store, struct staged_group *group)
             segment_reserve(store, segment_offset(store, bytes), end - base) != STATUS_OK)
             break;
         char *start = bytes + (tail - base);
+        prefetch_to_write(start + 2 * journal_size(&record), journal_size(&record)); /* if they are alike */
         add_record(store, start, &record);
         if (last_start)
             add_checksum(last_start, start);

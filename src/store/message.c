@@ -7,6 +7,7 @@
 
 #include "lock.h"
 #include "log.h"
+#include "prefetch.h"
 #include "process.h"
 #include "segment.h"
 #include "transaction.h"
@@ -156,18 +157,19 @@ void draft_let_go(struct store *store, uint32_t count)
             next = reserve_ahead(store);
     }
     if (next)
-        block_fetch(store, next, store->draft_block);
+        prefetch_to_write(at(store, next), store->draft_block);
     set32(store, &store->slot->draft, next);
 }
 
-/* What the draft after next will need. Others may take the run back meanwhile, but not its memory. It is not
- * only asked for but looked at: what the processor has no address for it does not fetch. */
+/* What the draft after next will need, which another processor may have cleared. Others may take the run back
+ * meanwhile, but not its memory. It is not only asked for but looked at: what the processor has no address
+ * for it does not fetch. */
 static void fetch(const struct store *store, block_t block)
 {
     if (!block)
         return;
     (void)load32(at(store, block));
-    block_fetch(store, block, store->draft_block);
+    prefetch_to_write(at(store, block), store->draft_block);
 }
 
 /* The block of the run that stands where the draft does in the chain: for the next chain. */
