@@ -6,11 +6,14 @@ import mmap
 import statistics
 
 import servers
+import sides
 
 
 def measure(work, place):
-    """The samples of each side, by name: one of each round, or the reason why there is none."""
-    samples = {}
+    """The samples of each side, by name: one of each round, or the reason why there is none. And how long a line
+    took from one processor to the other when each round began, in nanoseconds."""
+    samples, lines = {}, []
+    split = 1 if place.quick else work.split
     with contextlib.ExitStack() as stack:
         measured = {}
         for side in work.sides:
@@ -22,11 +25,12 @@ def measure(work, place):
         if work.warm_up:
             for sample in measured.values():
                 sample(work.warm_up * place.seconds)
-        for _ in range(place.rounds):
+        for _ in range(place.rounds * split):
+            lines.append(sides.run_json([place.program("tests/bench/limit_line")])["ns"])
             for name, sample in measured.items():
                 touch_memory(int(work.fresh * place.seconds))
-                samples[name].append(sample(place.seconds))
-    return samples
+                samples[name].append(sample(round(place.seconds / split, 3)))
+    return samples, lines
 
 
 def touch_memory(size):

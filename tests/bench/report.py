@@ -22,7 +22,7 @@ def against(row):
     return words + (f", {row['figure']}" if row["figure"] != "rate" else "")
 
 
-HEAD = f"{'row':<14}{'against':<40}{'ours':>8}{'theirs':>8}{'figure':>9}  {'min':>7} {'max':>7}  {'target':>9}  verdict"
+HEAD = f"{'row':<14}{'against':<40}{'ours':>8}{'theirs':>8}{'figure':>9}  {'min':>7} {'max':>7}  {'target':>9}  verdict   line"
 
 
 def line(row):
@@ -31,8 +31,10 @@ def line(row):
         return f"{start}{'':>43}{bound(row):>9}  not measured: {row['reason']}"
     ratio, unit = row["ratio"], row.get("unit", "")
     sides = "".join(f"{number(row[side]) if row.get(side) is not None else '':>8}" for side in ("ours", "other"))
+    lines = row.get("line_ns")
     return (f"{start}{sides}{number(ratio['median']) + unit:>9}  {number(ratio['min']):>7} "
-            f"{number(ratio['max']):>7}  {bound(row):>9}  {row['verdict']}")
+            f"{number(ratio['max']):>7}  {bound(row):>9}  {row['verdict']:<8}" +
+            (f"  {lines['min']}-{lines['max']} ns" if lines else "")).rstrip()
 
 
 def summary(rows):

@@ -29,6 +29,7 @@ class Work:
     accounts: int = 0  # mailboxes that each connection asks by turns; 0: one of its own
     warm_up: int = 0  # a sample as long as so many, before all others, that does not count
     fresh: int = 0  # bytes of fresh memory that any of them takes in a second at most
+    split: int = 1  # so many rounds in place of each, as much shorter: where they differ much
 
     @property
     def pinned(self):
@@ -38,9 +39,11 @@ class Work:
     def measure(self, place):
         if place.quick:
             self.leave_out()
-        samples = compare.measure(self, place)
+        samples, lines = compare.measure(self, place)
         table = [compare.judge(self, target, samples) for target in self.targets]
         table[0]["medians"] = compare.medians(samples)  # for the picture
+        if not self.pinned and None not in lines:
+            table[0]["line_ns"] = compare.spread(lines)
         return table
 
     def leave_out(self):
@@ -87,7 +90,7 @@ def connecting(connections):
          Target(None, "fork, answer, exit", "not static"),
          Target(None, "--no-sandbox"),
          Target(None, "fork, answer, exit", "answer without fork")],
-        connections)
+        connections, split=3)
 
 
 def settling(connections, bound, depth=1):
