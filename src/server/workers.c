@@ -191,14 +191,16 @@ bool workers_reap(struct workers *w, const struct listeners *listeners, pid_t pi
         reap_maker(w);
         return false;
     }
-    (void)workers_hear(w); /* of this one, if it was short-lived */
-    if (spares_reap(&w->spares, listeners, pid)) {
-        child_note_death(pid, status);
-        w->lack_spares = true;
-        return false;
-    }
-    if (!children_remove(&w->children, pid, &child)) { /* an orphan that was given to us as process 1 */
-        return false;
+    if (!children_remove(&w->children, pid, &child)) {
+        (void)workers_hear(w); /* of this one, if it was short-lived */
+        if (spares_reap(&w->spares, listeners, pid)) {
+            child_note_death(pid, status);
+            w->lack_spares = true;
+            return false;
+        }
+        if (!children_remove(&w->children, pid, &child)) { /* an orphan that we have got as process 1 */
+            return false;
+        }
     }
     child_note_death(pid, status);
     w->pause.lasts = false; /* what had run out may be there again */
