@@ -17,7 +17,7 @@ teardown() {
 
 @test "a row tells both figures, the ratio within its spread, and the verdict by its target" {
     run -0 "$bench/run.py" "$SHMAIL_BUILD" --keep kept --quick count-64 idle
-    assert_line --regexp '^count-64 +echo +[0-9.kM]+ +[0-9.kM]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +>= 0.95 +(reached|missed)$'
+    assert_line --regexp '^count-64 +echo +[0-9.kM]+ +[0-9.kM]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +>= 0.95 +(reached|missed) +[0-9]+-[0-9]+ ns$'
     assert_line --regexp '^idle +private pages +[0-9.k]+ KB .*<= 150 KB +(reached|missed)$'
     run -0 python3 - kept/results/*.jsonl <<'END'
 import json, sys
@@ -29,8 +29,17 @@ for row in rows:
     assert 0 < ratio["min"] <= ratio["median"] <= ratio["max"], row
     reached = ratio["median"] <= row["bound"] if row["at_most"] else ratio["median"] >= row["bound"]
     assert row["verdict"] == ("reached" if reached else "missed"), row
+assert 0 < rows[0]["line_ns"]["min"] <= rows[0]["line_ns"]["max"] and "line_ns" not in rows[1], rows
 assert rows[0]["medians"]["echo"]["p50"] <= rows[0]["medians"]["echo"]["p999"], rows
 END
+}
+
+@test "on one processor no line goes from one to another" {
+    one=$(python3 -c 'import os; print(min(os.sched_getaffinity(0)))')
+    run -0 taskset -c "$one" "$SHMAIL_BUILD/tests/bench/limit_line"
+    assert_output '{"ns": null}'
+    run -0 taskset -c "$one" "$bench/run.py" "$SHMAIL_BUILD" --keep kept --quick count-64
+    assert_line --regexp '^count-64 +echo .*(reached|missed)$'
 }
 
 @test "what a row needs and is not there is said, and the rest is measured" {
@@ -39,6 +48,7 @@ END
     ln -s "$(command -v taskset)" "$(command -v git)" programs
     PATH=$PWD/programs run -0 python3 "$bench/run.py" "$SHMAIL_BUILD" --keep kept --quick count-1
     assert_line --regexp '^count-1 +echo .*(reached|missed)$'
+    refute_line --regexp ' ns$' # as one processor works
     assert_line --regexp '^count-1 +redis .*not measured: no redis-server here \(package redis-server'
     assert_line --partial '1 not measured'
 }
