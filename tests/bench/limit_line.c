@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { SERIES = 5, TURNS = 500 };
+enum { SERIES = 5, TURNS = 500, END_SECONDS = 10 };
 
 struct line {
     _Alignas(64) atomic_uint turn;
@@ -60,6 +60,7 @@ int main(void)
     pid_t other = fork();
     if (other < 0)
         fail("fork");
+    alarm(END_SECONDS); /* each, as the other one may be gone */
     stay_on(processors[other == 0]);
     if (other == 0) {
         take_turns(line, 1, end);
