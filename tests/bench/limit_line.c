@@ -52,8 +52,7 @@ int main(void)
         puts("{\"ns\": null}");
         return 0;
     }
-    struct line *line =
-        mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct line *line = mmap(NULL, sizeof(*line), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (line == MAP_FAILED)
         fail("mmap");
     const unsigned end = 2 * TURNS * SERIES;
