@@ -116,7 +116,7 @@ static void let_in_late(struct parent *p, const struct source *source)
 static void reap(struct parent *p)
 {
     struct source source;
-    bool died = false;
+    bool died = false, ended = false;
     int status;
     pid_t pid;
 
@@ -128,8 +128,12 @@ static void reap(struct parent *p)
         helpers_reap(&p->helpers, pid, status);
         if (workers_reap(&p->workers, p->listeners, pid, status, &source)) {
             p->pause.lasts = false; /* what had run out may be there again */
+            ended = true;
             let_in_late(p, &source);
         }
+    }
+    if (ended) {
+        workers_look_for_room(&p->workers);
     }
     if (died) {
         store_wake(p->store);

@@ -208,6 +208,12 @@ bool workers_reap(struct workers *w, const struct listeners *listeners, pid_t pi
     return true;
 }
 
+void workers_look_for_room(struct workers *w)
+{
+    (void)workers_hear(w);
+    w->pause.lasts = false;
+}
+
 bool workers_are_full(const struct workers *w)
 {
     return children_serving(&w->children) >= w->limits->connections;

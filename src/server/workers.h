@@ -85,6 +85,9 @@ bool workers_hear(struct workers *);
 /* A child has ended. True: it had the connection of that source. */
 bool workers_reap(struct workers *, const struct listeners *, pid_t, int wait_status, struct source *);
 
+/* Some have: what the maker could not have before that may be there now. */
+void workers_look_for_room(struct workers *);
+
 /* The maker has ended, or was: what it has not made will be asked of the next one. */
 void workers_forget_maker(struct workers *);
 

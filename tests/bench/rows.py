@@ -42,7 +42,8 @@ class Work:
         samples, lines = compare.measure(self, place)
         table = [compare.judge(self, target, samples) for target in self.targets]
         table[0]["medians"] = compare.medians(samples)  # for the picture
-        if not self.pinned and None not in lines:
+        table[0]["rounds"] = max((len(taken) for taken in samples.values() if not isinstance(taken, str)), default=0)
+        if lines and None not in lines:
             table[0]["line_ns"] = compare.spread(lines)
         return table
 
