@@ -294,9 +294,8 @@ static inline void try_all(size_t count, void (*trial)(void *context, size_t ind
     for (size_t first = 0; first < count || running > 0; first += BATCH) {
         pid_t pid = first < count ? fork() : -1;
         if (pid == 0) {
-            char directory[32];
-            snprintf(directory, sizeof(directory), "trial-%ld", (long)getpid());
-            EXPECT_EQ(mkdir(directory, 0700), 0);
+            char directory[] = "trial-XXXXXX";
+            EXPECT(mkdtemp(directory) != NULL);
             trial_begin();
             for (size_t index = first; index < count && index < first + BATCH; index++)
                 trial(context, index, directory);

@@ -61,11 +61,11 @@ static int64_t die(struct pass *pass, struct arrival where)
     struct wait *wait = shared(sizeof(*wait));
     struct steps steps;
     struct store_options options = *pass->options;
-    char directory[32];
+    char directory[] = "journal-XXXXXX"; /* by no process's number, which another has had before */
     char byte;
     int status;
     alarm(STUCK_SECONDS);
-    snprintf(directory, sizeof(directory), "journal-%ld", (long)getpid());
+    EXPECT(mkdtemp(directory) != NULL);
     options.directory = options.directory ? directory : NULL;
     EXPECT_EQ(pipe(wait->ready), 0);
     EXPECT_EQ(pipe(wait->go), 0);
