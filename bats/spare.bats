@@ -412,6 +412,29 @@ hang_up() {
     kill -CONT "$(maker)"
 }
 
+@test "one who waits alone makes no rush: he is served, and there are spares at once" {
+    local tracer
+    command -v strace >/dev/null || skip "strace is not installed"
+    strace -o /dev/null true 2>/dev/null || skip "strace may trace nobody here"
+    start_server --spare 2
+    begin_rush 3
+    strace -p "$(maker)" -o trace -e trace=accept4,clone,ppoll 2>said &
+    tracer=$!
+    eventually grep -q attached said
+    kill -CONT "$(maker)"
+    told "${held[2]}" OK
+    eventually has_named "shmaild: spare" 2
+    kill "$tracer"
+    wait "$tracer" || true
+    # From his connection on: his process and two spares, before the maker sleeps.
+    run awk '/^accept4.* = [0-9]/ { taken = 1 }
+        taken && /^clone/ { made++ }
+        taken && /^ppoll.*, NULL, NULL,/ { exit }
+        END { print made }' trace
+    assert_output 3
+    hang_up
+}
+
 @test "nor are there more than there may be, or less, after a rush" {
     local each answered=0
     start_server -c 6 --per-source 6 --spare 2

@@ -9,9 +9,9 @@
  * It makes a process where the parent orders one for a connection that it has accepted. And while no limit
  * can be reached, however many come from wherever, the parent lets it take a number of connections by itself,
  * or make as many spares, which take theirs (spare.h): those need no message, and the parent sees to them
- * once for many. Where they have all gone and somebody waits, there is a rush: it takes connections itself,
- * as long as there mostly is one. When it has taken or made so many, or cannot go on, it says so and does
- * nothing by itself until it is let again. */
+ * once for many. Where they have all gone and more than one waits, there is a rush: it takes connections
+ * itself, as long as there mostly is one. When it has taken or made so many, or cannot go on, it says so and
+ * does nothing by itself until it is let again. */
 #ifndef SHMAIL_MAKER_H
 #define SHMAIL_MAKER_H
 

@@ -285,12 +285,24 @@ static size_t want_listeners(const struct work *work, struct pollfd *polls)
     return listeners->count;
 }
 
-static bool somebody_waits(const struct work *work)
+static bool somebody_waits(const struct work *work, struct pollfd *polls)
 {
     const struct timespec at_once = {0};
-    struct pollfd polls[LISTENERS_MAX];
 
     return ppoll(polls, want_listeners(work, polls), &at_once, NULL) > 0;
+}
+
+/* No spare is left, somebody waits, and when he has his process, somebody still does: one client alone,
+ * however fast, is better off with spares. */
+static bool rush_begins(struct work *work)
+{
+    struct pollfd polls[LISTENERS_MAX];
+
+    if (spares_waiting(work->given.maker->spares) > 0 || !somebody_waits(work, polls)) {
+        return false;
+    }
+    take_some(work, polls);
+    return somebody_waits(work, polls);
 }
 
 /* A process that is made for a connection costs less than a spare, which goes to sleep and wakes up before it
@@ -302,7 +314,7 @@ static void keep_spares(struct work *work)
         work->rushes = false;
     }
     if (work->completes && work->let > 0 && !work->rushes) {
-        work->rushes = spares_waiting(work->given.maker->spares) == 0 && somebody_waits(work);
+        work->rushes = rush_begins(work);
         if (!work->rushes) {
             make_spares(work);
         }
