@@ -99,6 +99,25 @@ expect_ten_from_the_journal() {
     done
 }
 
+@test "a terminal that stops the server does not stop its keeper, which syncs in time" {
+    local cookie
+    set -m # as there, in a process group of its own
+    serve --sync 1
+    set +m
+    eventually has_keeper
+    cookie=$(enrol alice)
+    dial connection
+    send_ten "$connection" "$connection"
+    kill -STOP -- "-$SHMAIL_PID"
+    sleep 1.7
+    kill -KILL -- "-$SHMAIL_PID" "$keeper"
+    wait "$SHMAIL_PID" || :
+    exec {connection}>&-
+    forget_server
+    eventually is_deserted
+    expect_ten_from_the_journal
+}
+
 @test "a keeper without a parent leaves when nobody needs it, and at once where there is a server" {
     local cookie first
     serve --sync 1

@@ -12,12 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A lone keeper has no terminal and no parent, and holds no client's connection open. */
+/* A lone keeper has no parent, and holds no client's connection open. */
 static void go_alone(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-    (void)setsid();
     if (null >= 0) {
         (void)dup2(null, STDIN_FILENO);
         (void)dup2(null, STDOUT_FILENO);
@@ -31,6 +30,9 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, pid_t p
 {
     enum store_stay stay = parent == 0 ? STORE_STAY_LONE : STORE_STAY;
 
+    /* Many wait for this one: where the kernel shares the processors among sessions first (autogroup,
+     * sched(7)), one of its own lets it go before them. And no terminal stops it. */
+    (void)setsid();
     store_prepare_to_keep(store);
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
     sandbox_enter(sandbox, 0);

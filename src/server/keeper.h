@@ -6,8 +6,8 @@
 #include "store.h"
 
 /* What a child of that parent does until it is told to end. Where the parent is gone it stays while the
- * processes that serve connections do, until there is another server. It must hold no client's descriptor and
- * listen nowhere. */
+ * processes that serve connections do, until there is another server. It has a session of its own. It must
+ * hold no client's descriptor and listen nowhere. */
 _Noreturn void keeper_run(struct store *, struct sandbox *, pid_t parent);
 
 /* Forks one that belongs to no parent and ends some seconds after the last other process has gone. -1: there
