@@ -118,6 +118,28 @@ expect_ten_from_the_journal() {
     expect_ten_from_the_journal
 }
 
+# A private server, $private, in a process group of its own.
+serve_privately() {
+    rm -f address
+    set -m
+    shmaild -e -1 -l inet:127.0.0.1:0 "${common[@]}" >address 2>>"$log" 3>&- &
+    private=$!
+    set +m
+    eventually test -s address
+}
+
+@test "after a private server and its whole group were killed the next one starts at once" {
+    local signal
+    for signal in KILL QUIT TERM; do
+        serve_privately
+        kill "-$signal" -- "-$private"
+        wait "$private" || :
+    done
+    serve_privately
+    kill "$private"
+    wait "$private"
+}
+
 @test "a keeper without a parent leaves when nobody needs it, and at once where there is a server" {
     local cookie first
     serve --sync 1

@@ -12,11 +12,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* A lone keeper has no parent, and holds no client's connection open. */
+/* Many wait for this one: where the kernel shares the processors among sessions first (autogroup, sched(7)),
+ * one of its own lets it go before them. And no terminal stops it. */
+static void leave_session(void)
+{
+    (void)setsid();
+}
+
+/* A lone keeper has no parent either, and holds no client's connection open. */
 static void go_alone(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+    leave_session();
     if (null >= 0) {
         (void)dup2(null, STDIN_FILENO);
         (void)dup2(null, STDOUT_FILENO);

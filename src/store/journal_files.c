@@ -6,6 +6,7 @@
  * the files holds it alone, and who attaches waits for its end. */
 #include "journal.h"
 
+#include "clock.h"
 #include "journal_directory.h"
 #include "journal_stage.h"
 #include "log.h"
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +29,8 @@ enum {
     WIPE_STEP = 64 << 10,
     RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
     RESERVE_LEAST = 4 << 10,
+    LEAVES_NANOSECONDS = 1000000000, /* twice what a keeper stays without a parent or company */
+    LOOK_MILLISECONDS = 10,
 };
 
 static _Alignas(STAGE_BLOCK) const char zeros[ZEROS];
@@ -53,11 +57,23 @@ static bool lock(int file, int how)
     return result == 0;
 }
 
+/* Whoever holds it may be about to leave, as the keeper of a server that was killed. */
+static bool lock_once_left(int file)
+{
+    int64_t end = clock_now() + LEAVES_NANOSECONDS;
+    bool locked = lock(file, LOCK_EX | LOCK_NB);
+    while (!locked && errno == EWOULDBLOCK && clock_now() < end) {
+        (void)poll(NULL, 0, LOOK_MILLISECONDS);
+        locked = lock(file, LOCK_EX | LOCK_NB);
+    }
+    return locked;
+}
+
 /* The lock file may have been removed under those who have it; what they write to is locked as well. */
 static enum status lock_what_is_written(const struct store *store, const struct store_options *options,
                                         bool alone, char *why, size_t why_size)
 {
-    if ((!alone || lock(store->files[0], LOCK_EX | LOCK_NB)) && lock(store->files[0], LOCK_SH | LOCK_NB))
+    if ((!alone || lock_once_left(store->files[0])) && lock(store->files[0], LOCK_SH | LOCK_NB))
         return STATUS_OK;
     if (errno != EWOULDBLOCK)
         return refuse(options, "journal.0 cannot be locked", why, why_size);
@@ -146,7 +162,7 @@ static enum status take_alone(struct store *store, const struct store_options *o
         .directory = store->directory, .lock = store->lock_file, .files = {-1, -1}};
     if (!lock(store->lock_file, LOCK_EX | LOCK_NB) &&
         (errno != EWOULDBLOCK || !share(store->lock_file, options->directory) ||
-         !lock(store->lock_file, LOCK_EX | LOCK_NB)))
+         !lock_once_left(store->lock_file)))
         return errno == EWOULDBLOCK ? refuse_used(options, why, why_size)
                                     : refuse(options, "the lock file cannot be locked", why, why_size);
     if (pread(store->lock_file, number, sizeof(number), 0) < 0) /* it does not say that it is nobody's */
