@@ -165,6 +165,15 @@ await_line(b": connected")
 PYTHON
 }
 
+@test "HUP: one that comes right after another is heard, too" {
+    with_logger <<'PYTHON'
+for _ in range(5):
+    replace_logger()
+ask()
+await_line(b": connected")
+PYTHON
+}
+
 @test "HUP: who is served by a process that was there before is logged by the new logger, too" {
     with_logger --spare 2 <<'PYTHON'
 while len(named("shmaild: spare")) < 2:
