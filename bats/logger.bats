@@ -174,6 +174,21 @@ await_line(b": connected")
 PYTHON
 }
 
+@test "HUP: however many come, the log is opened again twenty times a second at most" {
+    with_logger <<'PYTHON'
+opened = 0
+logger.settimeout(0.003)  # its queue is short
+began = time.monotonic()
+while time.monotonic() < began + 1:
+    os.kill(server.pid, signal.SIGHUP)
+    try:
+        opened += b"HUP: the log was opened again" in logger.recv(1000)
+    except TimeoutError:
+        pass
+assert 2 <= opened <= 22, opened
+PYTHON
+}
+
 @test "HUP: who is served by a process that was there before is logged by the new logger, too" {
     with_logger --spare 2 <<'PYTHON'
 while len(named("shmaild: spare")) < 2:

@@ -38,9 +38,9 @@ static _Noreturn void keep(struct store *store, struct sandbox *sandbox, pid_t p
 {
     enum store_stay stay = parent == 0 ? STORE_STAY_LONE : STORE_STAY;
 
-    /* Many wait for this one: where the kernel shares the processors among sessions first (autogroup,
-     * sched(7)), one of its own lets it go before them. And no terminal stops it. */
-    (void)setsid();
+    if (stay == STORE_STAY) {
+        leave_session();
+    }
     store_prepare_to_keep(store);
     (void)prctl(PR_SET_NAME, "shmaild: keeper");
     sandbox_enter(sandbox, 0);

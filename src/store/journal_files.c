@@ -29,7 +29,7 @@ enum {
     WIPE_STEP = 64 << 10,
     RESERVE_STEP = 256 << 10, /* at most so much of a disk's last space goes to one file alone */
     RESERVE_LEAST = 4 << 10,
-    LEAVES_NANOSECONDS = 1000000000, /* twice what a keeper stays without a parent or company */
+    LEAVES_NANOSECONDS = 1000000000, /* twice what a keeper stays whose server was killed */
     LOOK_MILLISECONDS = 10,
 };
 
