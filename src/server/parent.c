@@ -6,6 +6,7 @@
 #include "admission.h"
 #include "children.h"
 #include "clock.h"
+#include "hangup.h"
 #include "helpers.h"
 #include "keeper.h"
 #include "late.h"
@@ -34,8 +35,6 @@ enum {
 #define PAUSE (NANOSECONDS_PER_SECOND / 5)          /* after a resource ran out */
 #define END_KILLED (2 * NANOSECONDS_PER_SECOND / 5) /* for the kernel to end what was killed */
 #define QUIET (NANOSECONDS_PER_SECOND / 100)        /* nobody is kept waiting by what is done then */
-#define LOG_PAUSE NANOSECONDS_PER_SECOND            /* until a logger that is not there is looked for again */
-#define LOG_REST (NANOSECONDS_PER_SECOND / 20)      /* between two times that the log is opened again */
 #define WATCH NANOSECONDS_PER_SECOND                /* who is served waits no longer for a check to begin */
 #define BUSY \
     (NANOSECONDS_PER_SECOND / 50) /* how late an end is seen; a shorter timer costs more than it gains */
@@ -53,9 +52,7 @@ struct parent {
     bool busy;          /* somebody has: who has ended is looked for when the next one comes, at no wake-up */
     unsigned turns;     /* how often somebody has */
     struct pause pause; /* nobody is accepted */
-    struct pause log_pause; /* the log was to be opened again, and could not */
-    bool hung_up;           /* it is to be, when this is over: */
-    int64_t log_rest_end;
+    struct hangup hangup;
     struct complaint complaint, full_complaint, share_complaint;
     struct pollfd polls[LISTENERS_MAX + ANSWERS_MOST +
                         2]; /* those that are asked, the filters', the maker's, spares' */
@@ -156,7 +153,7 @@ static int64_t sleep_end(const struct parent *p, bool retries, bool naps, bool b
     int64_t end = earlier(pause_end(&p->pause), late_end(&p->late));
 
     end = earlier(end, earlier(workers_pause_end(&p->workers), pause_end(&p->helpers.pause)));
-    end = earlier(end, earlier(pause_end(&p->log_pause), p->hung_up ? p->log_rest_end : DEADLINE_NEVER));
+    end = earlier(end, hangup_end(&p->hangup));
     if (retries) {
         return 0;
     }
@@ -430,51 +427,14 @@ static void end_everybody(struct parent *p)
     spares_leave(&p->workers.spares);
 }
 
-/* Whoever has sent the signal reads why where the old logger is still there; where none is, it is looked for
- * until there is one. */
-static void keep_log(struct parent *p, int error)
+static void open_log_again(struct parent *p)
 {
-    if (!p->log_pause.lasts) {
-        log_warning("HUP: the log cannot be opened again, and stays what it was: %s", strerror(error));
+    if (hangup_open(&p->hangup)) {
+        end_maker(p);
+        workers_end_spares(&p->workers);
+        helpers_replace_keeper(&p->helpers);
+        log_info("HUP: the log was opened again");
     }
-    p->log_pause.lasts = false;
-    if (log_is_missing()) {
-        pause_begin(&p->log_pause, LOG_PAUSE);
-    }
-}
-
-static bool log_is_due(const struct parent *p)
-{
-    return p->log_pause.lasts && clock_now() >= p->log_pause.until;
-}
-
-/* Each time there is another maker: where HUP came without a pause nobody would be served. The last one is
- * heard in any case. */
-static bool is_hung_up(struct parent *p)
-{
-    p->hung_up = signals_take_hangup() || p->hung_up;
-    return p->hung_up && clock_now() >= p->log_rest_end;
-}
-
-/* What is forked from now on has the log as the parent has it: for that there are another maker and keeper,
- * and other spares. */
-static void begin_log_again(struct parent *p)
-{
-    p->hung_up = false;
-    p->log_rest_end = clock_now() + LOG_REST;
-    if (!log_open_again()) {
-        if (errno == 0) {
-            log_info("HUP: nothing to read again");
-        } else {
-            keep_log(p, errno);
-        }
-        return;
-    }
-    p->log_pause.lasts = false;
-    end_maker(p);
-    workers_end_spares(&p->workers);
-    helpers_replace_keeper(&p->helpers);
-    log_info("HUP: the log was opened again");
 }
 
 enum parent_end parent_run(struct listeners *listeners, struct store *store, struct sandbox *sandbox,
@@ -518,8 +478,8 @@ enum parent_end parent_run(struct listeners *listeners, struct store *store, str
             workers_let(&parent.workers);
         }
         size_t asked = sleep_for_work(&parent);
-        if (is_hung_up(&parent) || log_is_due(&parent)) {
-            begin_log_again(&parent);
+        if (hangup_is_due(&parent.hangup)) {
+            open_log_again(&parent);
             asked = 0; /* who is there is accepted once there is a maker again */
         }
         parent.busy = workers_hear(&parent.workers) || parent.busy;
