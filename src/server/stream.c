@@ -1,12 +1,9 @@
 /* stream.c: moves bytes between a connection and its protocol: input into one growing buffer, replies out of
- * a table of runs by one system call a batch. It sleeps in one place only, where signals come in and the idle
- * limit counts.
+ * a table of runs by one system call a batch.
  *
  * Descriptors that others may share (descriptors 0 and 1 of inetd or a shell) keep their flags: sockets are
- * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. From its
- * third read on a socket is waited for by recv(2) alone, so that a request and its reply cost recv and
- * sendmsg; signals then come in at any time, and the one that ends the process ends the recv (let_in). A
- * handler does so little that it may interrupt whatever there is. */
+ * used with MSG_DONTWAIT, and what is neither socket nor file is asked by ppoll(2) before each call. How it
+ * sleeps until they are ready is the sleeper's. */
 #include "stream.h"
 
 #include "batch.h"
@@ -15,7 +12,7 @@
 #include "log.h"
 #include "number.h"
 #include "patience.h"
-#include "signals.h"
+#include "sleeper.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -29,13 +26,8 @@ enum {
     INPUT_BUSY = 64 << 10,  /* so far also for reads that took all there was room for: it saves calls */
     INPUT_KEPT = 256 << 10, /* an empty buffer above this is given back before the process sleeps */
     REFER_LEAST = 256,      /* what is shorter costs less as a copy than as a run */
-    READS_FEW = 2,          /* before it waits in recv(2) */
-    READS_BLIND = 64,       /* so often may input be ready at once before signals are let in */
-    CLOSING_SECONDS = 3,    /* for a peer to take its last replies; the parent kills after 4 */
     LINGER_SECONDS = 2,
 };
-
-#define BUSY_LONG (NANOSECONDS_PER_SECOND / 20) /* time between sleeps after which signals are let in */
 
 #define RETRY_NANOSECONDS 10000000
 
@@ -51,10 +43,7 @@ struct stream {
 
     struct stream_options options;
     enum descriptor_kind in_kind, out_kind;
-    bool watching, signalled;
-    unsigned reads;     /* up to READS_FEW */
-    bool waits_in_recv; /* as soon as it sleeps again; signals are let in for good */
-    struct stream_watch watch;
+    struct sleeper sleeper;
 
     char *input; /* [start, start + length) is what stream_data shows; at first room */
     size_t start, length, capacity;
@@ -71,9 +60,6 @@ struct stream {
     void (*done)(void *context);
     void *context;
 
-    int64_t woke;             /* when it last came from a sleep */
-    unsigned blind_reads;     /* reads since signals were let in for sure */
-    int64_t closing_deadline; /* 0 until closing was seen */
     struct patience patience;
 
     _Alignas(max_align_t) char room[INPUT_START];
@@ -90,7 +76,6 @@ static struct {
     struct stream only;
 } own __attribute__((section(".data.stack")));
 static struct batch_memory more_room;
-static sigset_t wait_mask; /* sleep_mask with SIGIO let in, once the socket sends it */
 
 static void give_first_room(struct stream *s)
 {
@@ -132,7 +117,7 @@ struct stream *stream_open(const struct stream_options *options)
     s->options = *options;
     s->in_kind = options->is_socket ? DESCRIPTOR_SOCKET : descriptor_kind(options->in);
     s->out_kind = options->out == options->in ? s->in_kind : descriptor_kind(options->out);
-    s->woke = clock_now();
+    sleeper_begin(&s->sleeper, &s->options);
     s->patience = (struct patience){
         .idle = options->idle_seconds,
         .request = options->request_seconds,
@@ -146,9 +131,7 @@ struct stream *stream_open(const struct stream_options *options)
 
 void stream_close(struct stream *s)
 {
-    if (s->signalled) {
-        descriptor_unwatch(s->options.out);
-    }
+    sleeper_end(&s->sleeper);
     drop_input(s);
     s->is_open = false;
 }
@@ -157,7 +140,7 @@ void stream_hurry(struct stream *s, int seconds)
 {
     s->patience.idle = seconds;
     s->patience.request = seconds;
-    s->watch.is_set = false; /* it may be sooner now */
+    s->sleeper.watch.is_set = false; /* it may be sooner now */
 }
 
 void stream_begin_request(struct stream *s)
@@ -169,59 +152,6 @@ void stream_begin_request(struct stream *s)
 const char *stream_late_text(const struct stream *s)
 {
     return s->patience.late;
-}
-
-static bool is_closing(struct stream *s)
-{
-    if (s->options.closing == NULL || *s->options.closing == 0) {
-        return false;
-    }
-    if (s->closing_deadline == 0) {
-        s->closing_deadline = deadline_after_seconds(CLOSING_SECONDS);
-    }
-    return true;
-}
-
-/* A ppoll(2) that finds its descriptor ready lets no signal in: a busy peer could keep TERM out for ever. */
-static void let_signals_in(struct stream *s)
-{
-    const struct timespec at_once = {0};
-
-    if (s->waits_in_recv) {
-        return;
-    }
-    if (++s->blind_reads < READS_BLIND && clock_now() - s->woke < BUSY_LONG) {
-        return;
-    }
-    s->blind_reads = 0;
-    if (s->options.sleep_mask != NULL) {
-        (void)ppoll(NULL, 0, &at_once, s->options.sleep_mask);
-    }
-}
-
-/* Sleeps until the descriptor is ready for POLLIN or POLLOUT, or in trouble, as the next call will tell. */
-static enum status sleep_for(struct stream *s, int descriptor, short events, int64_t deadline)
-{
-    for (;;) {
-        struct pollfd poll = {.fd = descriptor, .events = events};
-        int64_t until = deadline;
-        if (is_closing(s)) {
-            until = events == POLLIN ? 0 : s->closing_deadline;
-        }
-        struct timespec left = deadline_left(until);
-        int ready = ppoll(&poll, 1, until == DEADLINE_NEVER ? NULL : &left, s->options.sleep_mask);
-        if (ready > 0) {
-            s->woke = clock_now();
-            return STATUS_OK;
-        }
-        if (ready == 0) {
-            return until == deadline ? STATUS_TIMED_OUT : STATUS_CLOSING;
-        }
-        if (errno != EINTR) {
-            return STATUS_SYSTEM;
-        }
-        s->blind_reads = 0;
-    }
 }
 
 static enum status failure_of(int error)
@@ -322,10 +252,11 @@ static enum status take_input(struct stream *s, int flags, size_t *taken)
     if (got < 0) {
         return is_passing(errno) ? STATUS_OK : failure_of(errno);
     }
-    if (got == 0 && s->waits_in_recv && is_closing(s)) { /* the end that let_in has made */
+    if (got == 0 && s->sleeper.waits_in_recv &&
+        sleeper_is_closing(&s->sleeper)) { /* the end that let_in has made */
         return STATUS_CLOSING;
     }
-    if (got == 0 && s->watch.late) {
+    if (got == 0 && s->sleeper.watch.late) {
         return STATUS_TIMED_OUT;
     }
     if (got == 0) {
@@ -338,27 +269,13 @@ static enum status take_input(struct stream *s, int flags, size_t *taken)
     return STATUS_OK;
 }
 
-/* A connection of one request, whose second read finds its end, is not worth the two calls that this takes.
- */
-static bool may_wait_in_recv(struct stream *s, int64_t deadline)
-{
-    if (s->reads < READS_FEW || s->options.let_in == NULL || s->in_kind != DESCRIPTOR_SOCKET) {
-        return false;
-    }
-    s->watch.until = deadline;
-    if (!s->watch.is_set) {
-        s->waits_in_recv = true;
-        s->options.let_in(s->options.in, &s->watch);
-    }
-    return !is_closing(s);
-}
-
 static enum status wait_for_input(struct stream *s, int64_t deadline)
 {
-    if (is_closing(s) && clock_now() >= s->closing_deadline) {
+    if (sleeper_is_cut(&s->sleeper)) {
         return STATUS_CLOSING;
     }
-    return s->in_kind == DESCRIPTOR_FILE ? STATUS_OK : sleep_for(s, s->options.in, POLLIN, deadline);
+    return s->in_kind == DESCRIPTOR_FILE ? STATUS_OK
+                                         : sleeper_wait(&s->sleeper, s->options.in, POLLIN, deadline);
 }
 
 enum status stream_read(struct stream *s, size_t most)
@@ -378,20 +295,21 @@ enum status stream_read(struct stream *s, size_t most)
     if (!make_room(s, most)) {
         return STATUS_NO_MEMORY;
     }
-    let_signals_in(s);
+    sleeper_let_signals_in(&s->sleeper);
     int64_t now = clock_now();
     int64_t deadline = patience_to_read(&s->patience, now, s->length > 0 || s->begun);
     if (now >= deadline) { /* a peer may be late and yet never silent */
         return STATUS_TIMED_OUT;
     }
-    bool likely = s->more || s->reads == 0; /* the rest, or what came while this process was made */
-    if (likely && s->in_kind == DESCRIPTOR_SOCKET && !is_closing(s)) {
+    bool is_socket = s->in_kind == DESCRIPTOR_SOCKET;
+    bool likely = s->more || s->sleeper.reads == 0; /* the rest, or what came while this process was made */
+    if (likely && is_socket && !sleeper_is_closing(&s->sleeper)) {
         status = take_input(s, MSG_DONTWAIT, &taken);
-    } else if (patience_is_idle(&s->patience, now, deadline) && may_wait_in_recv(s, deadline)) {
+    } else if (is_socket && patience_is_idle(&s->patience, now, deadline) &&
+               sleeper_may_recv(&s->sleeper, deadline)) {
         status = take_input(s, 0, &taken);
     }
-    s->watch.until = 0;
-    s->reads += s->reads < READS_FEW;
+    sleeper_has_read(&s->sleeper);
     while (status == STATUS_OK && taken == 0) {
         status = wait_for_input(s, deadline);
         if (status == STATUS_OK) {
@@ -404,10 +322,8 @@ enum status stream_read(struct stream *s, size_t most)
 /* A terminal is ready where it has room for one byte, and takes no end of a line, which is two. */
 static enum status pause_before_retry(struct stream *s, int64_t deadline)
 {
-    const struct timespec moment = {.tv_nsec = RETRY_NANOSECONDS};
-
-    (void)ppoll(NULL, 0, &moment, s->options.sleep_mask);
-    if (is_closing(s) && clock_now() >= s->closing_deadline) {
+    sleeper_pause(&s->sleeper, RETRY_NANOSECONDS);
+    if (sleeper_is_cut(&s->sleeper)) {
         return STATUS_CLOSING;
     }
     return clock_now() < deadline ? STATUS_OK : STATUS_TIMED_OUT;
@@ -437,7 +353,7 @@ static void send_all(struct stream *s)
             if (deadline == 0) {
                 deadline = patience_to_write(&s->patience, clock_now());
             }
-            s->failure = sleep_for(s, s->options.out, POLLOUT, deadline);
+            s->failure = sleeper_wait(&s->sleeper, s->options.out, POLLOUT, deadline);
             if (s->failure == STATUS_TIMED_OUT && has_taken_little(s)) {
                 s->failure = STATUS_OK;
                 deadline = 0;
@@ -538,7 +454,7 @@ bool stream_gone(struct stream *s)
 {
     struct pollfd poll_out = {.fd = s->options.out};
 
-    return is_closing(s) || s->failure != STATUS_OK ||
+    return sleeper_is_closing(&s->sleeper) || s->failure != STATUS_OK ||
            (poll(&poll_out, 1, 0) > 0 && (poll_out.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0);
 }
 
@@ -550,21 +466,9 @@ bool stream_ended(struct stream *s)
            (s->ended || (poll(&poll_in, 1, 0) > 0 && poll_in.revents != 0));
 }
 
-/* A signal for each segment that arrives is a cost that only a connection pays that has waited once. */
 const sigset_t *stream_sleep_mask(struct stream *s)
 {
-    if (s->options.sleep_mask == NULL) {
-        return NULL;
-    }
-    if (!s->watching) {
-        s->watching = true;
-        wait_mask = *s->options.sleep_mask;
-        s->signalled = s->out_kind == DESCRIPTOR_SOCKET && descriptor_watch(s->options.out);
-        if (s->signalled) {
-            sigdelset(&wait_mask, SIGIO);
-        }
-    }
-    return &wait_mask;
+    return sleeper_mask(&s->sleeper, s->out_kind == DESCRIPTOR_SOCKET);
 }
 
 void stream_linger(struct stream *s)
