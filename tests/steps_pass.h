@@ -189,6 +189,17 @@ static void recover_state(struct pass *pass, struct store *survivor)
     note_state(&pass->plain, most, &state, pass->steps.count, "in the segment");
 }
 
+/* At once, where a process that waits for it looks for a dead one after a while: real deaths show how long.
+ */
+static void take_dead_lead(struct store *survivor)
+{
+    uint64_t *leader = &survivor->header->journal.leader;
+    if (load64(leader) == 0)
+        return;
+    EXPECT(journal_take_role(survivor, leader, true));
+    journal_follow(survivor);
+}
+
 static void recover(struct pass *pass, bool on_disk)
 {
     struct store survivor = copy_restore(&pass->copy);
@@ -204,7 +215,7 @@ static void recover(struct pass *pass, bool on_disk)
     store_wake(&survivor); /* as a parent does; real deaths show how long it takes without one */
     recover_state(pass, &survivor);
     expect_no_debt(&survivor, kinds & READER, pass->told, 1);
-    store_interrupt(&survivor); /* the same for the lead of the journal */
+    take_dead_lead(&survivor);
     work(&survivor);
     EXPECT_CLEAN(&survivor);
     if (journal_is_on(&survivor) && (on_disk || kinds & CHECKPOINT || pass->points % REBOOT_EVERY == 0))
