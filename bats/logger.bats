@@ -120,6 +120,7 @@ for _ in range(12):
 for _ in range(4):  # each would be another that is never accepted
     os.kill(server.pid, signal.SIGHUP)
     ask()
+    time.sleep(0.06)  # so that it is not one with the next
 os.kill(server.pid, signal.SIGTERM)
 assert server.wait(3) == 0
 PYTHON
@@ -186,6 +187,21 @@ while time.monotonic() < began + 1:
     except TimeoutError:
         pass
 assert 2 <= opened <= 22, opened
+PYTHON
+}
+
+@test "HUP: who comes to a spare that is woken too late is logged by the new logger, too" {
+    with_logger --spare 2 <<'PYTHON'
+while len(named("shmaild: spare")) < 2:
+    pass
+for spare in named("shmaild: spare"):
+    os.kill(int(spare), signal.SIGSTOP)
+end_logger()
+logger = begin_logger()
+client = socket.create_connection(("127.0.0.1", port), 10)
+os.kill(server.pid, signal.SIGHUP)  # they go on with that, and with somebody to accept
+await_line(b"HUP: the log was opened again")
+await_line(b": connected")
 PYTHON
 }
 

@@ -451,7 +451,8 @@ enum parent_end parent_run(struct listeners *listeners, struct store *store, str
                              .limits = limits,
                              .service = service,
                              .workers = {.limits = limits, .waiting = waiting},
-                             .late = {.list = late}};
+                             .late = {.list = late},
+                             .hangup = parent.hangup}; /* what is put off is not lost where it was damaged */
     parent.helpers = (struct helpers){.store = store, .sandbox = sandbox};
     if (!workers_prepare(&parent.workers, listeners)) {
         listeners_remove(listeners);

@@ -258,13 +258,18 @@ static void say_that_it_serves(const struct spares *spares, const pid_t *place, 
 
 enum outcome { WAITS, SERVES, ENDS };
 
-/* store: NULL where it is not attached. */
+/* store: NULL where it is not attached. Who comes after this one was told to end is another's, who has the
+ * log as it is since then: where somebody waits, no sleep has let the signal for that in. */
 static enum outcome accept_one(const struct spares *spares, const pid_t *place,
                                const struct listener *listener, const struct store *store,
                                struct arrival *arrival)
 {
+    signals_let_in();
+    if (signals_take_hangup()) {
+        look_again(spares, listener->descriptor);
+        return ENDS;
+    }
     enum admission admission = admission_take(listener, arrival);
-
     if (admission != ADMISSION_GRANTED && admission != ADMISSION_NONE) {
         (void)eventfd_write(spares->bell, STUCK);
         return ENDS;
