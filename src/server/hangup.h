@@ -13,7 +13,7 @@
 struct hangup {
     bool came;          /* and waits for the rest to be over */
     int64_t rest_end;   /* monotonic nanoseconds */
-    struct pause pause; /* the log was to be opened again, and could not */
+    struct pause pause; /* the log was to be opened again, and could not; only hangup_open ends it */
 };
 
 /* When a sleep has to end for it. */
@@ -23,7 +23,7 @@ int64_t hangup_end(const struct hangup *);
 bool hangup_is_due(struct hangup *);
 
 /* Opens the log again. True: what has the old one is to be replaced, and the caller says so to the new one;
- * false: the log stays what it was, which it says. */
+ * false: the log stays what it was, which it has said the first time. */
 bool hangup_open(struct hangup *);
 
 #endif

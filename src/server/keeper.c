@@ -19,7 +19,7 @@ static void leave_session(void)
     (void)setsid();
 }
 
-/* A lone keeper has no parent either, and holds no client's connection open. */
+/* A lone keeper has no parent, and holds no client's connection open. */
 static void go_alone(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
