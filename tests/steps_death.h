@@ -47,6 +47,7 @@ static void expect_survival(const struct pass *pass, struct wait *wait)
     }
     int64_t start = clock_now();
     work(office);
+    EXPECT_EQ(store_settle(office), STATUS_OK);
     EXPECT(clock_now() - start < A_SECOND);
     if (reads)
         expect_pinned(office, &wait->told);
