@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <glob.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -229,6 +230,21 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
     return 0;
 }
 
+static void remove_tree(const char *path)
+{
+    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void harness_remove(const char *pattern)
+{
+    glob_t found;
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        remove_tree(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 static void remove_traces(void)
 {
     char prefix[sizeof store_name + 8], object[NAME_MAX + 2];
@@ -245,7 +261,7 @@ static void remove_traces(void)
     }
     if (objects != NULL)
         closedir(objects);
-    nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    remove_tree(directory);
 }
 
 /* Prints each line of text behind "# ", as TAP has it. */

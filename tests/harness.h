@@ -36,6 +36,10 @@ int harness_main(int argc, char **argv, const struct harness_test *tests, size_t
  * be this, a hyphen and more; its empty directory, which is also its working directory; the folder of the
  * built programs. */
 const char *harness_name(void);
+
+/* Removes what the pattern matches (glob(3)), and all below: where one does so often that a shell would cost
+ * more than the rest. */
+void harness_remove(const char *pattern);
 const char *harness_directory(void);
 const char *harness_build(void);
 

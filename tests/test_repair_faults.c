@@ -27,7 +27,7 @@ static void damage(void)
 static void lose(void)
 {
     close(begin_trial());
-    run_command("rm -rf journal");
+    harness_remove("journal");
 }
 
 static void prepare(bool journal)

@@ -182,16 +182,19 @@ static inline int begin_trial(void)
         to = lseek(store->fd, from, SEEK_HOLE);
         EXPECT_EQ(pwrite(object, store->base + from, (size_t)(to - from), from), to - from);
     }
-    if (with_journal)
-        run_command("rm -rf journal && cp -a sound journal");
+    if (with_journal) {
+        harness_remove("journal");
+        run_command("cp -a sound journal");
+    }
     return object;
 }
 
 static inline void end_trial(void)
 {
-    char command[256];
-    snprintf(command, sizeof(command), "rm -rf export-* /dev/shm/shmail-%s*", harness_name());
-    run_command(command);
+    char objects[128];
+    snprintf(objects, sizeof(objects), "/dev/shm/shmail-%s*", harness_name());
+    harness_remove(objects);
+    harness_remove("export-*");
 }
 
 /* ---- its repair ---- */
