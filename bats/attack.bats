@@ -128,8 +128,8 @@ END
 @test "who comes again as soon as a connection has ended is not one too many" {
     [[ $SHMAIL_BUILD != *sanitize ]] || skip "a sanitizer looks for leaks when a connection has ended"
     start_server -c 64 --per-source 16
-    run -0 shmail-bench -c 12 -r 1 -n 10000 -D 8 -m NOOP "$HOST" "$PORT"
-    run -0 shmail-bench -c 16 -r 1 -n 10000 -D 8 -m NOOP "$HOST" "$PORT"
+    run -0 shmail-bench -c 12 -r 1 -n 2000 -D 8 -m NOOP "$HOST" "$PORT"
+    run -0 shmail-bench -c 16 -r 1 -n 2000 -D 8 -m NOOP "$HOST" "$PORT"
     run ! grep -q 'its source has' "$log"
 }
 

@@ -89,7 +89,7 @@ has_all_children() {
 }
 
 @test "the server killed under load: its children go on, and a new one takes its address" {
-    local address tool operations=500000 # it is to be killed long before they are done: then all connect anew
+    local address tool operations=300000 # it is to be killed long before they are done: then all connect anew
     start_server --crypt-cost 1
     address=$SHMAIL_SERVER
     [[ $SHMAIL_BUILD != *sanitize ]] || operations=120000

@@ -37,9 +37,13 @@ int harness_main(int argc, char **argv, const struct harness_test *tests, size_t
  * built programs. */
 const char *harness_name(void);
 
-/* Removes what the pattern matches (glob(3)), and all below: where one does so often that a shell would cost
- * more than the rest. */
+/* Where a test does so often that a shell would cost more than the rest. Removes what the pattern matches
+ * (glob(3)), and all below. */
 void harness_remove(const char *pattern);
+
+/* Copies the files that the pattern matches, with their modes, into a folder that is made anew. */
+void harness_copy(const char *pattern, const char *folder);
+
 const char *harness_directory(void);
 const char *harness_build(void);
 

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-enum { THINNED = 4 };
+enum { THINNED = 8 };
 
 static size_t turn; /* which kind of journal this is */
 

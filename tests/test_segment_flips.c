@@ -313,7 +313,7 @@ static void disturb_a_first_journal(void)
         if (outcome->status == STATUS_MISMATCH && !fails) {
             EXPECT(strstr(outcome->why, "name a directory with nothing in it for a new one"));
             left++;
-            run_command("rm -r journal");
+            harness_remove("journal");
             in_a_process(run_repair);
         }
         expect_repaired();
@@ -322,7 +322,7 @@ static void disturb_a_first_journal(void)
         EXPECT_EQ(expect_accounted_for(true), 0);
         with_journal = false;
         end_trial();
-        run_command("rm -r journal");
+        harness_remove("journal");
     } while (struck);
     EXPECT(number > 8 && (left > 0) == !fails);
 }
