@@ -88,7 +88,7 @@ const char options_help[] =
     "  -c N                  most connections at once; further ones wait (256)\n"
     "  --per-source N        of these, of one source; further ones are closed (three quarters)\n"
     "  --spare N             processes made ahead of their connection (0)\n"
-    "  -u USER               who serves connections, when started as root (shmail)\n"
+    "  -u USER               who serves connections, when started as root (shmail, else nobody)\n"
     "  --run-as-root         they stay root, without its rights\n"
     "  --no-sandbox          for debugging: connections are served without a sandbox\n"
     "  --sandbox-debug       name the system call that broke the sandbox\n"
