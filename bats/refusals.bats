@@ -125,6 +125,21 @@ is_locked() {
     ! flock -n "$1" true
 }
 
+@test "a journal that others might use is nobody's but the server's from the start on" {
+    local owner=$EUID
+    leave_a_journal
+    chmod 666 journal/journal.0
+    [ "$EUID" -ne 0 ] || { owner=4242 && chown 4242 journal/journal.0; }
+    chmod 644 journal/journal.1
+    chmod 640 journal/lock
+    : >"$BATS_FILE_TMPDIR/shmaild.log"
+    expect_both
+    [ "$(stat -c %a-%u journal/*)" = "$(printf "600-$EUID\n%.0s" 1 2 3)" ]
+    grep -q "others might use journal.0, of user $owner, mode 666: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
+    grep -q "others might use journal.1, of user $EUID, mode 644: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
+    grep -q "others might use lock, of user $EUID, mode 640: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
+}
+
 @test "a journal elsewhere, given from there as it was given here" {
     mkdir here there
     cd here

@@ -237,6 +237,18 @@ static bool sync_parent(const struct store *store, bool made)
     return synced;
 }
 
+/* They hold everybody's mail, and one that was brought back from a copy may have any owner and mode. */
+static void shut_others_out(const struct store_options *options, int file, const char *name)
+{
+    struct stat about;
+    if (fstat(file, &about) != 0 || (about.st_uid == geteuid() && (about.st_mode & 077) == 0))
+        return;
+    bool is_shut = fchown(file, geteuid(), (gid_t)-1) == 0 && fchmod(file, 0600) == 0;
+    log_warning("journal directory %s: others might use %s, of user %u, mode %o: %s", options->directory,
+                name, (unsigned)about.st_uid, (unsigned)about.st_mode & 0777,
+                is_shut ? "not from now on" : strerror(errno));
+}
+
 static bool is_empty(int file)
 {
     return lseek(file, 0, SEEK_END) == 0;
@@ -268,6 +280,7 @@ enum status journal_open_directory(struct store *store, const struct store_optio
         return refuse(options, "the lock file cannot be opened", why, why_size);
     if (!journal_lock_is_file(store->lock_file))
         return refuse(options, "the lock file cannot be used", why, why_size);
+    shut_others_out(options, store->lock_file, "lock");
     bool used = !is_empty(store->lock_file);
     enum status status = (make ? take_alone : take_again)(store, options, why, why_size);
     for (uint32_t i = 0; i < 2 && status == STATUS_OK; i++) {
@@ -277,6 +290,8 @@ enum status journal_open_directory(struct store *store, const struct store_optio
             status = journal_refuse_files(store, options, why, why_size);
         else if (store->files[i] < 0)
             status = refuse(options, names[i], why, why_size);
+        else
+            shut_others_out(options, store->files[i], names[i]);
     }
     if (status == STATUS_OK)
         status = lock_what_is_written(store, options, make, why, why_size);
