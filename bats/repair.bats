@@ -212,7 +212,7 @@ expect_letters() { # how many, [server option]...
 }
 
 @test "a journal whose lock file was lost or cut is refused by a start, and repaired with all mail" {
-    local loss
+    local loss kept
     cd "$BATS_TEST_TMPDIR"
     rm -r journal
     leave_an_office -d "$directory" --journal-size 1M
@@ -224,17 +224,44 @@ expect_letters() { # how many, [server option]...
         assert_output --partial ": repair it without -d"
         run -0 shmailctl -n "$SHMAIL_NAME" repair
         assert_line "damage: the lock file in $directory does not say whose the journal is"
+        assert_line --regexp "^note: the old journal\.0 is kept as $directory/journal\.0\.damaged-[0-9TZ]+$"
+        assert_line --regexp "^note: the old journal\.1 is kept as $directory/journal\.1\.damaged-[0-9TZ]+$"
         assert_line repaired
+        for kept in "${lines[@]}"; do
+            [[ $kept != *" kept as $directory/"* ]] || rm "${kept##* }"
+        done
+        [ "$(echo "$directory"/*)" = "$directory/journal.0 $directory/journal.1 $directory/lock" ]
         rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
         expect_letters 3 -d "$directory"
         stop_server
     done
 }
 
+@test "a refused repair leaves nothing where there is no journal, and says how one begins there" {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir -m 700 empty
+    run -69 shmailctl -d empty repair
+    assert_output --partial "there is neither a journal.0 nor a journal.1"
+    rm -r journal
+    leave_an_office -d "$directory" --journal-size 1M
+    run -69 shmailctl -n "$SHMAIL_NAME" -d empty repair
+    assert_output --partial "has its journal in $directory: repair it without -d"
+    rm "$directory"/*
+    run -69 shmailctl -n "$SHMAIL_NAME" repair
+    assert_output --partial "there is no journal in $directory: say with -d where that is now, or name that directory"
+    [ -z "$(find empty "$directory" -mindepth 1)" ]
+    run -0 shmailctl -n "$SHMAIL_NAME" -d "$directory" repair
+    assert_line repaired
+    rm "/dev/shm/shmail-$SHMAIL_NAME.damaged-"*
+    expect_letters 3 -d "$directory"
+}
+
 @test "a repair is refused while somebody is attached, and where nothing can be found" {
     cd "$BATS_TEST_TMPDIR"
     run -69 shmailctl -n "$SHMAIL_NAME" repair
     assert_output --partial "cannot open the shared memory of post office $SHMAIL_NAME"
+    run -69 shmailctl -n "$SHMAIL_NAME" account list
+    assert_output --partial "No such file or directory; shmaild makes it when it starts"
     leave_an_office
     start_server
     run -69 shmailctl -n "$SHMAIL_NAME" repair

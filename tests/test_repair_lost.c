@@ -145,7 +145,7 @@ static void none_is_made_where_its_own_may_be_had(void)
     make_other();
     refuse("true", "moved", "has its journal in ");
     refuse("rm -r journal", NULL, "it cannot be opened: No such file or directory; say with -d where ");
-    refuse("rm -r journal/*", NULL, "what is in ");
+    refuse("rm -r journal/*", NULL, "there is no journal in ");
     refuse("rm -r journal", "other", "journal directory other is another post office's");
     refuse("rm -r journal && cp -a other moved && rm moved/lock", "moved",
            "what is in moved is not its journal");

@@ -40,14 +40,16 @@ static bool lock_alone(int lock)
            (errno == EWOULDBLOCK && flock(lock, LOCK_SH) == 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
 }
 
-/* Without a lock file no post office ever had the directory, so nobody has to be kept out. */
-static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
-                             size_t why_size)
+static bool has_journal(const struct journal_directory *place)
 {
-    int flags = use >= DIRECTORY_MEND ? O_RDWR | O_CREAT : O_RDONLY;
+    struct stat about;
+    return fstatat(place->directory, journal_file_name(0), &about, AT_SYMLINK_NOFOLLOW) == 0 ||
+           fstatat(place->directory, journal_file_name(1), &about, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static enum status take(struct journal_directory *place, int flags, char *why, size_t why_size)
+{
     place->lock = openat(place->directory, "lock", flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
-    if (place->lock < 0 && errno == ENOENT)
-        return STATUS_OK;
     if (place->lock < 0)
         return refuse(place->path, "its lock file cannot be opened", why, why_size);
     if (!journal_lock_is_file(place->lock))
@@ -64,6 +66,26 @@ static enum status take_lock(struct journal_directory *place, enum directory_use
     return STATUS_IN_USE;
 }
 
+/* Without a lock file no post office ever had the directory, so nobody has to be kept out; and where there is
+ * no journal either, none is made. */
+static enum status take_lock(struct journal_directory *place, enum directory_use use, char *why,
+                             size_t why_size)
+{
+    struct stat about;
+    bool has_lock = fstatat(place->directory, "lock", &about, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+    if (!has_lock && (use < DIRECTORY_MEND || !has_journal(place)))
+        return STATUS_OK;
+    return take(place, use < DIRECTORY_MEND ? O_RDONLY : O_RDWR | O_CREAT, why, why_size);
+}
+
+enum status journal_directory_begin(struct journal_directory *place, char *why, size_t why_size)
+{
+    enum status status = take(place, O_RDWR | O_CREAT | O_EXCL, why, why_size);
+    if (status != STATUS_OK)
+        journal_directory_close(place);
+    return status;
+}
+
 static enum status open_files(struct journal_directory *place, enum directory_use use, char *why,
                               size_t why_size)
 {
@@ -73,7 +95,12 @@ static enum status open_files(struct journal_directory *place, enum directory_us
         if (place->files[i] < 0 && errno != ENOENT)
             return refuse(place->path, name, why, why_size);
     }
-    if (place->files[0] >= 0 || place->files[1] >= 0 || use == DIRECTORY_RENEW)
+    bool has_files = place->files[0] >= 0 || place->files[1] >= 0;
+    if (has_files && place->lock < 0 && use >= DIRECTORY_MEND) { /* they have come since */
+        errno = EAGAIN;
+        return refuse(place->path, "its lock file cannot be opened", why, why_size);
+    }
+    if (has_files || use >= DIRECTORY_RENEW)
         return STATUS_OK;
     snprintf(why, why_size, "journal directory %s: there is neither a journal.0 nor a journal.1",
              place->path);
@@ -224,7 +251,7 @@ static enum status refuse_both(const char *path, const struct survey surveys[2],
     snprintf(
         why, why_size,
         "journal directory %s: neither file has the header of an active journal, or a sound record to tell what "
-        "it said; nothing was changed",
+        "it said; nothing was changed: bring a copy of it back, or begin anew in another directory",
         path);
     return STATUS_MISMATCH;
 }

@@ -11,7 +11,7 @@ enum directory_use {
     DIRECTORY_PRINT, /* no lock */
     DIRECTORY_CHECK, /* no post office may have it; other tools, and who starts meanwhile, wait for the end */
     DIRECTORY_MEND,  /* the same, and it must be ours to write */
-    DIRECTORY_RENEW, /* the same, and its files may be missing */
+    DIRECTORY_RENEW, /* the same, and its files may be missing, all with the lock file */
 };
 
 struct journal_directory {
@@ -24,6 +24,10 @@ struct journal_directory {
 enum status journal_directory_open(struct journal_directory *, const char *path, enum directory_use,
                                    char *why, size_t why_size);
 void journal_directory_close(struct journal_directory *);
+
+/* Makes and takes the lock file where there is nothing yet, after DIRECTORY_RENEW. STATUS_IN_USE,
+ * STATUS_SYSTEM: also where somebody else has made it meanwhile. The directory is closed then. */
+enum status journal_directory_begin(struct journal_directory *, char *why, size_t why_size);
 
 const char *journal_file_name(int file);
 

@@ -93,6 +93,15 @@ static bool keep_old(const struct journal_directory *place, const char *moment, 
     return true;
 }
 
+static void name_old(const struct journal_directory *place, const char *moment, const bool kept[static 2],
+                     struct report *report)
+{
+    for (int i = 0; i < 2; i++)
+        if (kept[i])
+            report_say(report, REPORT_NOTE, "the old %s is kept as %s/%s.damaged-%s", journal_file_name(i),
+                       place->path, journal_file_name(i), moment);
+}
+
 static void forget_old(const struct journal_directory *place, const char *moment, const bool kept[static 2])
 {
     char aside[FILE_NAME_SIZE];
@@ -143,9 +152,11 @@ enum status journal_rewrite(const struct journal_directory *place, const struct 
     if (what) {
         forget_old(place, moment, kept);
         drop_new(place);
-    } else if (!renumber(place) || fsync(place->directory) != 0) {
-        report_say(report, REPORT_LOST, "the new files are in place, but the directory cannot be synced: %s",
-                   strerror(errno));
+    } else {
+        if (!renumber(place) || fsync(place->directory) != 0)
+            report_say(report, REPORT_LOST,
+                       "the new files are in place, but the directory cannot be synced: %s", strerror(errno));
+        name_old(place, moment, kept, report);
     }
     int error = errno;
     for (int i = 0; i < 2; i++) {

@@ -144,10 +144,16 @@ static enum status prove(struct segment_journal *journal, const struct journal_s
         return STATUS_OK;
     if (journal->given && !has_files(&journal->place)) /* a new one */
         return STATUS_OK;
-    snprintf(why, why_size,
-             "post office %s: what is in %s is not its journal: say with -d where that is now, or name a "
-             "directory with nothing in it for a new one",
-             name, path);
+    if (!has_files(&journal->place))
+        snprintf(why, why_size,
+                 "post office %s: there is no journal in %s: say with -d where that is now, or name that "
+                 "directory itself, or another one with nothing in it, for a new one",
+                 name, path);
+    else
+        snprintf(why, why_size,
+                 "post office %s: what is in %s is not its journal: say with -d where that is now, or name a "
+                 "directory with nothing in it for a new one",
+                 name, path);
     return STATUS_MISMATCH;
 }
 
@@ -162,8 +168,11 @@ enum status segment_journal_open(struct segment_journal *journal, const struct s
     journal->made = given && mkdir(given, 0700) == 0;
     enum status status = journal_directory_open(&journal->place, given ? given : recorded->directory,
                                                 DIRECTORY_RENEW, why, why_size);
-    if (status == STATUS_OK)
-        return prove(journal, recorded, name, why, why_size);
+    if (status == STATUS_OK) {
+        status = prove(journal, recorded, name, why, why_size);
+        bool begins = status == STATUS_OK && journal->place.lock < 0;
+        return begins ? journal_directory_begin(&journal->place, why, why_size) : status;
+    }
     size_t length = strlen(why);
     if (status == STATUS_SYSTEM && !given)
         snprintf(

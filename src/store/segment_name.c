@@ -136,8 +136,9 @@ static enum status open_named(struct store *store, const struct store_options *o
     store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
     struct stat about;
     if (store->fd < 0 || fstat(store->fd, &about) != 0) {
-        snprintf(why, why_size, "cannot open the shared memory of post office %s: %s", options->name,
-                 strerror(errno));
+        bool absent = store->fd < 0 && errno == ENOENT;
+        snprintf(why, why_size, "cannot open the shared memory of post office %s: %s%s", options->name,
+                 strerror(errno), absent ? "; shmaild makes it when it starts" : "");
         return STATUS_SYSTEM;
     }
     note_opened(store->fd);
