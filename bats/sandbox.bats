@@ -268,6 +268,18 @@ status_field() { # pid, name
     run ! grep signal "$log"
 }
 
+@test "no user is missing where there is only no descriptor to look" {
+    local limit found=
+    [ "$EUID" -eq 0 ] || skip "only root becomes another user"
+    for limit in 4 5 6 7 8; do
+        run bash -c "exec prlimit --nofile=$limit $SHMAIL_BUILD/shmaild -i -e </dev/null 3>&- 4>&-"
+        refute_output --partial "there is no user"
+        [[ $output != *"cannot look up user shmail, who is to serve connections, in /etc/passwd: Too many"* ]] ||
+            found=$limit
+    done
+    [ -n "$found" ]
+}
+
 @test "a part of the sandbox that is left out for want of descriptors is named with that reason" {
     local limit found=
     echo NOOP >request

@@ -155,7 +155,7 @@ static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
 {
     const char *name = sandbox->options.user;
 
-    if (name == NULL && user_find("shmail", &sandbox->user)) {
+    if (name == NULL && (user_find("shmail", &sandbox->user) || errno != 0)) {
         name = "shmail";
     } else if (name == NULL) {
         name = "nobody";
@@ -164,7 +164,9 @@ static bool choose_user(struct sandbox *sandbox, char *why, size_t why_size)
     }
     if (!user_find(name, &sandbox->user)) {
         (void)snprintf(why, why_size,
-                       "there is no user %s to serve connections: make it, or name one with -u", name);
+                       errno == 0 ? "there is no user %s to serve connections: make it, or name one with -u"
+                                  : "cannot look up user %s, who is to serve connections, in /etc/passwd: %s",
+                       name, strerror(errno));
         return false;
     }
     if (sandbox->user.uid == 0) {

@@ -4,6 +4,7 @@
 
 #include "number.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,15 +50,18 @@ bool user_find(const char *name, struct user *user)
     bool found = false;
     bool numeric = number_parse(name, strlen(name), ID_MAX, &number);
     FILE *file = fopen("/etc/passwd", "re");
+    int error = file != NULL || errno == ENOENT ? 0 : errno;
 
     while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
         found = read_id(line, FIELD_UID, &uid) && read_id(line, FIELD_GID, &gid) &&
                 (is_named(line, name) || (numeric && uid == number));
     }
     if (file != NULL) {
+        error = ferror(file) != 0 ? errno : 0;
         (void)fclose(file);
     }
     if (!found && !numeric) {
+        errno = error;
         return false;
     }
     *user = (struct user){.uid = (uid_t)(found ? uid : number), .gid = (gid_t)(found ? gid : number)};
