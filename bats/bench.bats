@@ -257,6 +257,8 @@ EOF
     assert_output "shmail-bench: -p 65: not a number from 1 to 64 (shmail-bench --help tells more)"
     run -64 shmail-bench --duration 0
     assert_output "shmail-bench: -D 0: not seconds from 0.001 to 86400, as 5 or 0.25 (shmail-bench --help tells more)"
+    SHMAIL_PASSWORD="two words" run -64 shmail-bench
+    assert_output --partial "SHMAIL_PASSWORD: more than a word, which a line cannot carry"
     run -64 shmail-bench -c 4 -u a-b
     assert_output "shmail-bench: -u a-b: no possible value (shmail-bench --help tells more)"
     run -0 shmail-bench --version

@@ -223,6 +223,8 @@ END
     start_server --crypt-cost 1
     run -65 ctl account add alice <<<$'hidden\r'
     assert_output "shmailctl: a password is a line of 1 to 256 bytes without space, CR or NUL"
+    run -65 ctl account add bob </
+    assert_line --index 0 "shmailctl: standard input: Is a directory"
 }
 
 @test "a domain that can be none is no domain for an account either" {

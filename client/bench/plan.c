@@ -395,6 +395,9 @@ static int complete(struct plan *plan, const struct wishes *wishes)
     if (plan->speech->depth_most > 0 && plan->depth > plan->speech->depth_most) {
         return complain_of_usage(plan, "--depth", "more than this protocol can pipeline");
     }
+    if (plan->speech->line_end != NULL && strchr(plan->password, ' ') != NULL) {
+        return complain_of_usage(plan, "SHMAIL_PASSWORD", "more than a word, which a line cannot carry");
+    }
     if (plan->existing && (plan->speech->adopt == NULL || plan->prefix[0] == '\0')) {
         return complain_of_usage(plan, "--existing",
                                  plan->prefix[0] == '\0' ? "needs --names"

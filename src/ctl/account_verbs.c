@@ -8,6 +8,7 @@
 #include "silence.h"
 #include "verbs.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,6 +58,8 @@ static bool read_line(const char *prompt, char line[static PASSWORD_MAX + 2], si
         end = NULL;
         for (*length = 0; !end && *length < PASSWORD_MAX + 1 && (!asks || silence_wait(&silence));) {
             ssize_t got = read(STDIN_FILENO, line + *length, PASSWORD_MAX + 1 - *length);
+            if (got < 0)
+                fprintf(stderr, "shmailctl: standard input: %s\n", strerror(errno));
             if (got <= 0)
                 break;
             *length += (size_t)got;
