@@ -151,7 +151,7 @@ has_keeper() {
     start_server --crypt-cost 1 -d journal
     eventually has_keeper
     mkfifo in out
-    strace -f -o trace -e trace=fcntl -e inject=fcntl:delay_enter=500000 \
+    strace -f -o trace -e trace=fcntl -e inject=fcntl:delay_enter=1000000 \
         "$SHMAIL_BUILD/shmaild" -i -n "$SHMAIL_NAME" -d journal <in >out 2>log 3>&- &
     process=$!
     exec {requests}>in {replies}<out

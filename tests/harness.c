@@ -249,16 +249,20 @@ static void copy_file(const char *path, const char *folder)
 {
     char to[PATH_MAX];
     struct stat about;
-    ssize_t copied = 1;
+    off_t from = 0;
     snprintf(to, sizeof to, "%s%s", folder, strrchr(path, '/'));
     int source = open(path, O_RDONLY | O_CLOEXEC);
     if (source < 0 || fstat(source, &about) != 0)
         give_up(path);
     int target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, about.st_mode & 07777);
-    while (target >= 0 && copied > 0)
-        copied = copy_file_range(source, NULL, target, NULL, (size_t)about.st_size + 1, 0);
-    if (target < 0 || copied < 0)
+    if (target < 0 || ftruncate(target, about.st_size) != 0)
         give_up(to);
+    while ((from = lseek(source, from, SEEK_DATA)) >= 0) {
+        off_t end = lseek(source, from, SEEK_HOLE), at = from;
+        while (from < end)
+            if (copy_file_range(source, &from, target, &at, (size_t)(end - from), 0) <= 0)
+                give_up(to);
+    }
     close(source);
     close(target);
 }

@@ -41,7 +41,8 @@ const char *harness_name(void);
  * (glob(3)), and all below. */
 void harness_remove(const char *pattern);
 
-/* Copies the files that the pattern matches, if any, with their modes, into a folder that is made anew. */
+/* Copies the files that the pattern matches, if any, with their modes and holes, into a folder that is made
+ * anew. */
 void harness_copy(const char *pattern, const char *folder);
 
 const char *harness_directory(void);
