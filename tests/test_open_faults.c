@@ -28,6 +28,8 @@ static void fill_and_close(void)
     scene_close(store);
 }
 
+static size_t refused;
+
 /* Opens it with that fault. Where it opens all the same it must be as good as any. False: there are not so
  * many calls. */
 static bool open_under_fault(const struct kind *kind, uint64_t at)
@@ -40,12 +42,22 @@ static bool open_under_fault(const struct kind *kind, uint64_t at)
     arm(NULL, 0);
     if (status != STATUS_OK) {
         EXPECT(struck);
+        refused++;
         expect_reason(kind, at, status, why);
         EXPECT_EQ(open_descriptors(), before);
         store = open_store(&options);
     }
     EXPECT_EQ(store_attach(store, "test"), STATUS_OK);
     return struck;
+}
+
+/* These and no others. */
+static void remove_journal(void)
+{
+    EXPECT_EQ(unlink("journal/journal.0"), 0);
+    EXPECT_EQ(unlink("journal/journal.1"), 0);
+    EXPECT_EQ(unlink("journal/lock"), 0);
+    EXPECT_EQ(rmdir("journal"), 0);
 }
 
 /* As long as there is one more: made anew each time. */
@@ -61,16 +73,31 @@ static void each_call_fails_when_it_is_made(void)
             fill_and_close();
             if (options.name)
                 EXPECT_EQ(store_remove(options.name, why, sizeof(why)), STATUS_OK);
-            if (options.directory) {
-                EXPECT_EQ(unlink("journal/journal.0"), 0);
-                EXPECT_EQ(unlink("journal/journal.1"), 0);
-                EXPECT_EQ(unlink("journal/lock"), 0);
-                EXPECT_EQ(rmdir("journal"), 0);
-            }
+            if (options.directory)
+                remove_journal();
             if (!struck)
                 break;
         }
     harness_say("made: each of %zu calls failed", calls);
+}
+
+/* Whose files are synced while they are filled. */
+static void each_sync_fails_when_a_large_one_is_made(void)
+{
+    const struct kind *sync = kinds;
+    uint64_t at = 0;
+    bool struck;
+    options = scene_options;
+    options.journal_bytes = JOURNAL_SYNC_STEP + (1 << 20);
+    while (sync->call != CALL_SYNC)
+        sync++;
+    do {
+        struck = open_under_fault(sync, ++at);
+        fill_and_close();
+        remove_journal();
+    } while (struck);
+    EXPECT(at > 6);
+    EXPECT_EQ(refused, at - 1);
 }
 
 static void spoil_the_other_header(void)
@@ -326,6 +353,7 @@ static void who_ends_before_it_is_named_is_in_nobodys_way(void)
 }
 
 static const struct harness_test tests[] = {
+    {"each sync fails when a large one is made", each_sync_fails_when_a_large_one_is_made},
     {"whatever fails when a private post office is made, it says so and leaves nothing", without_a_name},
     {"whatever fails when a post office is made or opened, nothing is lost", with_a_name},
     {"whatever fails when a journal is made or opened, nothing is lost", with_a_journal},

@@ -443,21 +443,34 @@ static void a_free_slot_keeps_nothing(void)
     EXPECT(is_exported(&exports, "is mail!", 8));
 }
 
+static void expect_to_be_synced_always(struct store *mended)
+{
+    EXPECT_EQ(mended->header->journal.sync, STORE_SYNC_ALWAYS);
+}
+
 /* Or acknowledged mail would not be on disk. */
 static void where_nobody_knows_when_to_sync_it_is_always(void)
 {
-    static const uint32_t wrong = STORE_SYNC_TIMED + 1;
-    make_wreck(true);
-    const struct store_options options = office();
-    write_object(&store->header->journal.sync, &wrong, sizeof(wrong));
-    repair();
-    EXPECT(strstr(outcome->said, "when the journal is synced"));
-    EXPECT(!strstr(outcome->said, "start shmaild")); /* it is made, and not left to a server */
-    expect_served(true);
-    EXPECT_EQ(expect_accounted_for(true), 0);
-    static struct store *volatile mended; /* a leak checker finds it here */
-    mended = attached_store(&options);
-    EXPECT_EQ(mended->header->journal.sync, STORE_SYNC_ALWAYS);
+    static const struct {
+        uint32_t sync, seconds;
+    } wrong[] = {
+        {STORE_SYNC_TIMED + 1, 1}, {STORE_SYNC_TIMED, 0}, {STORE_SYNC_TIMED, STORE_SYNC_SECONDS_MAX + 1}};
+    char path[128];
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        make_wreck(true);
+        const struct store_options options = office();
+        write_object(&store->header->journal.sync, &wrong[i].sync, sizeof(wrong[i].sync));
+        object_path(path, "");
+        write_at(path, offset_of(&store->header->journal.sync_seconds), &wrong[i].seconds,
+                 sizeof(wrong[i].seconds));
+        repair();
+        EXPECT(strstr(outcome->said, "when the journal is synced"));
+        EXPECT(!strstr(outcome->said, "start shmaild")); /* it is made, and not left to a server */
+        expect_served(true);
+        EXPECT_EQ(expect_accounted_for(true), 0);
+        in_store(&options, expect_to_be_synced_always, NULL);
+        end_trial();
+    }
 }
 
 static const struct harness_test tests[] = {

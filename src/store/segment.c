@@ -222,8 +222,7 @@ bool segment_reserve_huge(struct store *store, uint64_t offset)
     const uint64_t unit = offset / PAGE, units = HUGE_BYTES / PAGE;
     static_assert(HUGE_BYTES / PAGE == 32, "they are half a word of the map");
     /* Where there is nothing, nothing is gathered; what is mapped is first taken from all processors. */
-    if (offset + HUGE_BYTES > store->mapped ||
-        (!segment_has(store, offset) && allocate(store->fd, offset, 1) != 0) ||
+    if ((!segment_has(store, offset) && allocate(store->fd, offset, 1) != 0) ||
         !huge_gather(store->base + offset, HUGE_BYTES))
         return false;
     (void)madvise(store->base + offset, PAGE, MADV_POPULATE_WRITE);
