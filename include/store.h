@@ -2,10 +2,11 @@
  *
  * A process opens the store (by name, or a private one), may fork, and then attaches: it claims a process
  * slot, which is its identity towards locks, reservations and pins. All calls of account.h, cookie.h,
- * mailbox.h, queue.h and password.h need an attached store. Each of them is atomic (seen whole or not at all,
- * also when the caller is killed in it), takes and releases the locks that it needs, and never does I/O under
- * one; none may be called from a signal handler. A store serves one thread. Where there is a journal, each
- * that changes mail or accounts may also return STATUS_FULL_JOURNAL, STATUS_LATE_JOURNAL or STATUS_READ_ONLY.
+ * mailbox.h, queue.h, password.h and throttle.h need an attached store, as store_describe, store_name_peer
+ * and store_settle do. Each of them is atomic (seen whole or not at all, also when the caller is killed in
+ * it), takes and releases the locks that it needs, and never does I/O under one; none may be called from a
+ * signal handler. A store serves one thread. Where there is a journal, each that changes mail or accounts may
+ * also return STATUS_FULL_JOURNAL, STATUS_LATE_JOURNAL or STATUS_READ_ONLY.
  */
 #ifndef SHMAIL_STORE_H
 #define SHMAIL_STORE_H
@@ -41,8 +42,8 @@ struct store_options {
     enum store_sync sync;
     uint32_t sync_seconds;  /* with STORE_SYNC_TIMED: 1 to STORE_SYNC_SECONDS_MAX */
     uint64_t journal_bytes; /* of a journal file at least; 0: 64 MiB */
-    const char *name; /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}, with must_exist OBJECT_MAX; NULL: private, ends
-                       * with its last process */
+    const char *name; /* [A-Za-z0-9_.-]{1,POST_OFFICE_MAX}, no dot in front, with must_exist OBJECT_MAX; NULL:
+                       * private, ends with its last process */
     bool must_exist;  /* attach only: STATUS_SYSTEM with ENOENT where there is none */
     bool changes;     /* with must_exist: it does more than look, so a journal's directory is needed */
     bool alone;       /* with must_exist: for a repair, which wants all others out, and is kept out by none */

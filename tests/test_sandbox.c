@@ -324,12 +324,13 @@ static void the_rest(void)
 /* What the filter lets through since the maker needs it gives neither a process nor a descriptor. */
 static void try_as_the_maker(const struct scene *scene, const long *numbers)
 {
-    int number = 0;
+    int number = 0, got = -1;
     pid_t made = 0;
 
     (void)numbers;
-    bool refused = pass_take(scene->channel, &number, sizeof number) == -1 && number == 77 &&
-                   syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, &made, NULL, NULL) == -1 && errno == EAGAIN;
+    bool refused = pass_hear(scene->channel, true, &number, sizeof number, &got) && got == -1 &&
+                   number == 77 && syscall(SYS_clone, MAKER_CLONE_FLAGS, NULL, &made, NULL, NULL) == -1 &&
+                   errno == EAGAIN;
     (void)syscall(SYS_exit_group, refused ? ALLOWED : 1);
 }
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 static struct store *const *watched;
-static char line[512];
+static char line[256 + 3 * OBJECT_MAX];
 
 static void end(int number)
 {

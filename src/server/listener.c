@@ -147,7 +147,9 @@ static bool add_address(struct listeners *listeners, const struct address *addre
         return false;
     }
     bool bound = bind_patiently(listener, reason);
-    descriptor_tune(listener->descriptor); /* before anybody can connect */
+    if (bound) {
+        descriptor_tune(listener->descriptor); /* before anybody can connect */
+    }
     if (bound && listen(listener->descriptor, SOMAXCONN) == 0) {
         listeners->count++;
         return true;

@@ -49,10 +49,3 @@ bool pass_hear(int channel, bool waits, void *bytes, size_t length, int *descrip
     }
     return got == (ssize_t)length;
 }
-
-int pass_take(int channel, void *bytes, size_t length)
-{
-    int descriptor;
-
-    return pass_hear(channel, true, bytes, length, &descriptor) ? descriptor : -1;
-}

@@ -14,7 +14,4 @@ bool pass_give(int channel, int descriptor, const void *bytes, size_t length);
  * there any more. */
 bool pass_hear(int channel, bool waits, void *bytes, size_t length, int *descriptor);
 
-/* The same for who waits for a descriptor; -1: none has come, or not with so many bytes. */
-int pass_take(int channel, void *bytes, size_t length);
-
 #endif

@@ -1,7 +1,8 @@
 /* pause.h: some time in which something is not tried again.
  *
- * It ends when the parent looks, once at the beginning of each turn, and not within one: what a turn has
- * passed over for a pause, it does not sleep without, and a turn without one tries all that lacks first. */
+ * It ends when the parent looks, once at the beginning of each turn, or sooner, after its sleep, where a
+ * child has ended, which may have freed what had run out: what a turn has passed over for a pause, it does
+ * not sleep without, and a turn without one tries all that lacks first. hangup.h ends its own. */
 #ifndef SHMAIL_PAUSE_H
 #define SHMAIL_PAUSE_H
 

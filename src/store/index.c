@@ -7,7 +7,6 @@
 #include "transaction.h"
 
 enum {
-    HEIGHT_MAX = 11,            /* 64^11 > 2^64 */
     NEXT_MOST = 6 * HEIGHT_MAX, /* nodes on the way to the next message: one leaf at most is empty */
 };
 

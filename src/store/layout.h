@@ -34,6 +34,7 @@ enum {
     ACCOUNTS_NEAR = 2048,
     SESSIONS_NEAR = 2048, /* and the buckets of the cookies of these sessions; a power of two */
     NODE_BITS = 6,
+    HEIGHT_MAX = 11,   /* of an index: 64^11 > 2^64 */
     NODE_ENTRIES = 64, /* of an index node: its presence bits are one word */
 };
 
@@ -176,6 +177,8 @@ struct piece {
 };
 static_assert(sizeof(struct piece) == BLOCK_MAX, "four pieces a page");
 
+enum { PIECE_TEXT = sizeof(((struct piece *)0)->text) };
+
 struct node {
     block_t link;
     uint32_t unused;
@@ -260,12 +263,12 @@ struct header {
     uint8_t hash_key[16];   /* of names */
     char boot_id[40];       /* this and created are read by nobody but a person with a hex dump */
     int64_t created;
-    uint32_t crc;                        /* CRC32C of version up to here, which never changes again */
-    uint32_t complained;                 /* atomic: second of the last store_may_complain; 0: never */
-    uint64_t deaths;                     /* atomic: unnatural deaths that somebody has noticed */
-    uint64_t suspected;                  /* atomic: deaths that may have left a scribble */
-    uint64_t acquitted;                  /* atomic: how many of them a check has cleared */
-    uint64_t deaths_seen;                /* atomic: how many of them a reclaim has looked after */
+    uint32_t crc;         /* CRC32C of version up to here, which never changes again */
+    uint32_t complained;  /* atomic: second of the last store_may_complain, and one; 0: never */
+    uint64_t deaths;      /* atomic: unnatural deaths that somebody has noticed */
+    uint64_t suspected;   /* atomic: deaths that may have left a scribble */
+    uint64_t acquitted;   /* atomic: how many of them a check has cleared */
+    uint64_t deaths_seen; /* atomic: how many of them a reclaim has looked after */
     uint64_t slot_map[SLOTS_LIMIT / 64]; /* atomic hints: the slot is probably in use, */
     uint64_t idle_map[SLOTS_LIMIT / 64]; /* but nobody is served there yet (store_attach_ahead) */
     uint32_t retired; /* atomic: 1: it has lost its name, or is about to: nobody attaches any more */

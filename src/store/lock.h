@@ -1,7 +1,7 @@
 /* lock.h: the one lock of the store: an owner word to take, a semaphore to sleep on. Private to src/store.
  *
- * Order of locks: a password token (password.c) may be held while the lock is taken, never the other way
- * round. */
+ * Order of locks, never the other way round: the role of the keeper, the lead of a group (journal_lead.c),
+ * the lock; and a password token (password.c), the lock. */
 #ifndef SHMAIL_LOCK_H
 #define SHMAIL_LOCK_H
 

@@ -19,7 +19,6 @@ enum {
     DRAFTS_AHEAD_BYTES = 8 << 10, /* at most, and of at most so many bytes, */
     DRAFTS_RUN = 16,              /* until so many were alike: then it keeps the rest of a page */
     HEAD_TEXT_MAX = BLOCK_MAX - sizeof(struct message_record),
-    PIECE_TEXT = sizeof(((struct piece *)0)->text),
     OWED_MOST = MESSAGE_LIMIT_MAX / PIECE_TEXT + 2 + DRAFTS_AHEAD /* blocks, beside a run */
 };
 

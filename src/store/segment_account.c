@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEIGHT_MAX = 11 };
-
 static const struct account_record nobody;
 
 static const struct account_record *record_of(const struct store *store, uint32_t index)

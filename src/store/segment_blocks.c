@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_TEXT = sizeof(((struct piece *)0)->text) };
-
 static uint64_t page_offset(const struct store *store, uint32_t page)
 {
     return store->arena + (uint64_t)page * PAGE;
