@@ -190,7 +190,7 @@ check-bats: all $(TOOLS) $(PEERS) ## the tests through the real programs alone
 guess: all ## guess passwords from 64 connections for 30 seconds, as make check does for 4
 	@SHMAIL_BUILD=$(BUILD) SHMAIL_GUESS_SECONDS=30 tests/run bats/guard.bats
 
-lock-model: ## lock model: every state of the store's lock and its takeover, and mutants that must fail
+models: ## every state of the store's lock and of who waits for the disk, and mutants that must fail
 	@tests/model/run
 
 attack: all $(TOOLS) ## attack a server by 10,000 connections at once and 1,000,000 in a row
@@ -278,6 +278,6 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1 /p' Makefile | while read -r target what; do \
 	    printf '    make %-26s%s\n' "$$target" "$$what"; done
 
-.PHONY: all run attack check check-c check-bats guess lock-model soak coverage tests install uninstall format format-check
+.PHONY: all run attack check check-c check-bats guess models soak coverage tests install uninstall format format-check
 .PHONY: bench bench-instructions bench-instructions-record lint clean help FORCE
 .DELETE_ON_ERROR:

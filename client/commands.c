@@ -185,13 +185,12 @@ static const char *known_secret(struct client *client, const char *word, const c
     return NULL;
 }
 
-const char *client_ask_secret(struct client *client, const char *word, const char *fallback,
-                              const char *prompt)
+const char *client_ask_secret(struct client *client, const char *word, const char *fallback)
 {
     bool ask;
     const char *known = known_secret(client, word, fallback, &ask);
 
-    return ask ? read_secret(client, prompt, &client->answers[1]) : known;
+    return ask ? read_secret(client, "Password: ", &client->answers[1]) : known;
 }
 
 const char *client_ask_new_secret(struct client *client, const char *word, const char *fallback)

@@ -102,7 +102,7 @@ int client_lost(struct client *);
  * none (said). A secret given as "-" is read as a line from standard input. The first lives until the command
  * is over. */
 const char *client_ask_user(struct client *, const char *word);
-const char *client_ask_secret(struct client *, const char *word, const char *fallback, const char *prompt);
+const char *client_ask_secret(struct client *, const char *word, const char *fallback);
 const char *client_ask_new_secret(struct client *, const char *word, const char *fallback);
 
 /* The value, or NULL where there is none or the protocol cannot carry it as one word. What says which it is;

@@ -183,8 +183,7 @@ static int run_entry(struct client *client, const struct command *command, char 
         return EX_USAGE;
     }
     if (count > 1 || from_environment) { /* most names have none, so none is asked for */
-        password =
-            client_ask_secret(client, count > 1 ? words[1] : NULL, client->given_password, "Password: ");
+        password = client_ask_secret(client, count > 1 ? words[1] : NULL, client->given_password);
         if (password == NULL) {
             return EX_USAGE;
         }

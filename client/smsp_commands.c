@@ -212,7 +212,7 @@ static int run_register(struct client *client, const struct command *command, ch
 
 static const char *ask_password(struct client *client, const char *word)
 {
-    return client_ask_secret(client, word, client->given_password, "Password: ");
+    return client_ask_secret(client, word, client->given_password);
 }
 
 static int run_login(struct client *client, const struct command *command, char *const *words, int count)

@@ -87,7 +87,7 @@ static int need_cookie(struct client *client)
         return client_keep(client, &client->cookie, client->given_cookie) ? EX_OK : EXIT_REFUSED;
     }
 
-    const char *password = client_ask_secret(client, NULL, client->given_password, "Password: ");
+    const char *password = client_ask_secret(client, NULL, client->given_password);
     if (password == NULL) {
         return EX_USAGE;
     }

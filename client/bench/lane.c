@@ -28,15 +28,7 @@ void lane_say(struct lane *lane, const void *bytes, size_t length)
 
 char *lane_digits(char *at, uint64_t number)
 {
-    char digits[LANE_DIGITS];
-    size_t length = 0;
-
-    do {
-        digits[LANE_DIGITS - ++length] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    memcpy(at, digits + LANE_DIGITS - length, length);
-    return at + length;
+    return at + number_print(number, at);
 }
 
 enum verdict lane_blame(struct lane *lane, const char *expected, ...)

@@ -5,6 +5,7 @@
 
 #include "buffer.h"
 #include "mailbox_book.h"
+#include "number.h"
 #include "plan.h"
 
 #include <string.h>
@@ -64,7 +65,7 @@ static inline char *lane_put(char *at, const char *bytes, size_t length)
 }
 
 /* Writes a number, at most LANE_DIGITS bytes, and returns where it ends. */
-enum { LANE_DIGITS = 20 };
+enum { LANE_DIGITS = NUMBER_TEXT };
 char *lane_digits(char *at, uint64_t number);
 
 /* Says what was expected instead of the reply. Returns REPLY_WRONG. */

@@ -6,7 +6,6 @@
 #include "verbs.h"
 
 #include <stdio.h>
-#include <sysexits.h>
 #include <time.h>
 
 static int attached(const struct request *request, int (*run)(struct store *))

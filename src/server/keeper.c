@@ -2,7 +2,6 @@
  * where it has none any more, until nobody needs it. */
 #include "keeper.h"
 
-#include "descriptors.h"
 #include "log.h"
 #include "signals.h"
 

@@ -9,7 +9,6 @@
 #include "log.h"
 #include "options.h"
 #include "parent.h"
-#include "sanitized.h"
 #include "scheduling.h"
 #include "signals.h"
 #include "stack.h"
@@ -22,7 +21,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>

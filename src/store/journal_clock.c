@@ -5,7 +5,6 @@
 #include "journal.h"
 
 #include "clock.h"
-#include "segment.h"
 
 enum { UNTOLD_SECONDS = 1 }; /* where nobody says when, and somebody is gone who would have */
 

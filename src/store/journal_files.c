@@ -257,7 +257,7 @@ static bool is_empty(int file)
 enum status journal_open_directory(struct store *store, const struct store_options *options, char *why,
                                    size_t why_size)
 {
-    static const char *const names[] = {"journal.0", "journal.1"};
+    const char *const names[] = {journal_file_name(0), journal_file_name(1)};
     struct stat about;
     int make = store->header->journal.on ? 0 : O_CREAT; /* what is not there is not the segment's */
     bool made = make && mkdir(options->directory, 0700) == 0;

@@ -5,7 +5,6 @@
 
 #include "account_record.h"
 #include "clock.h"
-#include "lock.h"
 #include "log.h"
 #include "process.h"
 #include "segment.h"

@@ -3,7 +3,6 @@
 
 #include "clock.h"
 #include "log.h"
-#include "message.h"
 #include "moment.h"
 #include "process.h"
 #include "transaction.h"

@@ -32,9 +32,9 @@ static void put_number(struct printer *printer, const char *key, uint64_t value)
     buffer_print(&printer->line, " %s=%llu", key, (unsigned long long)value);
 }
 
-static void put_epoch(struct printer *printer, const char *key, uint64_t epoch)
+static void put_epoch(struct printer *printer, uint64_t epoch)
 {
-    buffer_print(&printer->line, " %s=%016llx", key, (unsigned long long)epoch);
+    buffer_print(&printer->line, " epoch=%016llx", (unsigned long long)epoch);
 }
 
 static void put_time(struct printer *printer, int64_t when)
@@ -98,7 +98,7 @@ static void put_record(struct printer *printer, const struct journal_scan *scan,
         put_number(printer, "synced", record->synced);
     switch (record->type) {
     case RECORD_EPOCH:
-        put_epoch(printer, "epoch", record->other);
+        put_epoch(printer, record->other);
         break;
     case RECORD_END:
         put_number(printer, "records", record->id);
@@ -140,7 +140,7 @@ static void put_header(struct printer *printer, const struct journal_scan *scan)
     } else {
         put_number(printer, "version", header->version);
         put_number(printer, "generation", header->generation);
-        put_epoch(printer, "epoch", header->epoch);
+        put_epoch(printer, header->epoch);
         put_number(printer, "first", header->first);
         put_number(printer, "log", header->log);
         buffer_print(&printer->line, " state=%s", header->state < 3 ? states[header->state] : "?");

@@ -1,7 +1,6 @@
 /* journal_record.c: from a note to the record that says the same in a file, and to the record's texts. */
 #include "journal.h"
 
-#include "block.h"
 #include "log.h"
 #include "message.h"
 

@@ -15,7 +15,6 @@
 #include "transaction.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 

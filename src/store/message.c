@@ -9,7 +9,6 @@
 #include "log.h"
 #include "prefetch.h"
 #include "process.h"
-#include "segment.h"
 #include "transaction.h"
 
 #include <string.h>

@@ -8,7 +8,6 @@
 #include "lock.h"
 #include "moment.h"
 #include "secret.h"
-#include "transaction.h"
 
 #include <crypt.h>
 #include <stdlib.h>

@@ -7,16 +7,11 @@
 
 #include "account_record.h"
 #include "buffer.h"
-#include "mailbox_record.h"
-#include "message.h"
-#include "queue.h"
 #include "restore.h"
 #include "salvage_account.h"
-#include "transaction.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { REPLACED = 2 }; /* records that make another account of an index: it is removed, and registered */
 

@@ -3,12 +3,12 @@
 #include "salvage_account.h"
 
 #include "account_record.h"
+#include "buffer.h"
 #include "mailbox_record.h"
 #include "message.h"
 #include "transaction.h"
 
 #include <stdio.h>
-#include <string.h>
 
 static account_t handle(const struct store *store, uint32_t index)
 {

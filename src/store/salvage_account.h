@@ -3,7 +3,6 @@
 #ifndef SHMAIL_SALVAGE_ACCOUNT_H
 #define SHMAIL_SALVAGE_ACCOUNT_H
 
-#include "buffer.h"
 #include "export.h"
 #include "layout.h"
 #include "mailbox.h"

@@ -23,9 +23,9 @@
 enum { ACCOUNTS_DEFAULT = 1000000, SLOTS_DEFAULT = 1024 };
 enum { GATHER_LEAST = 64 << 20 }; /* bytes that are free where 2 MiB may be taken for speed */
 
-static uint64_t round_up(uint64_t value, uint64_t step)
+static uint64_t whole_pages(uint64_t bytes)
 {
-    return (value + step - 1) / step * step;
+    return (bytes + PAGE - 1) / PAGE * PAGE;
 }
 
 static uint32_t buckets_for(uint32_t records)
@@ -75,7 +75,7 @@ struct offsets {
 static uint64_t place(uint64_t *next, uint64_t records, size_t record)
 {
     uint64_t at = *next;
-    *next += round_up(records * record, PAGE);
+    *next += whole_pages(records * record);
     return at;
 }
 
@@ -96,7 +96,7 @@ static uint32_t far_buckets(const struct header *sizes)
 
 static void place_before_arena(struct offsets *at, const struct header *sizes)
 {
-    uint64_t next = round_up(sizeof(struct header), PAGE);
+    uint64_t next = whole_pages(sizeof(struct header));
     at->reserved = place(&next, sizes->segment_bytes / PAGE / 64 + 1, sizeof(uint64_t));
     at->waits = place(&next, sizes->slots_most, sizeof(uint64_t));
     at->ring = place(&next, RING, sizeof(struct journal_note));

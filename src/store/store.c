@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -154,14 +153,6 @@ void store_serve_no_more(struct store *store)
     segment_free_byte(store, BYTE_SERVER);
 }
 
-static uint32_t slots_in_use(const struct store *store)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < store->slots_most; i += 64)
-        count += (uint32_t)__builtin_popcountll(load64(&store->header->slot_map[i / 64]));
-    return count;
-}
-
 static uint32_t count_processes(const struct store *store, uint64_t ahead)
 {
     uint32_t count = 0;
@@ -194,5 +185,5 @@ void store_figures(struct store *store, struct store_figures *figures)
         .slots_most = store->slots_most,
         .server = segment_byte_holder(store, BYTE_SERVER),
     };
-    figures->slots = slots_in_use(store);
+    figures->slots = store_processes(store) + store_processes_ahead(store);
 }

@@ -12,8 +12,6 @@
 #include "throttle_table.h"
 #include "transaction.h"
 
-#include <string.h>
-
 enum {
     TICKS = 16,      /* a second; 32 bits of them last for eight years after a boot */
     DELAY_START = 2, /* ticks; doubles with each failure */
