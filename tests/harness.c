@@ -263,6 +263,8 @@ static void copy_file(const char *path, const char *folder)
             if (copy_file_range(source, &from, target, &at, (size_t)(end - from), 0) <= 0)
                 give_up(to);
     }
+    if (errno != ENXIO) /* no more of it */
+        give_up(path);
     close(source);
     close(target);
 }

@@ -87,6 +87,7 @@ static void each_sync_fails_when_a_large_one_is_made(void)
     const struct kind *sync = kinds;
     uint64_t at = 0;
     bool struck;
+    refused = 0;
     options = scene_options;
     options.journal_bytes = JOURNAL_SYNC_STEP + (1 << 20);
     while (sync->call != CALL_SYNC)

@@ -182,6 +182,7 @@ static void one_without_a_journal_gets_one(void)
 
 /* The first try for the lock file comes too late. */
 static const char *who_comes_first;
+static bool and_goes;
 
 int flock(int file, int how)
 {
@@ -189,6 +190,10 @@ int flock(int file, int how)
         int lock = open(who_comes_first, O_RDWR | O_CLOEXEC);
         who_comes_first = NULL;
         EXPECT_EQ(syscall(SYS_flock, lock, LOCK_SH), 0);
+        if (and_goes) {
+            EXPECT_EQ(write(lock, "a segment's id..", 16), 16);
+            close(lock);
+        }
     }
     return (int)syscall(SYS_flock, file, how);
 }
@@ -197,12 +202,17 @@ static void the_lock_file_of_who_has_come_first_stays(void)
 {
     make_wreck(false);
     run_command("mkdir sound");
-    lose("true", "moved");
-    who_comes_first = "moved/lock";
-    in_a_process(run_repair);
-    EXPECT_EQ(outcome->status, STATUS_IN_USE);
-    EXPECT_EQ(access("moved/lock", F_OK), 0);
-    end_trial();
+    for (int leaves = 0; leaves <= 1; leaves++) {
+        lose("rm -rf moved", "moved");
+        who_comes_first = "moved/lock";
+        and_goes = leaves;
+        in_a_process(run_repair);
+        EXPECT_EQ(outcome->status, STATUS_IN_USE);
+        struct stat about;
+        EXPECT_EQ(stat("moved/lock", &about), 0);
+        EXPECT_EQ(about.st_size, leaves ? 16 : 0);
+        end_trial();
+    }
 }
 
 /* What such a one lacks the journal may have. */

@@ -10,8 +10,8 @@ struct user {
     gid_t gid; /* the only group that it gets */
 };
 
-/* name is one of /etc/passwd, or a number, whose group is the one it has there, else the same number. False:
- * there is none; or, with errno not 0, that file is there and cannot be read. */
+/* name is one of /etc/passwd, or a number, whose group is the one it has there, else the same number. False,
+ * not for a number: there is none; or, with errno not 0, that file is there and cannot be read. */
 bool user_find(const char *name, struct user *);
 
 #endif

@@ -81,6 +81,12 @@ static enum status take_lock(struct journal_directory *place, enum directory_use
 enum status journal_directory_begin(struct journal_directory *place, char *why, size_t why_size)
 {
     enum status status = take(place, O_RDWR | O_CREAT | O_EXCL, why, why_size);
+    /* Whoever had it first may have come and gone between the two steps of that. */
+    if (status == STATUS_OK && (has_journal(place) || lseek(place->lock, 0, SEEK_END) != 0)) {
+        snprintf(why, why_size, "journal directory %s: another post office has begun there meanwhile",
+                 place->path);
+        status = STATUS_IN_USE;
+    }
     if (status != STATUS_OK)
         journal_directory_close(place);
     return status;

@@ -347,6 +347,8 @@ static void unmake(struct journal_directory *place)
 {
     const char *path = place->path;
     char why[1];
+    if (place->lock < 0)
+        journal_directory_close(place);
     if ((place->lock >= 0 ||
          journal_directory_open(place, path, DIRECTORY_RENEW, why, sizeof(why)) == STATUS_OK) &&
         lseek(place->lock, 0, SEEK_END) == 0)
