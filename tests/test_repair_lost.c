@@ -182,7 +182,7 @@ static void one_without_a_journal_gets_one(void)
 
 /* The first try for the lock file comes too late. */
 static const char *who_comes_first;
-static bool and_goes;
+static enum { STAYS, GOES, WAS_KILLED } and_then; /* who was killed has not yet said whose the files are */
 
 int flock(int file, int how)
 {
@@ -190,10 +190,12 @@ int flock(int file, int how)
         int lock = open(who_comes_first, O_RDWR | O_CLOEXEC);
         who_comes_first = NULL;
         EXPECT_EQ(syscall(SYS_flock, lock, LOCK_SH), 0);
-        if (and_goes) {
+        if (and_then == GOES)
             EXPECT_EQ(write(lock, "a segment's id..", 16), 16);
+        if (and_then == WAS_KILLED)
+            close(open("moved/journal.0", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        if (and_then != STAYS)
             close(lock);
-        }
     }
     return (int)syscall(SYS_flock, file, how);
 }
@@ -202,15 +204,14 @@ static void the_lock_file_of_who_has_come_first_stays(void)
 {
     make_wreck(false);
     run_command("mkdir sound");
-    for (int leaves = 0; leaves <= 1; leaves++) {
+    for (and_then = STAYS; and_then <= WAS_KILLED; and_then++) {
         lose("rm -rf moved", "moved");
         who_comes_first = "moved/lock";
-        and_goes = leaves;
         in_a_process(run_repair);
         EXPECT_EQ(outcome->status, STATUS_IN_USE);
         struct stat about;
-        EXPECT_EQ(stat("moved/lock", &about), 0);
-        EXPECT_EQ(about.st_size, leaves ? 16 : 0);
+        EXPECT_EQ(stat(and_then == WAS_KILLED ? "moved/journal.0" : "moved/lock", &about), 0);
+        EXPECT_EQ(about.st_size, and_then == GOES ? 16 : 0);
         end_trial();
     }
 }
