@@ -96,6 +96,23 @@ static void drafts_are_published_together_under_ids_in_order(void)
     }
 }
 
+/* Whoever has seen any of them waits for the last one's record, with which all of them are on disk. */
+static void readers_wait_for_the_last_one(void)
+{
+    static const struct store_options with_journal = {
+        .directory = "journal", .crypt_cost = 1, .journal_bytes = 1 << 20};
+    message_id first;
+    uint32_t count;
+    open_mailbox(&with_journal);
+    write_several(AHEAD, 100);
+    uint64_t before = store->header->journal.assigned;
+    EXPECT_EQ(publish(&first, &count), STATUS_OK);
+    EXPECT_EQ(store->header->journal.assigned, before + AHEAD);
+    store->observed = 0;
+    EXPECT_EQ(mailbox_newest(store, alice), first + AHEAD - 1);
+    EXPECT_EQ(store->observed, before + AHEAD);
+}
+
 static void what_does_not_fit_behind_the_others_waits_for_them(void)
 {
     message_id first;
@@ -252,6 +269,7 @@ static void drafts_for_an_account_that_is_gone_stay_and_are_given_back(void)
 
 static const struct harness_test tests[] = {
     {"drafts are published together under ids in order", drafts_are_published_together_under_ids_in_order},
+    {"readers wait for the last one", readers_wait_for_the_last_one},
     {"what does not fit behind the others waits for them",
      what_does_not_fit_behind_the_others_waits_for_them},
     {"the index grows within a group", the_index_grows_within_a_group},

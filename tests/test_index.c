@@ -43,16 +43,27 @@ static uint32_t nodes_in_use(void)
     return nodes;
 }
 
-static void append(uint64_t id)
+/* In one transaction. */
+static void append_all(const uint64_t *more, size_t length)
 {
     enum status status;
     do {
+        struct index_leaf leaf = {0};
         transaction_begin(store);
-        status = index_append(store, record, id, message_of(id));
+        status = STATUS_OK;
+        for (size_t i = 0; i < length && status == STATUS_OK; i++)
+            status = index_append(store, record, more[i], message_of(more[i]), &leaf);
     } while (!transaction_finish(store, &status));
     EXPECT_EQ(status, STATUS_OK);
-    EXPECT(count < IDS_MAX && (count == 0 || ids[count - 1] < id));
-    ids[count++] = id;
+    for (size_t i = 0; i < length; i++) {
+        EXPECT(count < IDS_MAX && (count == 0 || ids[count - 1] < more[i]));
+        ids[count++] = more[i];
+    }
+}
+
+static void append(uint64_t id)
+{
+    append_all(&id, 1);
 }
 
 static void remove_at(size_t which)
@@ -135,6 +146,22 @@ static void sparse_ids_are_found_at_every_height(void)
     block_t message;
     EXPECT(index_next(store, record, UINT64_MAX, &id, &message));
     EXPECT_EQ(id, UINT64_MAX);
+}
+
+/* The leaf of the one before, the next leaf, and one to which a path leads. */
+static void ids_of_one_transaction_are_found(void)
+{
+    enum { TOGETHER = 8 };
+    static const uint32_t steps[] = {1, 1, 1, 2, NODE_ENTRIES - 1, NODE_ENTRIES, NODE_ENTRIES + 1, 4000};
+    open_index(77);
+    uint64_t id = 77, together[TOGETHER];
+    append(id);
+    while (count + TOGETHER < IDS_MAX) {
+        for (size_t i = 0; i < TOGETHER; i++)
+            together[i] = id += pick(8) ? 1 : steps[pick(sizeof(steps) / sizeof(steps[0]))];
+        append_all(together, TOGETHER);
+    }
+    expect_index();
 }
 
 static void next_is_right_from_every_point(void)
@@ -233,7 +260,8 @@ static void without_room_for_a_path_the_index_stays_as_it_was(void)
         EXPECT_EQ(status, STATUS_OK);
         EXPECT_EQ(nodes_in_use(), EACH - room);
         transaction_begin(store);
-        status = index_append(store, record, FAR, message_of(FAR));
+        struct index_leaf leaf = {0};
+        status = index_append(store, record, FAR, message_of(FAR), &leaf);
         EXPECT_EQ(status, room < NODES ? STATUS_FULL_SEGMENT : STATUS_OK);
         EXPECT(transaction_finish(store, &status));
         EXPECT_EQ(nodes_in_use(), room < NODES ? EACH - room : EACH);
@@ -377,6 +405,7 @@ static void the_widest_steps_fit_one_transaction(void)
 static const struct harness_test tests[] = {
     {"dense ids are found", dense_ids_are_found},
     {"sparse ids are found at every height", sparse_ids_are_found_at_every_height},
+    {"ids of one transaction are found", ids_of_one_transaction_are_found},
     {"next is right from every point", next_is_right_from_every_point},
     {"an empty index has nothing", an_empty_index_has_nothing},
     {"beyond the last entry there is nothing", beyond_the_last_entry_there_is_nothing},

@@ -73,8 +73,21 @@ static enum status new_path(struct store *store, uint64_t position, uint32_t lev
     return STATUS_OK;
 }
 
-enum status index_append(struct store *store, struct account_record *record, uint64_t id, block_t message)
+static void fill_entry(struct store *store, struct index_leaf *leaf, uint32_t entry, block_t block)
 {
+    leaf->present |= UINT64_C(1) << entry;
+    set32(store, &leaf->node->entry[entry], block);
+    set64(store, &leaf->node->present, leaf->present);
+}
+
+enum status index_append(struct store *store, struct account_record *record, uint64_t id, block_t message,
+                         struct index_leaf *leaf)
+{
+    if (leaf->node && id - leaf->first < NODE_ENTRIES) {
+        fill_entry(store, leaf, (uint32_t)(id - leaf->first), message);
+        return STATUS_OK;
+    }
+    leaf->node = NULL;
     uint64_t position = id - get64(store, &record->base);
     uint32_t stood = get32(store, &record->height);
     uint32_t height = stood;
@@ -106,8 +119,10 @@ enum status index_append(struct store *store, struct account_record *record, uin
     if (status != STATUS_OK)
         return status;
     uint32_t entry = entry_at(position, level);
-    set32(store, &node->entry[entry], below);
-    set64(store, &node->present, get64(store, &node->present) | UINT64_C(1) << entry);
+    *leaf = (struct index_leaf){node, id - entry, get64(store, &node->present)};
+    fill_entry(store, leaf, entry, below);
+    if (level > 0)
+        leaf->node = NULL;
     return STATUS_OK;
 }
 

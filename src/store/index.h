@@ -9,8 +9,18 @@
 /* The message, or 0. */
 block_t index_find(const struct store *, const struct account_record *, uint64_t id);
 
+/* The leaf that took the last message, for the next one: while the transaction does nothing else to the
+ * index.
+ */
+struct index_leaf {
+    struct node *node; /* NULL: not known */
+    uint64_t first;    /* the id that its entry 0 stands for */
+    uint64_t present;
+};
+
 /* id is greater than every id in the index. STATUS_FULL_SEGMENT. */
-enum status index_append(struct store *, struct account_record *, uint64_t id, block_t message);
+enum status index_append(struct store *, struct account_record *, uint64_t id, block_t message,
+                         struct index_leaf *);
 
 /* id is in the index. */
 void index_remove(struct store *, struct account_record *, uint64_t id);

@@ -29,53 +29,82 @@ bool quota_holds(const struct store *store, uint64_t count, uint64_t bytes,
            message_bytes(message) <= store->quota_bytes - bytes;
 }
 
-enum status mailbox_put(struct store *store, struct account_record *record, block_t block, bool *waited)
+/* While messages are put at a mailbox's end: what each of them changes, written to its record once. */
+struct end {
+    struct account_record *record;
+    uint64_t count, bytes;
+    message_id newest;
+    struct index_leaf leaf;
+};
+
+static struct end read_end(const struct store *store, struct account_record *record)
+{
+    return (struct end){
+        .record = record,
+        .count = get64(store, &record->count),
+        .bytes = get64(store, &record->bytes),
+        .newest = get64(store, &record->newest),
+    };
+}
+
+static inline enum status put(struct store *store, struct end *end, message_id id, block_t block)
 {
     struct message_record *message = at(store, block);
-    message_id id = get64(store, &message->id);
-    uint64_t count = get64(store, &record->count);
-    if (count == 0) {
-        set64(store, &record->base, id);
-        set64(store, &record->first, id);
+    if (end->count == 0) {
+        set64(store, &end->record->base, id);
+        set64(store, &end->record->first, id);
     }
-    enum status status = index_append(store, record, id, block);
+    enum status status = index_append(store, end->record, id, block, &end->leaf);
     if (status != STATUS_OK)
         return status;
-    set64(store, &record->newest, id);
-    set64(store, &record->count, count + 1);
-    set64(store, &record->bytes, get64(store, &record->bytes) + message_bytes(message));
-    set32(store, &message->shape, message_with_state(get32(store, &message->shape), MESSAGE_LISTED));
-    *waited = record->waited != 0;
-    if (*waited)
-        set32(store, &record->waited, 0);
+    end->newest = id;
+    end->count++;
+    end->bytes += message_bytes(message);
+    set32(store, &message->shape, message_with_state(message->shape, MESSAGE_LISTED));
     return STATUS_OK;
 }
 
-static enum status append_draft(struct store *store, account_t account, block_t draft, int64_t now,
-                                bool *waited, message_id *id)
+/* Returns whether somebody waits. */
+static bool write_end(struct store *store, const struct end *end)
 {
-    struct account_record *record = account_record(store, account);
-    struct message_record *message = at(store, draft);
-    uint64_t sequence;
-    if (!record)
-        return STATUS_GONE;
-    if (!quota_holds(store, get64(store, &record->count), get64(store, &record->bytes), message))
-        return STATUS_FULL_MAILBOX;
-    *id = get64(store, &record->newest) + 1;
-    if (*id >= ID_MOST)
+    bool waited = end->record->waited != 0;
+    set64(store, &end->record->newest, end->newest);
+    set64(store, &end->record->count, end->count);
+    set64(store, &end->record->bytes, end->bytes);
+    if (waited)
+        set32(store, &end->record->waited, 0);
+    return waited;
+}
+
+enum status mailbox_put(struct store *store, struct account_record *record, block_t block, bool *waited)
+{
+    const struct message_record *message = at(store, block);
+    struct end end = read_end(store, record);
+    enum status status = put(store, &end, get64(store, &message->id), block);
+    if (status == STATUS_OK)
+        *waited = write_end(store, &end);
+    return status;
+}
+
+/* *sequence: of its record in the journal. */
+static enum status append_draft(struct store *store, account_t account, struct end *end, block_t draft,
+                                int64_t now, uint64_t *sequence)
+{
+    const struct message_record *message = at(store, draft);
+    message_id id = end->newest + 1;
+    if (!quota_holds(store, end->count, end->bytes, message) || id >= ID_MOST)
         return STATUS_FULL_MAILBOX;
     struct journal_note note = {.type = RECORD_MESSAGE,
                                 .account = account.index,
-                                .id = *id,
+                                .id = id,
                                 .received = now,
                                 .body_length = message->body_length,
                                 .message = draft};
-    enum status status = journal_note(store, &note, &sequence);
+    enum status status = journal_note(store, &note, sequence);
     if (status != STATUS_OK)
         return status;
-    journal_mark(store, record, sequence);
-    draft_address(store, draft, account.index, *id, now);
-    return mailbox_put(store, record, draft, waited);
+    draft_address(store, draft, account.index, id, now);
+    return put(store, end, id, draft);
 }
 
 /* As many of the first drafts as go into the transaction, *count. One that fails leaves it unfit for a
@@ -83,15 +112,23 @@ static enum status append_draft(struct store *store, account_t account, block_t 
 static enum status append_some(struct store *store, account_t account, uint32_t drafts, int64_t now,
                                bool *waited, message_id *first, uint32_t *count)
 {
-    message_id id;
+    struct account_record *record = account_record(store, account);
+    uint64_t sequence = 0;
     *count = 0;
+    if (!record)
+        return STATUS_GONE;
+    struct end end = read_end(store, record);
+    block_t draft = store->slot->draft;
+    *first = end.newest + 1;
     while (*count < drafts && (*count == 0 || transaction_has_room(store, APPEND_WRITES))) {
-        enum status status =
-            append_draft(store, account, draft_behind(store, *count), now, waited, *count ? &id : first);
+        enum status status = append_draft(store, account, &end, draft, now, &sequence);
         if (status != STATUS_OK)
             return status;
+        draft = ((const struct message_record *)at(store, draft))->link;
         ++*count;
     }
+    journal_mark(store, record, sequence);
+    *waited = write_end(store, &end);
     draft_let_go(store, *count);
     return STATUS_OK;
 }
