@@ -69,6 +69,9 @@ as=()
     [ "$EUID" -ne 0 ] || as=(setpriv "--bounding-set=-dac_override,-dac_read_search")
     chmod 0 journal
     expect_refused 71 "journal directory $PWD/journal: it cannot be opened: Permission denied" -d "$PWD/journal"
+    chmod 400 journal
+    run -69 "${as[@]}" shmailctl -d "$PWD/journal" repair
+    assert_output --partial "journal directory $PWD/journal: its lock file cannot be opened: Permission denied"
     chmod 700 journal
     chmod 0 journal/journal.1
     expect_refused 71 "journal directory $PWD/journal: journal.1: Permission denied" -d "$PWD/journal"
@@ -138,6 +141,19 @@ is_locked() {
     grep -q "others might use journal.0, of user $owner, mode 666: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
     grep -q "others might use journal.1, of user $EUID, mode 644: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
     grep -q "others might use lock, of user $EUID, mode 640: not from now on" "$BATS_FILE_TMPDIR/shmaild.log"
+}
+
+@test "a journal that cannot be kept from others is served, and the log says who has it" {
+    local as=(setpriv "--bounding-set=-chown,-fowner")
+    [ "$EUID" -eq 0 ] || skip "needs root, who may give a file away and then not take it back"
+    leave_a_journal
+    chmod 666 journal/journal.0
+    chown 4242 journal/journal.0
+    run -0 --separate-stderr timeout 20 "${as[@]}" shmaild -i --run-as-root -n "$SHMAIL_NAME" -d "$PWD/journal" \
+        --crypt-cost 1 --accounts 100 --slots 16 --segment-size 16M <<<"LOGIN alice secret"
+    assert_output --regexp "^OK "
+    [[ $stderr == *"others might use journal.0, of user 4242, mode 666: Operation not permitted"* ]]
+    expect_both
 }
 
 @test "a journal elsewhere, given from there as it was given here" {

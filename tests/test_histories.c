@@ -35,7 +35,6 @@ enum {
 enum { HISTORIES = SANITIZED ? 200 : 1000, HISTORIES_LONG = SANITIZED ? 5000 : 100000 };
 
 struct worker {
-    pid_t pid;
     uint32_t count, dies_from, rests_at;
     struct operation operations[COUNT_MAX]; /* those that were called stand in front */
 };
@@ -258,9 +257,9 @@ static void start_workers(void)
         worker->count = COUNT_MIN + draw(COUNT_MAX - COUNT_MIN + 1);
         worker->dies_from = i < deaths ? draw(worker->count) : UINT32_MAX;
         worker->rests_at = draw(8) == 0 ? draw(worker->count) : UINT32_MAX;
-        worker->pid = fork();
-        EXPECT(worker->pid >= 0);
-        if (worker->pid == 0)
+        pid_t pid = fork();
+        EXPECT(pid >= 0);
+        if (pid == 0)
             work(worker);
     }
 }

@@ -182,7 +182,12 @@ static void one_without_a_journal_gets_one(void)
 
 /* The first try for the lock file comes too late. */
 static const char *who_comes_first;
-static enum { STAYS, GOES, WAS_KILLED } and_then; /* who was killed has not yet said whose the files are */
+static enum { STAYS, GOES, WAS_KILLED, HAS_THE_SECOND } and_then; /* without having said whose it is */
+
+static const char *left_behind(void)
+{
+    return and_then == WAS_KILLED ? "moved/journal.0" : "moved/journal.1";
+}
 
 int flock(int file, int how)
 {
@@ -192,8 +197,8 @@ int flock(int file, int how)
         EXPECT_EQ(syscall(SYS_flock, lock, LOCK_SH), 0);
         if (and_then == GOES)
             EXPECT_EQ(write(lock, "a segment's id..", 16), 16);
-        if (and_then == WAS_KILLED)
-            close(open("moved/journal.0", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        if (and_then >= WAS_KILLED)
+            close(open(left_behind(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         if (and_then != STAYS)
             close(lock);
     }
@@ -204,13 +209,13 @@ static void the_lock_file_of_who_has_come_first_stays(void)
 {
     make_wreck(false);
     run_command("mkdir sound");
-    for (and_then = STAYS; and_then <= WAS_KILLED; and_then++) {
+    for (and_then = STAYS; and_then <= HAS_THE_SECOND; and_then++) {
         lose("rm -rf moved", "moved");
         who_comes_first = "moved/lock";
         in_a_process(run_repair);
         EXPECT_EQ(outcome->status, STATUS_IN_USE);
         struct stat about;
-        EXPECT_EQ(stat(and_then == WAS_KILLED ? "moved/journal.0" : "moved/lock", &about), 0);
+        EXPECT_EQ(stat(and_then >= WAS_KILLED ? left_behind() : "moved/lock", &about), 0);
         EXPECT_EQ(about.st_size, and_then == GOES ? 16 : 0);
         end_trial();
     }
