@@ -14,6 +14,8 @@ enum {
     JSON_DEPTH_MAX = 32,   /* no request nests deeper than one; parsers of others die of recursion */
     JSON_MEMBERS_MAX = 64, /* no object of ours has ten; each key is compared with those before it */
     PINS_MAX = 64,         /* messages one process may read from at once; longer listings go in chunks */
+    SLOTS_LIMIT = 65536,   /* processes of one post office: the segment's header holds a bit for each */
+    SESSIONS_LIMIT = 16,   /* of one account: each is in a list that is walked under the lock */
     FRAME_ESCAPE = 6,      /* bytes that one byte of a text may take in a Message frame: "\u0041" */
 
     /* What a request may hold beside its texts: verb, address, cookie, keys, blanks; far more than any needs.

@@ -2,6 +2,7 @@
  * fits the others, or one line says what does not. It opens, prints and looks up nothing. */
 #include "options.h"
 
+#include "limit.h"
 #include "listener.h"
 #include "name.h"
 #include "number.h"
@@ -16,9 +17,7 @@
 #include <unistd.h>
 
 enum {
-    SLOTS_MAX = 65536,
     ACCOUNTS_MAX = 100 * 1000 * 1000,
-    SESSIONS_MAX = 16, /* what an account record keeps */
     CRYPT_COST_MAX = 11,
     IDLE_DEFAULT = 600,
     REQUEST_DEFAULT = 300,    /* 10M in it are 35 KB/s */
@@ -234,14 +233,15 @@ static void parse_long(struct options *options, struct complaint *complaint, int
         store->accounts = (uint32_t)parse_number(complaint, "--accounts", value, 1, ACCOUNTS_MAX);
         break;
     case LONG_SLOTS:
-        store->slots = (uint32_t)parse_number(complaint, "--slots", value, 1, SLOTS_MAX);
+        store->slots = (uint32_t)parse_number(complaint, "--slots", value, 1, SLOTS_LIMIT);
         break;
     case LONG_SEGMENT:
         store->segment_bytes =
             parse_bytes(complaint, "--segment-size", value, SEGMENT_LEAST, SEGMENT_BYTES_MAX);
         break;
     case LONG_SESSIONS:
-        store->sessions_per_account = (uint32_t)parse_number(complaint, "--sessions", value, 1, SESSIONS_MAX);
+        store->sessions_per_account =
+            (uint32_t)parse_number(complaint, "--sessions", value, 1, SESSIONS_LIMIT);
         break;
     case LONG_CLOSED:
         options->settings.closed = true;
@@ -283,7 +283,7 @@ static void parse_long(struct options *options, struct complaint *complaint, int
         options->spares = (uint32_t)parse_number(complaint, "--spare", value, 0, SPARES_MOST);
         break;
     case LONG_PER_SOURCE:
-        options->per_source = (uint32_t)parse_number(complaint, "--per-source", value, 1, SLOTS_MAX);
+        options->per_source = (uint32_t)parse_number(complaint, "--per-source", value, 1, SLOTS_LIMIT);
         break;
     case LONG_REQUEST:
         options->limits.request_seconds =
@@ -348,7 +348,7 @@ static void parse_letter(struct options *options, struct complaint *complaint, i
         options->settings.message_limit = (size_t)parse_bytes(complaint, "-m", value, 1, MESSAGE_LIMIT_MAX);
         break;
     case 'c':
-        options->connections = (uint32_t)parse_number(complaint, "-c", value, 1, SLOTS_MAX);
+        options->connections = (uint32_t)parse_number(complaint, "-c", value, 1, SLOTS_LIMIT);
         break;
     case 'u':
         options->sandbox.user = value;
@@ -386,7 +386,7 @@ static void parse_operands(struct options *options, struct complaint *complaint,
  * need, and one that stands has what it has. */
 static void check_slots(struct options *options, struct complaint *complaint)
 {
-    uint32_t slots = options->store.slots > 0 ? options->store.slots : SLOTS_MAX;
+    uint32_t slots = options->store.slots > 0 ? options->store.slots : SLOTS_LIMIT;
     uint32_t kept = options->store.directory != NULL && !options->inetd;
 
     if (!options->inetd) {

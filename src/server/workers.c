@@ -142,7 +142,7 @@ void workers_let(struct workers *w)
     }
     size_t serving = children_serving(&w->children) + spares_count(&w->spares);
     if (serving < most) {
-        maker_let(&w->maker, (uint32_t)(most - serving < MAKER_LET_MOST ? most - serving : MAKER_LET_MOST));
+        maker_let(&w->maker, (uint32_t)(most - serving));
     }
 }
 

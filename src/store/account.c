@@ -92,14 +92,12 @@ static account_t handle(const struct store *store, uint32_t index)
 
 enum status account_find(struct store *store, const char *name, size_t length, account_t *account)
 {
-    enum status status = STATUS_OK;
     uint32_t hash = hash_name(store, name, length);
-    do {
-        transaction_begin(store);
-        uint32_t index = find(store, name, length, hash);
-        observe(store, index);
-        *account = index ? handle(store, index) : ACCOUNT_NONE;
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    uint32_t index = find(store, name, length, hash);
+    observe(store, index);
+    *account = index ? handle(store, index) : ACCOUNT_NONE;
+    transaction_end(store, STATUS_OK);
     return account->index ? STATUS_OK : STATUS_NO_ACCOUNT;
 }
 
@@ -225,19 +223,17 @@ enum status account_secret(struct store *store, const char *name, size_t length,
                            struct account_secret *secret)
 {
     uint32_t hash = hash_name(store, name, length);
-    enum status status = STATUS_OK;
     *secret = (struct account_secret){.account = ACCOUNT_NONE};
-    do {
-        transaction_begin(store);
-        uint32_t index = find(store, name, length, hash);
-        observe(store, index);
-        if (index) {
-            const struct identity *identity = identity_of(store, account_at(store, index));
-            secret->account = handle(store, index);
-            secret->revision = account_at(store, index)->revision;
-            memcpy(secret->hash, hash_of(identity), identity_hash_length(identity)); /* behind it all is 0 */
-        }
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    uint32_t index = find(store, name, length, hash);
+    observe(store, index);
+    if (index) {
+        const struct identity *identity = identity_of(store, account_at(store, index));
+        secret->account = handle(store, index);
+        secret->revision = account_at(store, index)->revision;
+        memcpy(secret->hash, hash_of(identity), identity_hash_length(identity)); /* behind it all is 0 */
+    }
+    transaction_end(store, STATUS_OK);
     return secret->account.index ? STATUS_OK : STATUS_NO_ACCOUNT;
 }
 
@@ -417,46 +413,46 @@ void account_sweep(struct store *store)
 size_t account_name(struct store *store, account_t account, char name[static NAME_MAX_BYTES + 1])
 {
     size_t length = 0;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        const struct account_record *record = account_record(store, account);
-        observe(store, record ? account.index : 0);
-        if (record) {
-            const struct identity *identity = identity_of(store, record);
-            length = identity_name_length(identity);
-            memcpy(name, identity->text, length);
-        }
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    const struct account_record *record = account_record(store, account);
+    observe(store, record ? account.index : 0);
+    if (record) {
+        const struct identity *identity = identity_of(store, record);
+        length = identity_name_length(identity);
+        memcpy(name, identity->text, length);
+    }
+    transaction_end(store, STATUS_OK);
     name[length] = '\0';
     return length;
+}
+
+/* Within a transaction. */
+static enum status take_name(struct store *store, const struct account_secret *secret, uint64_t dead,
+                             uint64_t *holder)
+{
+    struct slot *slot = store->slot;
+    struct account_record *record = unchanged(store, secret);
+    if (!record)
+        return STATUS_GONE;
+    *holder = record->entered;
+    if (*holder && *holder != store->me && *holder != dead)
+        return STATUS_IN_USE;
+    struct account_record *before = account_at(store, slot->entered.index);
+    if (slot->entered.index && before != record && before->entered == store->me)
+        set64(store, &before->entered, 0);
+    set64(store, &record->entered, store->me);
+    set32(store, &slot->entered.index, secret->account.index);
+    set32(store, &slot->entered.generation, secret->account.generation);
+    return STATUS_OK;
 }
 
 /* One try: *holder is who has entered the name when it is neither free, nor ours, nor dead's. */
 static enum status enter(struct store *store, const struct account_secret *secret, uint64_t dead,
                          uint64_t *holder)
 {
-    struct slot *slot = store->slot;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        struct account_record *record = unchanged(store, secret);
-        if (!record) {
-            status = STATUS_GONE;
-            continue;
-        }
-        *holder = record->entered;
-        if (*holder && *holder != store->me && *holder != dead) {
-            status = STATUS_IN_USE;
-            continue;
-        }
-        struct account_record *before = account_at(store, slot->entered.index);
-        if (slot->entered.index && before != record && before->entered == store->me)
-            set64(store, &before->entered, 0);
-        set64(store, &record->entered, store->me);
-        set32(store, &slot->entered.index, secret->account.index);
-        set32(store, &slot->entered.generation, secret->account.generation);
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    enum status status = take_name(store, secret, dead, holder);
+    transaction_end(store, status);
     return status;
 }
 
@@ -474,16 +470,14 @@ enum status account_enter(struct store *store, const struct account_secret *secr
 void account_leave(struct store *store)
 {
     struct slot *slot = store->slot;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        if (!slot->entered.index)
-            continue;
+    transaction_begin(store);
+    if (slot->entered.index) {
         struct account_record *record = account_at(store, slot->entered.index);
         if (record->entered == store->me)
             set64(store, &record->entered, 0);
         set32(store, &slot->entered.index, 0);
-    } while (!transaction_finish(store, &status));
+    }
+    transaction_end(store, STATUS_OK);
 }
 
 /* An owner word is that of one life of one slot: who finds his own has entered this account and no other. */

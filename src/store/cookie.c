@@ -220,19 +220,17 @@ static __attribute__((noinline)) enum status verify_anew(struct store *store, co
     *session = (struct session){0};
     if (length != COOKIE_TEXT || !base64_decode(text, length, secret, sizeof(secret)))
         return STATUS_NO_SESSION;
-    enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        uint32_t index = find(store, secret);
-        const struct session_record *found = session_at(store, index);
-        if (!index || !account_record(store, found->account)) {
-            status = STATUS_NO_SESSION;
-            continue;
-        }
+    enum status status = STATUS_NO_SESSION;
+    transaction_begin(store);
+    uint32_t index = find(store, secret);
+    const struct session_record *found = session_at(store, index);
+    if (index && account_record(store, found->account)) {
         session->index = index;
         session->generation = found->generation;
         session->account = found->account;
-    } while (!transaction_finish(store, &status));
+        status = STATUS_OK;
+    }
+    transaction_end(store, status);
     if (status == STATUS_OK && !refresh(store, session, moment_coarse(store)))
         return end_expired(store, session);
     if (status == STATUS_OK) {
@@ -257,17 +255,15 @@ enum status cookie_verify(struct store *store, const char *text, size_t length, 
 
 enum status cookie_end(struct store *store, struct session *session)
 {
-    bool waited = false;
     enum status status = STATUS_OK;
-    do {
-        transaction_begin(store);
-        struct account_record *account = account_record(store, session->account);
-        waited = account && account->waited;
-        if (account && session_alive(store, session))
-            end(store, account, session->index);
-        else
-            status = STATUS_NO_SESSION;
-    } while (!transaction_finish(store, &status));
+    transaction_begin(store);
+    struct account_record *account = account_record(store, session->account);
+    bool waited = account && account->waited;
+    if (account && session_alive(store, session))
+        end(store, account, session->index);
+    else
+        status = STATUS_NO_SESSION;
+    transaction_end(store, status);
     if (status == STATUS_OK && waited)
         process_wake_waiters(store, session->account);
     *session = (struct session){0};

@@ -19,18 +19,16 @@
 #define LAYOUT_VERSION 16u
 
 enum {
-    UNIT = 16,           /* bytes: what a block reference counts */
-    PAGE = 65536,        /* bytes: what a class takes from the arena; the step in which memory is reserved */
-    BLOCK_MAX = 16384,   /* bytes: the largest size class; longer texts are chains */
-    CLASSES = 99,        /* size classes (block.c) */
-    REDO_MAX = 128,      /* writes in one transaction; an append to the highest index takes about 90 */
-    STEP_BLOCKS = 16,    /* blocks that one transaction reserves or frees, so that it stays within that */
-    RING = 4096,         /* journal records that wait to be written */
-    SLOTS_LIMIT = 65536, /* processes: the header holds a bit for each */
-    SESSIONS_LIMIT = 16, /* sessions per account */
-    TOKENS_MAX = 64,     /* processors that may hash passwords at once */
-    THROTTLE_WAYS = 16,  /* records that one key may lie in (throttle.c) */
-    SLOTS_NEAR = 128,    /* records of a table that lie near the header (README.md), */
+    UNIT = 16,          /* bytes: what a block reference counts */
+    PAGE = 65536,       /* bytes: what a class takes from the arena; the step in which memory is reserved */
+    BLOCK_MAX = 16384,  /* bytes: the largest size class; longer texts are chains */
+    CLASSES = 99,       /* size classes (block.c) */
+    REDO_MAX = 128,     /* writes in one transaction; an append to the highest index takes about 90 */
+    STEP_BLOCKS = 16,   /* blocks that one transaction reserves or frees, so that it stays within that */
+    RING = 4096,        /* journal records that wait to be written */
+    TOKENS_MAX = 64,    /* processors that may hash passwords at once */
+    THROTTLE_WAYS = 16, /* records that one key may lie in (throttle.c) */
+    SLOTS_NEAR = 128,   /* records of a table that lie near the header (README.md), */
     ACCOUNTS_NEAR = 2048,
     SESSIONS_NEAR = 2048, /* and the buckets of the cookies of these sessions; a power of two */
     NODE_BITS = 6,
