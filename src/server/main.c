@@ -101,16 +101,10 @@ static struct store *open_post_office(const struct options *options, struct list
 
 static void become_server(struct store *store, const struct options *options, struct listeners *listeners)
 {
-    enum status status = store_serve(store);
-
-    if (status == STATUS_IN_USE) {
+    if (store_serve(store) != STATUS_OK) {
         refuse(listeners, EX_UNAVAILABLE,
                "post office %s has a server already: stop that one, or name another post office with -n",
                options->name);
-    }
-    if (status != STATUS_OK) {
-        refuse(listeners, exit_code(status), "post office %s cannot be served: %s", options->name,
-               status_text(status));
     }
 }
 

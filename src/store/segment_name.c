@@ -128,11 +128,11 @@ bool segment_retire(int fd)
            (ssize_t)sizeof(retired);
 }
 
-static enum status open_named(struct store *store, const struct store_options *options, char *why,
-                              size_t why_size)
+/* Opens the object that has the name now, if it is this user's own, and locks it against whoever may begin
+ * one. *magic: as read_magic. */
+static enum status take_object(struct store *store, const struct store_options *options, const char *path,
+                               uint64_t *bytes, uint64_t *magic, char *why, size_t why_size)
 {
-    char path[sizeof(prefix) + OBJECT_MAX];
-    snprintf(path, sizeof(path), "%s%s", prefix, options->name);
     store->fd = shm_open(path, options->must_exist ? O_RDWR : O_RDWR | O_CREAT, 0600);
     struct stat about;
     if (store->fd < 0 || fstat(store->fd, &about) != 0) {
@@ -154,25 +154,34 @@ static enum status open_named(struct store *store, const struct store_options *o
                  strerror(errno));
         return STATUS_SYSTEM;
     }
-    uint64_t bytes = (uint64_t)about.st_size;
-    uint64_t magic;
-    if (!read_magic(store->fd, bytes, &magic)) {
+    *bytes = (uint64_t)about.st_size;
+    if (!read_magic(store->fd, *bytes, magic)) {
         snprintf(why, why_size, "cannot read the shared memory of post office %s: %s", options->name,
                  strerror(errno));
         return STATUS_SYSTEM;
     }
     enum status status = STATUS_OK;
-    if (magic && options->alone) {
-        status = segment_take_bytes(store->fd, bytes, options->name, why, why_size);
-    } else if (magic && !segment_stay(store->fd, bytes)) {
+    if (*magic && options->alone) {
+        status = segment_take_bytes(store->fd, *bytes, options->name, why, why_size);
+    } else if (*magic && !segment_stay(store->fd, *bytes)) {
         snprintf(why, why_size, "cannot lock the shared memory of post office %s: %s", options->name,
                  strerror(errno));
         return STATUS_SYSTEM;
     }
     if (!has_name(&about, path)) {
         close(store->fd);
-        return open_named(store, options, why, why_size);
+        return take_object(store, options, path, bytes, magic, why, why_size);
     }
+    return status;
+}
+
+static enum status open_named(struct store *store, const struct store_options *options, char *why,
+                              size_t why_size)
+{
+    char path[sizeof(prefix) + OBJECT_MAX];
+    uint64_t bytes, magic;
+    snprintf(path, sizeof(path), "%s%s", prefix, options->name);
+    enum status status = take_object(store, options, path, &bytes, &magic, why, why_size);
     if (status != STATUS_OK)
         return status;
     if (magic) {
