@@ -7,6 +7,7 @@
 #include "crc32c.h"
 #include "journal.h"
 #include "mailbox_record.h"
+#include "message.h"
 #include "post_office.h"
 #include "process.h"
 #include "queue.h"
@@ -80,9 +81,11 @@ static inline void digest_account(struct store *store, uint64_t *digest, account
             digest_message(store, digest, &messages[i]);
     for (uint64_t below = UINT64_MAX;
          queue_list_below(store, account, below, messages, 8, &count) == STATUS_OK && count > 0;
-         below = messages[count - 1].id, message_release_all(store))
+         below = messages[count - 1].id,
+                  message_release_but_last(store)) /* from which the next ones follow */
         for (size_t i = 0; i < count; i++)
             digest_message(store, digest, &messages[i]);
+    message_release_all(store);
 }
 
 /* Everything that a journal keeps. It pins and observes as any reader does, but leaves no trace of that. */
