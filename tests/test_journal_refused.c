@@ -220,6 +220,20 @@ static void what_lacks_its_magic_and_has_more_than_its_journal_is_not_begun_agai
     close(fd);
 }
 
+static void what_lacks_its_magic_alone_is_begun_again_from_its_journal(void)
+{
+    uint64_t magic = 0;
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_operation(store, 1), STATUS_OK);
+    EXPECT_EQ(store_settle(store), STATUS_OK);
+    uint64_t digest = scene_digest(store);
+    EXPECT_EQ(pwrite(store->fd, &magic, sizeof(magic), offsetof(struct header, magic)), sizeof(magic));
+    scene_close(store);
+    store = open_named_store("-a");
+    EXPECT_EQ(scene_digest(store), digest);
+    EXPECT_CLEAN(store);
+}
+
 static void a_directory_that_was_made_anew_is_another(void)
 {
     store = open_named_store("-a");
@@ -409,6 +423,8 @@ static const struct harness_test tests[] = {
      who_looks_for_a_standing_office_keeps_its_own_bytes},
     {"what lacks its magic and has more than its journal is not begun again",
      what_lacks_its_magic_and_has_more_than_its_journal_is_not_begun_again},
+    {"what lacks its magic alone is begun again from its journal",
+     what_lacks_its_magic_alone_is_begun_again_from_its_journal},
     {"a directory that was made anew is another one", a_directory_that_was_made_anew_is_another},
     {"the directory of another post office is the wrong one",
      a_directory_of_another_post_office_is_the_wrong_one},
