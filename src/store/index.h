@@ -9,16 +9,14 @@
 /* The message, or 0. */
 block_t index_find(const struct store *, const struct account_record *, uint64_t id);
 
-/* The leaf that took the last message, for the next one: while the transaction does nothing else to the
- * index.
- */
+/* The leaf that took the last message, for the next one. Good while the transaction only appends. */
 struct index_leaf {
     struct node *node; /* NULL: not known */
     uint64_t first;    /* the id that its entry 0 stands for */
     uint64_t present;
 };
 
-/* id is greater than every id in the index. STATUS_FULL_SEGMENT. */
+/* id is greater than every id in the index. The leaf is the one before's, or {0}. STATUS_FULL_SEGMENT. */
 enum status index_append(struct store *, struct account_record *, uint64_t id, block_t message,
                          struct index_leaf *);
 
