@@ -3,6 +3,7 @@
 #include "post_office.h"
 #include "random.h"
 
+#include "account_record.h"
 #include "message.h"
 #include "transaction.h"
 
@@ -113,6 +114,32 @@ static void readers_wait_for_the_last_one(void)
     EXPECT_EQ(store->observed, before + AHEAD);
 }
 
+/* Where the field's change stands in the redo record, which stands until the next transaction. */
+static uint32_t place_of(const void *field)
+{
+    uint64_t offset = (uint64_t)((const char *)field - (const char *)store->header);
+    uint32_t place = 0;
+    while (place < store->redo_count && (store->slot->redo[place].where & ~EIGHT_BYTES) != offset)
+        place++;
+    EXPECT(place < store->redo_count);
+    return place;
+}
+
+/* The end is read without the lock, so it may not be seen before the mark of the record that it waits for. */
+static void the_mark_comes_before_the_end(void)
+{
+    static const struct store_options with_journal = {
+        .directory = "journal", .crypt_cost = 1, .journal_bytes = 1 << 20};
+    message_id first;
+    uint32_t count;
+    open_mailbox(&with_journal);
+    write_several(AHEAD, 100);
+    EXPECT_EQ(publish(&first, &count), STATUS_OK);
+    const struct account_record *record = account_at(store, alice.index);
+    EXPECT(place_of(&record->changed) < place_of(&record->newest));
+    EXPECT(place_of(&record->changed) < place_of(&record->count));
+}
+
 static void what_does_not_fit_behind_the_others_waits_for_them(void)
 {
     message_id first;
@@ -209,6 +236,51 @@ static void those_before_a_full_mailbox_are_in_it(void)
     EXPECT_CLEAN(store);
 }
 
+static void those_before_the_end_of_the_bytes_are_in_it(void)
+{
+    struct store_options options = plain;
+    message_id first;
+    uint32_t count;
+    open_mailbox(&options);
+    write_several(5, 100);
+    store->quota_bytes = account_at(store, alice.index)->bytes + UINT64_C(3) * (100 + 3);
+    EXPECT_EQ(publish(&first, &count), STATUS_OK);
+    EXPECT_EQ(count, 3);
+    EXPECT_EQ(publish(&first, &count), STATUS_FULL_MAILBOX);
+    EXPECT_CLEAN(store);
+}
+
+static void those_before_the_last_id_are_in_it(void)
+{
+    message_id first;
+    uint32_t count, done = 0;
+    open_mailbox(&plain);
+    write_several(5, 100);
+    transaction_begin(store);
+    set64(store, &account_at(store, alice.index)->newest, ID_MOST - 4);
+    transaction_end(store, STATUS_OK);
+    for (; done < 3; done += count) {
+        EXPECT_EQ(publish(&first, &count), STATUS_OK);
+        EXPECT_EQ(first, ID_MOST - 3 + done);
+    }
+    EXPECT_EQ(done, 3);
+    EXPECT_EQ(publish(&first, &count), STATUS_FULL_MAILBOX);
+    EXPECT_CLEAN(store);
+}
+
+/* Who waits is woken once, and says so again. */
+static void a_group_ends_the_wait(void)
+{
+    message_id first;
+    uint32_t count;
+    open_mailbox(&plain);
+    write_several(3, 100);
+    struct account_record *record = account_at(store, alice.index);
+    record->waited = 1;
+    EXPECT_EQ(publish(&first, &count), STATUS_OK);
+    EXPECT_EQ(record->waited, 0);
+}
+
 /* No message is lost or comes twice where the memory ends within a group, and what is freed serves again. */
 static void memory_that_ends_within_a_group_is_told_of_the_first_without(void)
 {
@@ -270,10 +342,14 @@ static void drafts_for_an_account_that_is_gone_stay_and_are_given_back(void)
 static const struct harness_test tests[] = {
     {"drafts are published together under ids in order", drafts_are_published_together_under_ids_in_order},
     {"readers wait for the last one", readers_wait_for_the_last_one},
+    {"the mark comes before the end", the_mark_comes_before_the_end},
     {"what does not fit behind the others waits for them",
      what_does_not_fit_behind_the_others_waits_for_them},
     {"the index grows within a group", the_index_grows_within_a_group},
     {"those before a full mailbox are in it", those_before_a_full_mailbox_are_in_it},
+    {"those before the end of the bytes are in it", those_before_the_end_of_the_bytes_are_in_it},
+    {"those before the last id are in it", those_before_the_last_id_are_in_it},
+    {"a group ends the wait", a_group_ends_the_wait},
     {"memory that ends within a group is told of the first without",
      memory_that_ends_within_a_group_is_told_of_the_first_without},
     {"drafts for an account that is gone stay and are given back",

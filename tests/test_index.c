@@ -3,6 +3,7 @@
 #include "account_record.h"
 #include "block.h"
 #include "index.h"
+#include "message.h"
 #include "post_office.h"
 #include "queue.h"
 #include "random.h"
@@ -402,6 +403,40 @@ static void the_widest_steps_fit_one_transaction(void)
     EXPECT_EQ(nodes_in_use(), before - 1);
 }
 
+/* The index grows a level, and each new node lies on a page of its own. */
+static void a_group_that_takes_too_much_for_one_transaction_is_published_in_two(void)
+{
+    static const struct store_options with_journal = {
+        .directory = "journal", .crypt_cost = 1, .journal_bytes = 1 << 20};
+    enum { GROUP = 8 };
+    struct letter letter = {.sender = "a", .sender_length = 1, .body = "b", .body_length = 1};
+    uint64_t before = UINT64_C(1) << (NODE_BITS * 2); /* of the base, which is 1: full with two levels */
+    message_id id = 0;
+    uint32_t left = GROUP, done, parts = 0;
+    store = attached_store(&with_journal);
+    account_t bob = new_account(store, "bob");
+    open_index(0);
+    account_t alice = {2, 1};
+    EXPECT_EQ(deliver(store, alice, "a", "", "b", 1, &id), STATUS_OK);
+    skip_to(before - 11);
+    EXPECT_EQ(deliver(store, alice, "a", "", "b", 1, &id), STATUS_OK);
+    scatter_free_blocks(sizeof(struct node), 32);
+    while (!store->slot->draft || !draft_behind(store, GROUP - 1)) /* as many have blocks for them ahead */
+        EXPECT_EQ(deliver(store, bob, "a", "", "b", 1, &id), STATUS_OK);
+    EXPECT_EQ(draft_write(store, &letter), STATUS_OK);
+    for (uint32_t i = 1; i < GROUP; i++)
+        EXPECT(draft_write_behind(store, i, &letter));
+    skip_to(before);
+    for (; left > 0; left -= done, parts++) {
+        EXPECT_EQ(mailbox_append_drafts(store, alice, left, &id, &done), STATUS_OK);
+        EXPECT_EQ(id, before + 1 + GROUP - left);
+    }
+    EXPECT_EQ(record->height, 3);
+    EXPECT_EQ(parts, 2);
+    for (id = before + 1; id <= before + GROUP; id++)
+        EXPECT(index_find(store, record, id) != 0);
+}
+
 static const struct harness_test tests[] = {
     {"dense ids are found", dense_ids_are_found},
     {"sparse ids are found at every height", sparse_ids_are_found_at_every_height},
@@ -416,6 +451,8 @@ static const struct harness_test tests[] = {
      dismantling_drops_each_message_once_and_every_node},
     {"a mailbox grows through every height", a_mailbox_grows_through_every_height},
     {"the widest steps fit one transaction", the_widest_steps_fit_one_transaction},
+    {"a group that takes too much for one transaction is published in two",
+     a_group_that_takes_too_much_for_one_transaction_is_published_in_two},
 };
 
 HARNESS_MAIN(tests)

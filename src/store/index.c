@@ -87,7 +87,6 @@ enum status index_append(struct store *store, struct account_record *record, uin
         fill_entry(store, leaf, (uint32_t)(id - leaf->first), message);
         return STATUS_OK;
     }
-    leaf->node = NULL;
     uint64_t position = id - get64(store, &record->base);
     uint32_t stood = get32(store, &record->height);
     uint32_t height = stood;
@@ -119,10 +118,10 @@ enum status index_append(struct store *store, struct account_record *record, uin
     if (status != STATUS_OK)
         return status;
     uint32_t entry = entry_at(position, level);
-    *leaf = (struct index_leaf){node, id - entry, get64(store, &node->present)};
-    fill_entry(store, leaf, entry, below);
-    if (level > 0)
-        leaf->node = NULL;
+    struct index_leaf filled = {node, id - entry, get64(store, &node->present)};
+    fill_entry(store, &filled, entry, below);
+    if (level == 0)
+        *leaf = filled;
     return STATUS_OK;
 }
 

@@ -9,7 +9,8 @@
 /* The message, or 0. */
 block_t index_find(const struct store *, const struct account_record *, uint64_t id);
 
-/* The leaf that took the last message, for the next one. Good while the transaction only appends. */
+/* A leaf that a message was put into, for the next ones: ids beyond it are looked up again. Good within the
+ * transaction, while that only appends to this index. */
 struct index_leaf {
     struct node *node; /* NULL: not known */
     uint64_t first;    /* the id that its entry 0 stands for */

@@ -23,7 +23,7 @@ enum {
     PAGE = 65536,       /* bytes: what a class takes from the arena; the step in which memory is reserved */
     BLOCK_MAX = 16384,  /* bytes: the largest size class; longer texts are chains */
     CLASSES = 99,       /* size classes (block.c) */
-    REDO_MAX = 128,     /* writes in one transaction; an append to the highest index takes about 90 */
+    REDO_MAX = 128,     /* writes in one transaction; a STORE into the highest index, about 120 */
     STEP_BLOCKS = 16,   /* blocks that one transaction reserves or frees, so that it stays within that */
     RING = 4096,        /* journal records that wait to be written */
     TOKENS_MAX = 64,    /* processors that may hash passwords at once */

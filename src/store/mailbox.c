@@ -14,7 +14,8 @@
 
 #include <pthread.h>
 
-enum { APPEND_WRITES = 90 }; /* more than one takes that comes behind another in its transaction */
+/* More than a message takes that comes behind another in its transaction, and the end of the mailbox. */
+enum { APPEND_WRITES = 90 };
 
 /* How long a waiter sleeps at most: only a deliverer that is killed between its commit and its wake-up lets
  * it come to that. */
@@ -127,7 +128,7 @@ static enum status append_some(struct store *store, account_t account, uint32_t 
         draft = ((const struct message_record *)at(store, draft))->link;
         ++*count;
     }
-    journal_mark(store, record, sequence);
+    journal_mark(store, record, sequence); /* first: the end is read without the lock (account_number) */
     *waited = write_end(store, &end);
     draft_let_go(store, *count);
     return STATUS_OK;
