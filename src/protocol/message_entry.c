@@ -12,8 +12,8 @@
 #include <string.h>
 
 enum {
-    ENTRY_TRIES = 4,             /* each further one means that the name came or went meanwhile */
-    PATIENCE_MILLISECONDS = 200, /* see enter */
+    ENTRY_TRIES = 4,              /* each further one means that the name came or went meanwhile */
+    PATIENCE_MILLISECONDS = 1000, /* see enter */
     PAUSE_NANOSECONDS = 5000000,
 };
 
