@@ -264,6 +264,22 @@ static void who_is_hurried_times_out_sooner_in_recv(void)
     stream_close(pair.stream);
 }
 
+/* As where the process was stopped between the look at the clock and the sleep. */
+static void a_time_that_is_over_already_ends_the_sleep_in_recv(void)
+{
+    struct pair pair = open_pair(SOCK_STREAM, 0);
+    struct stream_watch watch = {.until = 0};
+    char byte;
+
+    signals_prepare();
+    for (int ahead = 0; ahead < 3; ahead++) {
+        watch.until = clock_now() - (int64_t[]){1, 1500, NANOSECONDS_PER_SECOND}[ahead];
+        signals_open(pair.own, &watch);
+        EXPECT_EQ(recv(pair.own, &byte, 1, 0), 0);
+    }
+    stream_close(pair.stream);
+}
+
 static const struct harness_test tests[] = {
     {"a half-closed peer gets its replies", a_half_closed_peer_gets_its_replies},
     {"a peer that is gone is noticed without a signal that kills",
@@ -276,6 +292,8 @@ static const struct harness_test tests[] = {
     {"a signal ends the sleep in recv", a_signal_ends_the_sleep_in_recv},
     {"a silent peer times out in recv", a_silent_peer_times_out_in_recv},
     {"who is hurried times out sooner in recv", who_is_hurried_times_out_sooner_in_recv},
+    {"a time that is over already ends the sleep in recv",
+     a_time_that_is_over_already_ends_the_sleep_in_recv},
     {"a busy peer does not keep a signal out", a_busy_peer_does_not_keep_a_signal_out},
     {"who waits elsewhere hears of the peer by SIGIO", who_waits_elsewhere_hears_of_the_peer_by_sigio},
     {"unread input does not cost the last reply", unread_input_does_not_cost_the_last_reply},

@@ -28,10 +28,11 @@ static void (*volatile ending)(void *);
 static void *volatile ending_context;
 static sigset_t sleep_mask, sleep_mask_but_child;
 
-/* left: nanoseconds until the deadline, unless there is none. */
+/* left: nanoseconds until the deadline, unless there is none. One that has passed, as where the process was
+ * stopped meanwhile, is over at once: 0 would be no timer, and less an error. */
 static void set_timer(struct stream_watch *watch, int64_t left)
 {
-    const int64_t microseconds = left / 1000 + 1;
+    const int64_t microseconds = left > 0 ? left / 1000 + 1 : 1;
     const struct itimerval timer = {.it_value.tv_sec = (time_t)(microseconds / 1000000),
                                     .it_value.tv_usec = (suseconds_t)(microseconds % 1000000)};
 
