@@ -268,6 +268,30 @@ status_field() { # pid, name
     run ! grep signal "$log"
 }
 
+# A reader that took the line in pieces would serve as the user whose name and number stand at 4095 bytes.
+@test "a long line of /etc/passwd is one line" {
+    [ "$EUID" -eq 0 ] || skip "only root becomes another user"
+    unshare -m true 2>/dev/null || skip "nothing can be mounted here"
+    local fields='long:x:4241:4241:' child
+    {
+        printf '%s%s' "$fields" "$(head -c $((4095 - ${#fields})) /dev/zero | tr '\0' o)"
+        printf '%s\n' victim:x:4242:4242::/:/bin/false victim:x:4243:4243::/:/bin/false
+    } >"$BATS_TEST_TMPDIR/passwd"
+    cat >"$BATS_TEST_TMPDIR/shmaild" <<END
+#!/bin/sh
+exec unshare -m sh -c 'mount --bind "$BATS_TEST_TMPDIR/passwd" /etc/passwd && exec "\$@"' sh "$SHMAIL_BUILD/shmaild" "\$@"
+END
+    chmod +x "$BATS_TEST_TMPDIR/shmaild"
+    SHMAIL_BUILD=$BATS_TEST_TMPDIR start_server -u victim
+    dial connection
+    tell "$connection" NOOP
+    told "$connection" OK
+    child=$(children)
+    [ "$(status_field "${child% }" Uid)" = $'4243\t4243\t4243\t4243' ]
+    exec {connection}>&-
+    stop_server
+}
+
 @test "no user is missing where there is only no descriptor to look" {
     local limit found=
     [ "$EUID" -eq 0 ] || skip "only root becomes another user"

@@ -7,9 +7,10 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 4096, FIELD_UID = 2, FIELD_GID = 3 };
+enum { FIELD_UID = 2, FIELD_GID = 3 };
 
 #define ID_MAX (UINT32_MAX - 1) /* (uid_t)-1 means "leave it" to setresuid(2) */
 
@@ -45,20 +46,22 @@ static bool is_named(const char *line, const char *name)
 
 bool user_find(const char *name, struct user *user)
 {
-    char line[LINE_MAX_BYTES];
+    char *line = NULL;
+    size_t room = 0;
     uint64_t number = 0, uid, gid;
     bool found = false;
     bool numeric = number_parse(name, strlen(name), ID_MAX, &number);
     FILE *file = fopen("/etc/passwd", "re");
     int error = file != NULL || errno == ENOENT ? 0 : errno;
 
-    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+    while (file != NULL && !found && getline(&line, &room, file) >= 0) {
         found = read_id(line, FIELD_UID, &uid) && read_id(line, FIELD_GID, &gid) &&
                 (is_named(line, name) || (numeric && uid == number));
     }
     if (file != NULL) {
-        error = ferror(file) != 0 ? errno : 0;
+        error = !found && feof(file) == 0 ? errno : 0;
         (void)fclose(file);
+        free(line);
     }
     if (!found && !numeric) {
         errno = error;
