@@ -4,6 +4,7 @@
 
 #include "limit.h"
 #include "listener.h"
+#include "log.h"
 #include "name.h"
 #include "number.h"
 #include "parent_limits.h"
@@ -308,9 +309,11 @@ static void parse_long(struct options *options, struct complaint *complaint, int
     case LONG_DUMP:
         options->settings.dump_allowed = true;
         break;
-    default:
+    case LONG_SYSLOG:
         options->syslog = true;
         break;
+    default:
+        bug("a long option that nothing is done for");
     }
 }
 
@@ -356,9 +359,14 @@ static void parse_letter(struct options *options, struct complaint *complaint, i
     case 'v':
         options->verbose = true;
         break;
-    default:
-        options->action = option == 'V' ? OPTIONS_SHOW_VERSION : OPTIONS_SHOW_HELP;
+    case 'V':
+        options->action = OPTIONS_SHOW_VERSION;
         break;
+    case 'h':
+        options->action = OPTIONS_SHOW_HELP;
+        break;
+    default:
+        bug("an option that nothing is done for");
     }
 }
 
