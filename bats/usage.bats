@@ -81,6 +81,10 @@ bats_require_minimum_version 1.5.0
     assert_success
     SHMAIL_SERVER=nonsense run shmail noop
     assert_failure 64
+    SHMAIL_SERVER=inet:127.0.0.1:0 run shmail noop
+    assert_failure 64
+    assert_output --partial "SHMAIL_SERVER"
+    assert_output --partial "a port is a number from 1 to 65535"
 }
 
 @test "help and --help need no server" {

@@ -177,6 +177,8 @@ static int read_words(struct terminal *terminal, struct invocation *invocation, 
         count -= 2;
     } else if (!address_parse(server != NULL ? server : ADDRESS_DEFAULT, &invocation->server, &why)) {
         return complain_of_usage(terminal, "SHMAIL_SERVER", why);
+    } else if (!invocation->server.is_path && !is_port(invocation->server.port)) {
+        return complain_of_usage(terminal, "SHMAIL_SERVER", "a port is a number from 1 to 65535");
     }
 
     if (count > 0) {
