@@ -137,7 +137,8 @@ static bool print_account(void *context, account_t account, const char *name)
 {
     struct store *store = context;
     struct account_secret secret;
-    (void)account_secret(store, name, strlen(name), &secret);
+    if (account_secret(store, name, strlen(name), &secret) != STATUS_OK)
+        return true; /* it was removed just now */
     print_escaped(name);
     printf("\t%s\t%" PRIu64 "\n", secret.hash[0] ? "password" : "open", mailbox_count(store, account));
     explicit_bzero(&secret, sizeof(secret));
