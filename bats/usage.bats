@@ -211,6 +211,17 @@ assert client.returncode == 0
 PYTHON
 }
 
+@test "passwd without words and a terminal says which password is missing" {
+    become_user
+    run shmail passwd </dev/null
+    assert_failure 64
+    assert_output "shmail: no new password: give it behind the old one, or use - to read it"
+    unset SHMAIL_PASSWORD
+    run shmail passwd </dev/null
+    assert_failure 64
+    assert_output "shmail: no password: give one, set SHMAIL_PASSWORD, or use - to read it"
+}
+
 @test "a password that is no single word is not shown" {
     run shmail login "$user" "two words"
     assert_failure 64

@@ -180,7 +180,9 @@ static const char *known_secret(struct client *client, const char *word, const c
     *ask = from_input || client->terminal.input_is_terminal;
     if (!*ask) {
         terminal_complain(&client->terminal,
-                          "no password: give one, set SHMAIL_PASSWORD, or use - to read it");
+                          client->given_password != NULL /* and is the old one */
+                              ? "no new password: give it behind the old one, or use - to read it"
+                              : "no password: give one, set SHMAIL_PASSWORD, or use - to read it");
     }
     return NULL;
 }
